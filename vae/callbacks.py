@@ -1,0 +1,139 @@
+"""Callbacks: schedules, image grids, the progress bar and the closing table."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.loggers import WandbLogger
+from torch import Tensor
+from torchvision.utils import save_image
+
+from vae.grids import reconstruction_grid, sample_grid
+from vae.model import VAE
+
+__all__ = ["Anneal", "ImageGrids", "Progress"]
+
+
+class Anneal(Callback):
+    """Fills every buffer of a name by a schedule: a pure function of the optimiser step, so that
+    a resumed run is on it too.
+
+    A buffer, because a Python number that changes would be compiled anew, and because a
+    checkpoint keeps it.
+
+    Arguments:
+        name: The buffer's own name, wherever it is in the module: ``temperature``, ``beta``.
+        schedule: Step to value.
+        every: Steps between updates.
+    """
+
+    def __init__(self, name: str, schedule: Callable[[int], float], every: int = 1) -> None:
+        self.name, self.schedule, self.every = name, schedule, every
+
+    @property
+    def state_key(self) -> str:  # two schedules, of two names, may run side by side
+        return f"Anneal({self.name})"
+
+    @staticmethod
+    def exponential(start: float, minimum: float, rate: float) -> Callable[[int], float]:
+        """max(minimum, start * exp(-rate * step)): Jang et al. (2017), section 4."""
+        return lambda step: max(minimum, start * math.exp(-rate * step))
+
+    @staticmethod
+    def linear(end: float, steps: int) -> Callable[[int], float]:
+        """From 0 to ``end`` in so many steps."""
+        return lambda step: end * min(1.0, step / steps)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Tensor, batch_idx: int
+    ) -> None:
+        if trainer.global_step % self.every == 0:
+            value = self.schedule(trainer.global_step)
+            for name, buffer in module.named_buffers():
+                if name.rpartition(".")[2] == self.name:
+                    buffer.fill_(value)
+
+
+class ImageGrids(Callback):
+    """Writes reconstructions and prior samples as PNG, and shows them to W&B, always for the same
+    images and latent noise.
+
+    Arguments:
+        folder: Where to.
+        every_n_epochs: How often; the last epoch always.
+    """
+
+    def __init__(self, folder: Path, every_n_epochs: int = 10) -> None:
+        self.folder, self.every_n_epochs = folder, every_n_epochs
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        last = epoch == trainer.max_epochs or trainer.should_stop
+        if not trainer.is_global_zero or (epoch % self.every_n_epochs and not last):
+            return
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        x = next(iter(data.loader("test")))[:32]
+        was_training = module.training
+        vae = cast(VAE, module.vae)
+        module.eval()
+        with torch.random.fork_rng(
+            devices=[module.device] if module.device.type == "cuda" else []
+        ):
+            torch.manual_seed(0)
+            grids = {
+                "reconstructions": reconstruction_grid(vae, x),
+                "samples": sample_grid(vae, 64),
+            }
+        module.train(was_training)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name, grid in grids.items():
+            path = self.folder / f"{name}-{epoch:04d}.png"
+            save_image(grid, path)
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    caption = f"epoch {epoch}, step {trainer.global_step}"
+                    logger.log_image(
+                        f"images/{name}", [str(path)], step=trainer.global_step, caption=[caption]
+                    )
+
+
+class Progress(TQDMProgressBar):
+    """A bar that reads what the module last logged when it redraws, and no oftener: logging with
+    ``prog_bar`` syncs every step.
+
+    It counts epochs, images a second and the time left of the whole run; piped, it is silent.
+
+    Arguments:
+        refresh_rate: Steps between redraws.
+    """
+
+    def __init__(self, refresh_rate: int = 50) -> None:
+        super().__init__(refresh_rate=refresh_rate)
+        self._started, self._steps = 0.0, 0
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        super().on_train_start(trainer, module)
+        self._started, self._steps = time.monotonic(), trainer.global_step
+
+    def get_metrics(self, trainer: Trainer, module: LightningModule) -> dict[str, Any]:
+        latest = cast(dict[str, Tensor], module.latest)
+        shown: dict[str, Any] = {k: f"{float(v):.2f}" for k, v in latest.items() if k != "elbo"}
+        val = trainer.callback_metrics.get("val/elbo")
+        if val is not None:
+            shown["val/elbo"] = f"{float(val):.2f}"
+        seconds, done = time.monotonic() - self._started, trainer.global_step - self._steps
+        if done and seconds:
+            batch_size = trainer.datamodule.batch_size * trainer.world_size  # type: ignore[attr-defined]
+            shown["images/s"] = f"{done * batch_size / seconds:,.0f}"
+            total = trainer.estimated_stepping_batches
+            if math.isfinite(total):
+                left = int(seconds / done * (total - trainer.global_step))
+                shown["left"] = f"{left // 60}:{left % 60:02d}"
+        return shown

@@ -1,0 +1,223 @@
+"""The command line: LightningCLI with a run directory, and errors of one line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import jsonargparse
+import wandb
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from rich.console import Console
+from rich.table import Table
+
+from vae import tracking
+from vae.callbacks import ImageGrids, Progress
+from vae.data import ImageDataModule
+from vae.module import ImageVAE
+
+__all__ = ["ScriptParser", "VAECLI", "one_line_errors", "print_table"]
+
+USER_ERRORS = (
+    ValueError,
+    NotImplementedError,
+    FileNotFoundError,
+    PermissionError,
+    MisconfigurationException,
+)
+"""What the library raises for a user's mistake; anything else is ours, and keeps its traceback."""
+
+
+def fail(message: object) -> NoReturn:
+    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turns a user's mistake into one line and exit code 2. With ``VAE_DEBUG=1`` in the
+    environment the traceback stays."""
+    try:
+        yield
+    except USER_ERRORS as error:
+        if os.environ.get("VAE_DEBUG"):
+            raise
+        fail(error)
+
+
+class _OneLine:
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if os.environ.get("VAE_DEBUG") and ex is not None:
+            raise ex
+        fail(message)
+
+
+class ScriptParser(_OneLine, jsonargparse.ArgumentParser):
+    """The argument parser of the scripts: typed, with a mistake reported in one line."""
+
+
+class _CLIParser(_OneLine, LightningArgumentParser):
+    pass
+
+
+class _SaveConfig(SaveConfigCallback):
+    """Writes the resolved configuration into the run's folder: Lightning's own would refuse the
+    second run."""
+
+    def __init__(self, parser: LightningArgumentParser, config: Any, path: Path) -> None:
+        super().__init__(parser, config, save_to_log_dir=False)
+        self.path = path
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.parser.save(self.config, str(self.path), skip_none=False, overwrite=True)
+
+
+def print_table(title: str, rows: Mapping[str, object]) -> None:
+    """A small table of names and values."""
+    table = Table("", "nats an image", title=title, title_justify="left", title_style="bold")
+    table.columns[1].justify = "right"
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    Console(highlight=False, width=None if sys.stdout.isatty() else 100).print(table)
+
+
+class VAECLI(LightningCLI):
+    """Builds module, data and trainer from a YAML file and flags, trains, tests the best
+    checkpoint, and says what it wrote."""
+
+    run: Path
+
+    def __init__(self, args: list[str] | None = None) -> None:
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no banners
+        # A fused step is one kernel; the loader needs no workers: images are on the device
+        # already.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        super().__init__(
+            ImageVAE,
+            ImageDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            parser_class=_CLIParser,
+            save_config_callback=None,
+            trainer_defaults={
+                "max_epochs": 10,
+                "devices": 1,
+                "num_sanity_val_steps": 0,
+                "enable_model_summary": False,
+            },
+            args=args,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        return {"fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"}}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--name", type=str, default="vae", help="The run's name, a part of its id."
+        )
+        parser.add_argument("--group", type=str, default=None, help="The W&B group.")
+        parser.add_argument("--tags", type=list[str], default=[], help="W&B tags.")
+        parser.add_argument(
+            "--image_every", type=int, default=10, help="Epochs between image grids."
+        )
+        parser.link_arguments(
+            "data.image_shape", "model.init_args.image_shape", apply_on="instantiate"
+        )
+        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        options = self.config_dump
+        self.run = tracking.new_run(options["name"])
+        config = self._get(self.config_init, "trainer")
+        # Where nothing is held out, "best" is the last epoch.
+        monitor = "val/elbo" if getattr(self.datamodule, "num_val", 1) else None
+        callbacks: list[Callback] = [
+            ModelCheckpoint(
+                dirpath=self.run / "checkpoints",
+                filename="best",
+                monitor=monitor,
+                mode="max",
+                save_last=True,
+                save_on_train_epoch_end=True,
+                enable_version_counter=False,
+                auto_insert_metric_name=False,
+            ),
+            ImageGrids(self.run / "images", options["image_every"]),
+            _SaveConfig(self._parser("fit"), self.config["fit"], path=self.run / "config.yaml"),
+        ]
+        if sys.stderr.isatty() and config.get("enable_progress_bar") is not False:
+            callbacks.append(Progress())
+        else:
+            kwargs["enable_progress_bar"] = False
+        config["callbacks"] = [*(config.get("callbacks") or []), *callbacks]
+        if config.get("logger") in (None, True) and not config.get("fast_dev_run"):
+            online = tracking.wandb_logger(
+                self.run, options, group=options["group"], tags=options["tags"]
+            )
+            kwargs["logger"] = [tracking.JSONLLogger(self.run)] + ([online] if online else [])
+        return super().instantiate_trainer(**kwargs)
+
+    def fit(self, model: ImageVAE, **kwargs: Any) -> None:
+        exit_code = 1
+        try:
+            if self.trainer.is_global_zero:
+                tracking.write_json(
+                    self.run / "run.json",
+                    tracking.describe_run(self.run, self.config_dump["seed_everything"]),
+                )
+                print(f"training in {self.run} (metrics.jsonl grows there)", flush=True)
+            started = time.monotonic()
+            self.trainer.fit(model, **kwargs)
+            seconds = time.monotonic() - started
+            if self.trainer.interrupted:
+                print(
+                    f"interrupted; the last checkpoint is {self.run / 'checkpoints' / 'last.ckpt'}"
+                )
+                raise SystemExit(130)
+            (metrics,) = self.trainer.test(
+                model, kwargs["datamodule"], ckpt_path="best", verbose=False
+            )
+            if self.trainer.is_global_zero:
+                self._report(metrics, seconds)
+            exit_code = 0
+        finally:
+            if wandb.run is not None:
+                wandb.finish(exit_code=exit_code)
+
+    def _report(self, metrics: Mapping[str, float], seconds: float) -> None:
+        data, epochs = self.datamodule, self.trainer.current_epoch
+        results = {
+            "metrics": {name: round(value, 4) for name, value in metrics.items()},
+            "epochs": epochs,
+            "steps": self.trainer.global_step,
+            "seconds": round(seconds, 1),
+            "binarization": data.binarization,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+        }
+        tracking.write_json(self.run / "results.json", results)
+        print_table(
+            f"test set, {data.binarization} binarisation",
+            {k: f"{v:.2f}" for k, v in metrics.items()},
+        )
+        if self.model.vae.likelihood.binary and data.binarization == "none":
+            print(
+                "grey pixels under a Bernoulli likelihood: these are cross-entropies, not bounds on log p(x)"
+            )
+        print(
+            f"{epochs} epochs in {seconds:.0f} s ({seconds / max(1, epochs):.2f} s an epoch, validation included)"
+        )
+        print(f"checkpoint  {self.run / 'checkpoints' / 'best.ckpt'}\nrun folder  {self.run}")

@@ -1,0 +1,333 @@
+r"""Data sets as one uint8 tensor on the training device; a batch is an index, a scale and a
+binarisation there, with no workers.
+
+Binarisation, one of three:
+
+* ``dynamic``: every presentation of an image draws its pixels anew from Bernoulli(grey level).
+  Evaluation draws once, by a fixed seed.
+* ``static``: drawn once, by a seed kept in the checkpoint, for training and evaluation alike.
+* ``none``: grey levels in [0, 1].
+
+Order and binarisation are pure functions of (seed, epoch, batch), so that a run resumed at any
+batch sees what it would have seen.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from lightning.pytorch import LightningDataModule
+from sklearn.datasets import load_digits
+from torch import Tensor
+from torchvision.datasets import MNIST
+from torchvision.datasets.mnist import read_image_file
+
+__all__ = [
+    "Binarization",
+    "DigitsDataModule",
+    "ImageDataModule",
+    "ImageLoader",
+    "MNISTDataModule",
+    "data_dir",
+    "load_mnist",
+]
+
+Binarization = Literal["dynamic", "static", "none"]
+
+UNPACKED_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+}
+"""Checksums of the unpacked files; those of the .gz files are torchvision's."""
+
+
+def data_dir() -> Path:
+    """Where data sets are: ``VAE_DATA_DIR`` if it is set, else the project's ``data`` folder."""
+    named = os.environ.get("VAE_DATA_DIR")
+    return Path(named).expanduser() if named else Path(__file__).resolve().parent.parent / "data"
+
+
+def load_mnist(train: bool, download: bool = True) -> Tensor:
+    """The images of MNIST's training or test set, uint8 with shape (60000 or 10000, 28, 28).
+
+    Reads the unpacked or the .gz files of torchvision's layout, ``<data_dir>/MNIST/raw``,
+    verifies their checksum, and writes nothing; where neither is there, torchvision downloads
+    them first.
+
+    Raises:
+        FileNotFoundError: If the files are not there and cannot be downloaded.
+        ValueError: If a file is not the one that MNIST consists of.
+    """
+    root = data_dir()
+    name = f"{'train' if train else 't10k'}-images-idx3-ubyte"
+    raw = root / "MNIST" / "raw"
+    packed, unpacked = raw / f"{name}.gz", raw / name
+    if not packed.exists() and not unpacked.exists():
+        _download(root, wanted=download)
+    if packed.exists():
+        _verify(packed, dict(MNIST.resources)[packed.name])
+        with tempfile.TemporaryDirectory() as folder:  # the data folder may be read-only
+            copy = Path(folder) / name
+            with gzip.open(packed) as source, copy.open("wb") as target:
+                shutil.copyfileobj(source, target)
+            return read_image_file(str(copy))
+    _verify(unpacked, UNPACKED_MD5[name])
+    return read_image_file(str(unpacked))
+
+
+def _verify(path: Path, md5: str) -> None:
+    if hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != md5:
+        raise ValueError(
+            f"{path} is not MNIST's file (wrong checksum: truncated or foreign); delete it to download it again, or fetch it anew"
+        )
+
+
+def _download(root: Path, wanted: bool) -> None:
+    help_ = f"MNIST is not in {root / 'MNIST' / 'raw'}; set VAE_DATA_DIR to a folder that holds MNIST/raw/*.gz"
+    if not wanted:
+        raise FileNotFoundError(help_)
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(30)  # torchvision's download would wait for ever
+    try:
+        MNIST(root, download=True)
+    except (OSError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise FileNotFoundError(f"{help_} (the download failed: {reason})") from None
+    finally:
+        socket.setdefaulttimeout(timeout)
+
+
+def binarize(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Draws pixels from Bernoulli(v / 255) for uint8 images of grey level v.
+
+    A uniform integer of 0..254 is below v with probability v / 255 exactly; five times cheaper
+    than ``torch.bernoulli`` on a CPU.
+    """
+    return torch.empty_like(images).random_(0, 255, generator=generator) < images
+
+
+def _seed(*parts: int) -> int:
+    """Mixes integers into a seed: neighbouring (seed, epoch, batch) give unrelated generators."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+class ImageLoader:
+    """An iterable of float batches ``(B, *image)`` in [0, 1], made on the device that holds the
+    images.
+
+    Arguments:
+        images: All images, uint8 with shape ``(N, *image)``.
+        batch_size: Images a batch; the last batch of an epoch may be smaller.
+        binarization: ``dynamic`` draws at each presentation, anything else scales.
+        seed: With the epoch, what determines order and binarisation.
+        shuffle: Whether the order changes with the epoch; else it is that of the file, and every
+            epoch is the same.
+        epoch: Tells the epoch when an iteration starts.
+        rank: This process's number among ``world_size``; each sees its share of every epoch.
+        world_size: The number of processes.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        batch_size: int,
+        binarization: Binarization,
+        seed: int,
+        shuffle: bool = False,
+        epoch: Callable[[], int] = lambda: 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.images, self.batch_size, self.binarization = images, batch_size, binarization
+        self.seed, self.shuffle, self.epoch = seed, shuffle, epoch
+        self.rank, self.world_size = rank, world_size
+
+    def __len__(self) -> int:
+        share = len(self.images) // self.world_size
+        return -(-share // self.batch_size)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        device = self.images.device
+        epoch = self.epoch() if self.shuffle else 0
+        noise = torch.Generator(device)
+        share = len(self.images) // self.world_size
+        if self.shuffle:
+            order_generator = torch.Generator().manual_seed(_seed(self.seed, epoch))
+            order = torch.randperm(len(self.images), generator=order_generator)
+        else:
+            order = torch.arange(len(self.images))
+        order = order[self.rank :: self.world_size][:share].to(device)
+        for batch, index in enumerate(order.split(self.batch_size)):
+            x = self.images.index_select(0, index)
+            if self.binarization == "dynamic":
+                noise.manual_seed(_seed(self.seed, epoch, batch, self.rank))
+                yield binarize(x, noise).float()
+            else:
+                yield x.float().div_(255)
+
+
+class ImageDataModule(LightningDataModule):
+    """Splits and serves a data set of images; what its subclasses share.
+
+    Attributes:
+        image_shape: Channels, height, width.
+    """
+
+    image_shape: tuple[int, int, int]
+
+    def __init__(
+        self,
+        batch_size: int,
+        eval_batch_size: int,
+        binarization: Binarization,
+        seed: int,
+        binarization_seed: int,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1 or eval_batch_size < 1:
+            raise ValueError(
+                f"batch sizes must be at least 1, got {batch_size} and {eval_batch_size}"
+            )
+        if binarization not in get_args(Binarization):
+            raise ValueError(
+                f"unknown binarization {binarization!r}: choose from {', '.join(get_args(Binarization))}"
+            )
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.binarization, self.seed, self.binarization_seed = (
+            binarization,
+            seed,
+            binarization_seed,
+        )
+        self.splits: dict[str, Tensor] = {}
+
+    def load(self) -> dict[str, Tensor]:
+        """The splits ``train``, ``val`` and ``test``, uint8 with shape ``(N, *image_shape)``."""
+        raise NotImplementedError
+
+    def setup(self, stage: str | None = None) -> None:
+        if self.splits:
+            return
+        for number, (name, images) in enumerate(self.load().items()):
+            if self.binarization == "static":
+                generator = torch.Generator().manual_seed(_seed(self.binarization_seed, number))
+                images = binarize(images, generator).to(torch.uint8) * 255
+            self.splits[name] = images
+
+    def loader(
+        self, split: str, device: torch.device | str | None = None, train: bool = False
+    ) -> ImageLoader:
+        """The batches of a split; shuffled and drawn anew in each epoch if ``train``, else always
+        the same."""
+        trainer = self.trainer
+        if device is None:
+            device = trainer.strategy.root_device if trainer else torch.device("cpu")
+        if self.splits[split].device != torch.device(device):
+            self.splits[split] = self.splits[split].to(device)
+        return ImageLoader(
+            self.splits[split],
+            self.batch_size if train else self.eval_batch_size,
+            self.binarization,
+            self.seed if train else self.binarization_seed,
+            shuffle=train,
+            epoch=lambda: trainer.current_epoch if trainer else 0,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+        )
+
+    def train_dataloader(self) -> ImageLoader:
+        return self.loader("train", train=True)
+
+    def val_dataloader(self) -> ImageLoader | list:
+        return self.loader("val") if len(self.splits["val"]) else []
+
+    def test_dataloader(self) -> ImageLoader:
+        return self.loader("test")
+
+
+class MNISTDataModule(ImageDataModule):
+    """MNIST, on torchvision's files (see ``load_mnist`` for where they are found).
+
+    Arguments:
+        batch_size: Images a training batch.
+        eval_batch_size: Images a validation or test batch.
+        binarization: dynamic, static or none (grey).
+        num_val: How many of the 60,000 training images, the last ones, are for validation: 10000,
+            400 (as in the IWAE paper) or 0.
+        seed: Decides the order of training images and their dynamic binarisation.
+        binarization_seed: Decides the static binarisation, and the one draw that dynamic
+            evaluation makes: runs that differ in ``seed`` only are trained and judged on the same
+            data.
+    """
+
+    image_shape = (1, 28, 28)
+
+    def __init__(
+        self,
+        batch_size: int = 128,
+        eval_batch_size: int = 1000,
+        binarization: Binarization = "dynamic",
+        num_val: int = 10000,
+        seed: int = 0,
+        binarization_seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, eval_batch_size, binarization, seed, binarization_seed)
+        if not 0 <= num_val < 60000:
+            raise ValueError(f"num_val must be from 0 to 59999, got {num_val}")
+        self.num_val = num_val
+        self.save_hyperparameters()
+
+    def prepare_data(self) -> None:
+        load_mnist(train=False)  # downloads, on one process only
+
+    def load(self) -> dict[str, Tensor]:
+        images = load_mnist(train=True).unsqueeze(1)
+        num_train = len(images) - self.num_val
+        test = load_mnist(train=False).unsqueeze(1)
+        return {"train": images[:num_train], "val": images[num_train:], "test": test}
+
+
+class DigitsDataModule(ImageDataModule):
+    """The 1,797 handwritten digits of 8 x 8 pixels that scikit-learn ships: 1,297 to train, 250
+    to validate, 250 to test.
+
+    Arguments:
+        batch_size: Images a training batch.
+        eval_batch_size: Images a validation or test batch.
+        binarization: dynamic, static or none (grey).
+        seed: Decides the order of training images and their dynamic binarisation.
+        binarization_seed: Decides the static binarisation, and the one draw that dynamic
+            evaluation makes: runs that differ in ``seed`` only are trained and judged on the same
+            data.
+    """
+
+    image_shape = (1, 8, 8)
+
+    def __init__(
+        self,
+        batch_size: int = 64,
+        eval_batch_size: int = 250,
+        binarization: Binarization = "dynamic",
+        seed: int = 0,
+        binarization_seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, eval_batch_size, binarization, seed, binarization_seed)
+        self.save_hyperparameters()
+
+    def load(self) -> dict[str, Tensor]:
+        grey = torch.from_numpy(load_digits().images)  # (1797, 8, 8), levels 0..16
+        images = (grey * (255 / 16)).round().to(torch.uint8).unsqueeze(1)
+        order = torch.randperm(
+            len(images), generator=torch.Generator().manual_seed(0)
+        )  # the file is sorted by writer
+        train, val, test = images[order].split([1297, 250, 250])
+        return {"train": train, "val": val, "test": test}

@@ -1,0 +1,72 @@
+"""Gradient estimators: one interface, one paper a class, one dictionary of names.
+
+``ESTIMATORS[name](**options)`` builds the estimator that the field calls ``name``. ``rloo`` and
+``vimco`` are one class: the leave-one-out baseline, under the ELBO and under the
+importance-weighted bound.
+"""
+
+from collections.abc import Callable
+
+from vae.estimators.base import Estimate, Estimator, Integrand, attach
+from vae.estimators.enumerate import Enumerate
+from vae.estimators.pathwise import Pathwise, Sampler, reparameterize
+from vae.estimators.score_function import (
+    Learned,
+    LeaveOneOut,
+    MovingAverage,
+    NoBaseline,
+    ScoreFunction,
+)
+from vae.estimators.straight_through import GumbelSoftmax, StraightThroughGumbel
+
+__all__ = [
+    "ESTIMATORS",
+    "Enumerate",
+    "Estimate",
+    "Estimator",
+    "GumbelSoftmax",
+    "Integrand",
+    "Learned",
+    "LeaveOneOut",
+    "MovingAverage",
+    "NoBaseline",
+    "Pathwise",
+    "Sampler",
+    "ScoreFunction",
+    "StraightThroughGumbel",
+    "attach",
+    "reparameterize",
+]
+
+
+def gumbel_softmax(temperature: float = 1.0) -> Estimator:
+    return Pathwise(GumbelSoftmax(temperature))
+
+
+def st_gumbel(temperature: float = 1.0) -> Estimator:
+    return Pathwise(StraightThroughGumbel(temperature))
+
+
+def reinforce_moving_average(decay: float = 0.99) -> Estimator:
+    return ScoreFunction(MovingAverage(decay))
+
+
+def nvil(hidden: int = 100) -> Estimator:
+    return ScoreFunction(Learned(hidden))
+
+
+def leave_one_out() -> Estimator:
+    return ScoreFunction(LeaveOneOut())
+
+
+ESTIMATORS: dict[str, Callable[..., Estimator]] = {
+    "pathwise": Pathwise,
+    "gumbel_softmax": gumbel_softmax,
+    "st_gumbel": st_gumbel,
+    "reinforce": ScoreFunction,
+    "reinforce_moving_average": reinforce_moving_average,
+    "nvil": nvil,
+    "rloo": leave_one_out,
+    "vimco": leave_one_out,
+    "enumerate": Enumerate,
+}

@@ -1,0 +1,89 @@
+r"""What a trained model is worth, in nats an image: bounds and, where it can be had, :math:`\log
+p(x)` itself.
+
+Every number is one of the model with hard latents (``vae.hard``): a relaxed sample bounds nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vae.distributions import support
+from vae.model import VAE
+
+__all__ = ["Terms", "active_units", "elbo_terms", "exact_log_likelihood", "log_likelihood"]
+
+
+class Terms(NamedTuple):
+    """The evidence lower bound and its two parts, each (B,): ``elbo = -distortion - rate``."""
+
+    elbo: Tensor
+    rate: Tensor
+    distortion: Tensor
+
+
+@torch.no_grad()
+def elbo_terms(vae: VAE, x: Tensor, num_samples: int = 1) -> Terms:
+    """The ELBO (beta = 1) of images ``(B, *image)``, with the closed-form KL as its rate and K
+    samples for its distortion."""
+    vae = vae.hard
+    q = vae.posterior(x)
+    z = q.sample(torch.Size([num_samples]))  # (K, B, *event)
+    distortion = -vae.log_likelihood(x, z).mean(0)
+    rate = vae.latent.kl(q)
+    return Terms(-distortion - rate, rate, distortion)
+
+
+@torch.no_grad()
+def log_likelihood(vae: VAE, x: Tensor, num_samples: int = 5000, chunk: int = 10) -> Tensor:
+    r"""The K-sample importance-weighted bound, :math:`\log \frac1K \sum_k p(x, z_k) / q(z_k|x)`,
+    with shape (B,).
+
+    Exactly ``num_samples`` samples are drawn, at most ``chunk`` at a time: memory does not grow
+    with K.
+
+    References:
+        | Importance Weighted Autoencoders (Burda et al., 2016), section 5 (there with K = 5000).
+
+    Raises:
+        ValueError: If ``num_samples`` or ``chunk`` is less than 1.
+    """
+    if num_samples < 1 or chunk < 1:
+        raise ValueError(
+            f"num_samples and chunk must be at least 1, got {num_samples} and {chunk}"
+        )
+    vae = vae.hard
+    q, prior = vae.posterior(x), vae.prior()
+    totals = []
+    for start in range(0, num_samples, chunk):
+        z = q.sample(torch.Size([min(chunk, num_samples - start)]))  # (k, B, *event)
+        log_weight = vae.log_likelihood(x, z) + prior.log_prob(z) - q.log_prob(z)
+        totals.append(log_weight.logsumexp(0))
+    return torch.stack(totals).logsumexp(0) - math.log(num_samples)
+
+
+@torch.no_grad()
+def exact_log_likelihood(vae: VAE, x: Tensor) -> Tensor:
+    """log p(x) itself, by summing over every latent configuration; shape (B,). For small discrete
+    latents.
+
+    Raises:
+        NotImplementedError: If the latents cannot be enumerated.
+        ValueError: If there are too many configurations.
+    """
+    vae = vae.hard
+    prior = vae.prior().expand(torch.Size([1]))
+    z = support(prior)  # (S, 1, *event)
+    return (vae.log_likelihood(x, z) + prior.log_prob(z)).logsumexp(0)
+
+
+@torch.no_grad()
+def active_units(vae: VAE, x: Tensor, threshold: float = 0.01) -> int:
+    r"""The number of latent entries with :math:`\mathrm{Var}_x(\mathbb{E}_q[z]) >` threshold
+    (Burda et al., 2016, section 5.2)."""
+    mean = vae.hard.posterior(x).mean  # (B, *event)
+    return int((mean.flatten(1).var(0) > threshold).sum())

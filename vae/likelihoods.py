@@ -1,0 +1,92 @@
+r"""Likelihoods: a decoder's output to a distribution :math:`p(x|z)` over images.
+
+Every ``log_prob`` is normalised, in nats, and summed over pixels. A Bernoulli likelihood is one
+of binary images only: on grey pixels its "log-probability" is a negative cross-entropy and no
+bound on anything (``normalised`` is false for it on such data).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch import distributions as D
+
+from vae.networks import widen
+
+__all__ = ["LIKELIHOODS", "Bernoulli", "ContinuousBernoulli", "Gaussian", "Likelihood"]
+
+
+class Likelihood(nn.Module, ABC):
+    """Maps what the decoder reads, ``(*, D)``, to p(x|z) with batch shape ``(*)`` and the image
+    as event.
+
+    Attributes:
+        channels: How many parameters the likelihood needs for each pixel.
+        binary: Whether it is a distribution over binary images.
+
+    Arguments:
+        decoder: A module ``(*, D)`` to ``(*, channels, *image)``.
+    """
+
+    channels: int = 1
+    binary: bool = False
+
+    def __init__(self, decoder: nn.Module) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, code: Tensor) -> D.Distribution:
+        parameters = widen(self.decoder(code))  # (*, channels, *image)
+        base = self.pixels(parameters.movedim(code.dim() - 1, 0))
+        return D.Independent(base, parameters.dim() - code.dim(), validate_args=False)
+
+    @abstractmethod
+    def pixels(self, parameters: Tensor) -> D.Distribution:
+        """The distribution of each pixel, of parameters ``(channels, *, *image)``."""
+
+
+class Bernoulli(Likelihood):
+    """Creates independent Bernoulli pixels, by their logits."""
+
+    binary = True
+
+    def pixels(self, parameters: Tensor) -> D.Distribution:
+        return D.Bernoulli(logits=parameters[0], validate_args=False)
+
+
+class ContinuousBernoulli(Likelihood):
+    """Creates independent continuous Bernoulli pixels on [0, 1]: what grey images under a
+    cross-entropy were meant to be.
+
+    References:
+        | The continuous Bernoulli (Loaiza-Ganem & Cunningham, 2019).
+    """
+
+    def pixels(self, parameters: Tensor) -> D.Distribution:
+        return D.ContinuousBernoulli(logits=parameters[0], validate_args=False)
+
+
+class Gaussian(Likelihood):
+    """Creates independent Gaussian pixels with one learned scale for all.
+
+    Arguments:
+        decoder: The decoder.
+        scale: The initial standard deviation, in units of the pixel range [0, 1].
+    """
+
+    def __init__(self, decoder: nn.Module, scale: float = 0.1) -> None:
+        super().__init__(decoder)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+
+    def pixels(self, parameters: Tensor) -> D.Distribution:
+        return D.Normal(parameters[0].sigmoid(), self.log_scale.exp(), validate_args=False)
+
+
+LIKELIHOODS: dict[str, type[Likelihood]] = {
+    "bernoulli": Bernoulli,
+    "continuous_bernoulli": ContinuousBernoulli,
+    "gaussian": Gaussian,
+}

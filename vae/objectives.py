@@ -1,0 +1,143 @@
+r"""Bounds on :math:`\log p(x)`, in nats, to be maximised.
+
+Every objective here has the form
+
+.. math:: \mathbb{E}_{z_1 \dots z_K \sim q(z|x)} \big[ R(f(z_1), \dots, f(z_K)) \big] - \mathrm{penalty}(q)
+
+with an integrand :math:`f`, evaluated at each of the K samples, a reduction :math:`R` over them,
+and a penalty that needs no samples. The sign flips once, in ``VAEModule.training_step``; a bound
+is a sum over pixels and latent variables, one number an image.
+
+:meth:`Objective.swap_one_out` is what makes every single-sample estimator a multi-sample one: the
+objective as a function of sample k alone, :math:`h_k(a) = R(f_1, \dots, a, \dots, f_K)`.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+if TYPE_CHECKING:
+    from vae.model import VAE
+
+__all__ = ["ELBO", "IWAE", "OBJECTIVES", "Objective"]
+
+
+class Objective(nn.Module, ABC):
+    """A bound: integrand, reduction over samples and penalty.
+
+    Attributes:
+        num_samples: K. It defines the bound, so it belongs here and not to the estimator.
+        linear: Whether R is an average. Then a ``-log q(z)`` inside f has a score of zero mean,
+            which estimators drop.
+    """
+
+    num_samples: int
+    linear: bool
+
+    def __init__(self, num_samples: int) -> None:
+        super().__init__()
+        if num_samples < 1:
+            raise ValueError(f"num_samples must be at least 1, got {num_samples}")
+        self.num_samples = num_samples
+
+    @abstractmethod
+    def integrand(self, vae: VAE, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
+        """f, with shape (K, B), of images ``(B, *image)`` and latents ``(K, B, *event)``."""
+
+    def penalty(self, vae: VAE, q: Distribution) -> Tensor | float:
+        """The part of the bound that needs no samples, with shape (B,), to be subtracted."""
+        return 0.0
+
+    @abstractmethod
+    def reduce(self, f: Tensor, dim: int = 0) -> Tensor:
+        """R: over the sample dimension, (K, B) to (B,)."""
+
+    @abstractmethod
+    def swap_one_out(self, f: Tensor, alternative: Tensor) -> Tensor:
+        """h_k: R with f_k replaced by alternative_k. (K, B), (K, B) to (K, B), in O(K) time and
+        memory."""
+
+
+class ELBO(Objective):
+    r"""The evidence lower bound, as an average over K independent samples; :math:`\beta`-ELBO for
+    other :math:`\beta`.
+
+    .. math:: \mathbb{E}_q[\log p(x|z)] - \beta\, \mathrm{KL}(q(z|x) \,\|\, p(z))
+
+    References:
+        | Auto-Encoding Variational Bayes (Kingma & Welling, 2014), equations 2-3.
+        | beta-VAE (Higgins et al., 2017).
+
+    Arguments:
+        num_samples: K; the bound is the same for every K, its noise is not.
+        beta: The weight of the KL term. A buffer, so that a schedule can fill it.
+        analytic_kl: Closed-form KL as a penalty if true, else the Monte-Carlo log-ratio inside
+            the integrand.
+    """
+
+    linear = True
+    beta: Tensor
+
+    def __init__(self, num_samples: int = 1, beta: float = 1.0, analytic_kl: bool = True) -> None:
+        super().__init__(num_samples)
+        if not beta >= 0:
+            raise ValueError(f"beta must not be negative, got {beta}")
+        self.analytic_kl = analytic_kl
+        self.register_buffer("beta", torch.tensor(float(beta)))
+
+    def integrand(self, vae: VAE, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
+        log_likelihood = vae.log_likelihood(x, z)  # (K, B)
+        if self.analytic_kl:
+            return log_likelihood
+        return log_likelihood + self.beta * (vae.prior().log_prob(z) - q.log_prob(z))
+
+    def penalty(self, vae: VAE, q: Distribution) -> Tensor | float:
+        return self.beta * vae.latent.kl(q) if self.analytic_kl else 0.0
+
+    def reduce(self, f: Tensor, dim: int = 0) -> Tensor:
+        return f.mean(dim)
+
+    def swap_one_out(self, f: Tensor, alternative: Tensor) -> Tensor:
+        return f.mean(0) + (alternative - f) / f.shape[0]
+
+
+class IWAE(Objective):
+    r"""The importance-weighted bound: tighter with every sample.
+
+    .. math:: \mathbb{E} \log \frac1K \sum_k \frac{p(x, z_k)}{q(z_k|x)}
+
+    References:
+        | Importance Weighted Autoencoders (Burda, Grosse & Salakhutdinov, 2016), equation 8.
+
+    Arguments:
+        num_samples: K.
+    """
+
+    linear = False
+
+    def __init__(self, num_samples: int = 5) -> None:
+        super().__init__(num_samples)
+
+    def integrand(self, vae: VAE, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
+        return vae.log_likelihood(x, z) + vae.prior().log_prob(z) - q.log_prob(z)
+
+    def reduce(self, f: Tensor, dim: int = 0) -> Tensor:
+        return f.logsumexp(dim) - math.log(f.shape[dim])
+
+    def swap_one_out(self, f: Tensor, alternative: Tensor) -> Tensor:
+        # The sum over the others, from the left and from the right: no subtraction, so nothing
+        # cancels.
+        nothing = torch.full_like(f[:1], -math.inf)
+        left = torch.cat([nothing, f[:-1]]).logcumsumexp(0)
+        right = torch.cat([nothing, f[1:].flip(0)]).logcumsumexp(0).flip(0)
+        others = torch.logaddexp(left, right)
+        return torch.logaddexp(others, alternative) - math.log(f.shape[0])
+
+
+OBJECTIVES: dict[str, type[Objective]] = {"elbo": ELBO, "iwae": IWAE}

@@ -1,0 +1,199 @@
+"""The run directory, its id, and the loggers.
+
+A run owns one folder, ``runs/<id>``: ``config.yaml``, ``run.json`` (id, command, git revision,
+versions, seed), ``metrics.jsonl``, ``checkpoints/best.ckpt`` and ``last.ckpt``, ``images/``,
+``results.json`` and ``wandb/``. The id is made before anything else, and W&B uses it too.
+
+W&B logs online where this machine is logged in, offline where it is not, and as ``WANDB_MODE``
+says where that is set. It never asks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+import wandb
+from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import Tensor
+
+__all__ = [
+    "JSONLLogger",
+    "describe_run",
+    "new_run",
+    "hardware",
+    "runs_dir",
+    "wandb_logger",
+    "write_json",
+]
+
+
+def runs_dir() -> Path:
+    """Where runs are: ``VAE_RUNS_DIR`` if it is set, else ``runs`` in the current folder."""
+    return Path(os.environ.get("VAE_RUNS_DIR", "runs"))
+
+
+def new_run(name: str) -> Path:
+    """The folder of a new run, which does not exist yet; its name is the run's id."""
+    return runs_dir() / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{secrets.token_hex(2)}"
+
+
+def describe_run(run: Path, seed: int | None) -> dict[str, Any]:
+    """What ``run.json`` holds: enough to know where a number came from."""
+    return {
+        "id": run.name,
+        "command": " ".join(["python", *sys.argv]),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seed": seed,
+        "git": _git("rev-parse", "HEAD"),
+        "git_dirty": bool(_git("status", "--porcelain")),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "lightning": lightning.__version__,
+        "wandb": wandb.__version__,
+        "hardware": hardware(),
+    }
+
+
+def hardware() -> str:
+    """The GPU's name, or the processor's with the number of cores in use."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    cpuinfo = Path("/proc/cpuinfo")
+    names = (
+        [
+            line.partition(":")[2].strip()
+            for line in cpuinfo.read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        if cpuinfo.exists()
+        else []
+    )
+    return f"{names[0] if names else platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):  # installed without git, or outside a repository
+        return None
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    temporary.replace(path)
+
+
+class JSONLLogger(Logger):
+    """Appends every logged set of metrics to ``metrics.jsonl``, a line each, with its optimiser
+    step and the time.
+
+    Arguments:
+        run: The run's folder.
+    """
+
+    def __init__(self, run: Path) -> None:
+        super().__init__()
+        self.run = run
+
+    @property
+    def name(self) -> str:
+        return self.run.name
+
+    @property
+    def version(self) -> str:
+        return self.run.name
+
+    @property
+    def save_dir(self) -> str:
+        return str(self.run)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """The configuration is in ``config.yaml``."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float | Tensor], step: int | None = None) -> None:
+        line = {"step": step, "time": round(time.time(), 3)} | {
+            k: float(v) for k, v in metrics.items()
+        }
+        self.run.mkdir(parents=True, exist_ok=True)
+        with (self.run / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def wandb_mode() -> str:
+    """``WANDB_MODE`` if set; else online if this machine is logged in and reaches W&B, and
+    offline if not."""
+    if "WANDB_MODE" in os.environ:
+        return os.environ["WANDB_MODE"]
+    try:
+        return "online" if wandb.login(prompt=False) else "offline"
+    except wandb.errors.Error:
+        return "offline"
+
+
+def wandb_logger(
+    run: Path,
+    config: dict[str, Any],
+    project: str = "vae",
+    group: str | None = None,
+    tags: list[str] | None = None,
+) -> Logger | None:
+    """A W&B logger for a run, under the run's own id and inside its folder; None if W&B is
+    disabled, or on other ranks than zero.
+
+    The W&B run is made here and handed to Lightning's logger, which would otherwise pass it an
+    argument that W&B warns about.
+    """
+    mode = wandb_mode()
+    if mode == "disabled" or getattr(rank_zero_only, "rank", 0) != 0:
+        return None
+    run.mkdir(parents=True, exist_ok=True)
+    os.environ["WANDB_DATA_DIR"] = str(
+        (run / "wandb" / "data").resolve()
+    )  # artifacts are staged here, not in the home folder
+    os.environ.setdefault("WANDB_SILENT", "true")
+    if wandb.run is not None:
+        wandb.finish()  # else the new run would silently continue it
+    experiment = wandb.init(
+        project=os.environ.get("WANDB_PROJECT", project),
+        id=run.name,
+        name=run.name,
+        dir=str(run),
+        mode=mode,  # type: ignore[arg-type]
+        resume="allow",
+        config=config,
+        group=group,
+        tags=tags,
+        job_type="train",
+    )
+    experiment.define_metric("trainer/global_step")
+    experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+    experiment.define_metric("val/elbo", step_metric="trainer/global_step", summary="max,last")
+    log_model = mode == "online"
+    return WandbLogger(
+        experiment=experiment,
+        project=project,
+        save_dir=str(run),
+        id=run.name,
+        name=run.name,
+        log_model=log_model,
+    )
