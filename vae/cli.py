@@ -55,6 +55,13 @@ def one_line_errors() -> Iterator[None]:
         fail(error)
 
 
+def quiet() -> None:
+    """Silences what Lightning says that is no news to the person training."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # no banners
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated.*")  # Lightning's own
+
+
 class _OneLine:
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if os.environ.get("VAE_DEBUG") and ex is not None:
@@ -99,10 +106,7 @@ class VAECLI(LightningCLI):
     run: Path
 
     def __init__(self, args: list[str] | None = None) -> None:
-        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no banners
-        # A fused step is one kernel; the loader needs no workers: images are on the device
-        # already.
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        quiet()
         super().__init__(
             ImageVAE,
             ImageDataModule,

@@ -218,13 +218,21 @@ class ImageDataModule(LightningDataModule):
         if self.splits:
             return
         for number, (name, images) in enumerate(self.load().items()):
-            if self.binarization == "static":
+            # The one draw of static data; and of what dynamic data are judged on, so that the
+            # binary images are the same for every batch size.
+            if self.binarization == "static" or (
+                self.binarization == "dynamic" and name != "train"
+            ):
                 generator = torch.Generator().manual_seed(_seed(self.binarization_seed, number))
                 images = binarize(images, generator).to(torch.uint8) * 255
             self.splits[name] = images
 
     def loader(
-        self, split: str, device: torch.device | str | None = None, train: bool = False
+        self,
+        split: str,
+        device: torch.device | str | None = None,
+        train: bool = False,
+        batch_size: int | None = None,
     ) -> ImageLoader:
         """The batches of a split; shuffled and drawn anew in each epoch if ``train``, else always
         the same."""
@@ -235,7 +243,7 @@ class ImageDataModule(LightningDataModule):
             self.splits[split] = self.splits[split].to(device)
         return ImageLoader(
             self.splits[split],
-            self.batch_size if train else self.eval_batch_size,
+            batch_size or (self.batch_size if train else self.eval_batch_size),
             self.binarization,
             self.seed if train else self.binarization_seed,
             shuffle=train,

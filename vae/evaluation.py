@@ -81,9 +81,14 @@ def exact_log_likelihood(vae: VAE, x: Tensor) -> Tensor:
     return (vae.log_likelihood(x, z) + prior.log_prob(z)).logsumexp(0)
 
 
-@torch.no_grad()
-def active_units(vae: VAE, x: Tensor, threshold: float = 0.01) -> int:
-    r"""The number of latent entries with :math:`\mathrm{Var}_x(\mathbb{E}_q[z]) >` threshold
-    (Burda et al., 2016, section 5.2)."""
-    mean = vae.hard.posterior(x).mean  # (B, *event)
+def active_units(mean: Tensor, threshold: float = 0.01) -> int:
+    r"""The number of entries of z with :math:`\mathrm{Var}_x(\mathbb{E}_q[z]) >` threshold.
+
+    References:
+        | Importance Weighted Autoencoders (Burda et al., 2016), section 5.2.
+
+    Arguments:
+        mean: E_q[z] of many images, with shape ``(N, *event)``.
+        threshold: The variance above which an entry counts.
+    """
     return int((mean.flatten(1).var(0) > threshold).sum())

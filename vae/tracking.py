@@ -140,13 +140,13 @@ class JSONLLogger(Logger):
 
 
 def wandb_mode() -> str:
-    """``WANDB_MODE`` if set; else online if this machine is logged in and reaches W&B, and
-    offline if not."""
+    """``WANDB_MODE`` if set; else online if this machine is logged in and reaches W&B; else
+    offline."""
     if "WANDB_MODE" in os.environ:
         return os.environ["WANDB_MODE"]
     try:
         return "online" if wandb.login(prompt=False) else "offline"
-    except wandb.errors.Error:
+    except wandb.errors.Error:  # logged in, but W&B cannot be reached
         return "offline"
 
 
@@ -163,14 +163,15 @@ def wandb_logger(
     The W&B run is made here and handed to Lightning's logger, which would otherwise pass it an
     argument that W&B warns about.
     """
-    mode = wandb_mode()
-    if mode == "disabled" or getattr(rank_zero_only, "rank", 0) != 0:
+    if getattr(rank_zero_only, "rank", 0) != 0:
         return None
     run.mkdir(parents=True, exist_ok=True)
-    os.environ["WANDB_DATA_DIR"] = str(
-        (run / "wandb" / "data").resolve()
-    )  # artifacts are staged here, not in the home folder
+    # Artifacts are staged here, not in the home folder. Before W&B starts: later it ignores them.
+    os.environ["WANDB_DATA_DIR"] = str((run / "wandb" / "data").resolve())
     os.environ.setdefault("WANDB_SILENT", "true")
+    mode = wandb_mode()
+    if mode == "disabled":
+        return None
     if wandb.run is not None:
         wandb.finish()  # else the new run would silently continue it
     experiment = wandb.init(
@@ -188,12 +189,11 @@ def wandb_logger(
     experiment.define_metric("trainer/global_step")
     experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)
     experiment.define_metric("val/elbo", step_metric="trainer/global_step", summary="max,last")
-    log_model = mode == "online"
     return WandbLogger(
         experiment=experiment,
         project=project,
         save_dir=str(run),
         id=run.name,
         name=run.name,
-        log_model=log_model,
+        log_model=mode == "online",
     )

@@ -1,0 +1,110 @@
+"""Evaluates a checkpoint: ELBO, rate, distortion and, on request, the K-sample log-likelihood."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from vae.checkpoints import load, load_data
+from vae.cli import ScriptParser, one_line_errors, print_table
+from vae.evaluation import active_units, elbo_terms, log_likelihood
+from vae.tracking import hardware, write_json
+
+
+def evaluate(
+    checkpoint: str | None = None,
+    log_likelihood_samples: list[int] | None = None,
+    split: Literal["val", "test"] = "test",
+    elbo_samples: int = 1,
+    limit: int | None = None,
+    batch_size: int = 500,
+    device: str = "auto",
+    output: str | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Evaluates the model with hard latents, in nats an image, with standard errors over images.
+
+    Args:
+        checkpoint: A .ckpt file or a run's folder; by default the newest run's best.
+        log_likelihood_samples: K of the importance-weighted bounds on log p(x), one or several.
+        split: Which images.
+        elbo_samples: Samples an image of the distortion.
+        limit: Only the first so many images.
+        batch_size: Images at a time. Memory does not depend on K.
+        device: cpu, cuda, or auto.
+        output: The JSON to write; by default evaluation-SPLIT.json in the run's folder.
+        seed: The seed of the latent samples.
+    """
+    counts = log_likelihood_samples or []
+    if min([elbo_samples, batch_size, *counts]) < 1 or (limit is not None and limit < 1):
+        raise ValueError("numbers of samples, images and batches must be at least 1")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device {device} is not there: torch sees no GPU")
+    module, contents, path = load(checkpoint)
+    vae = module.vae.to(device)
+    data = load_data(contents)
+    data.splits = {split: data.splits[split][:limit]}
+    if not len(data.splits[split]):
+        raise ValueError(f"the model's data have no {split} images: use --split test")
+    started = time.monotonic()
+    torch.manual_seed(seed)
+    values: dict[str, list[Tensor]] = {}
+    batches = data.loader(split, device=device, batch_size=batch_size)
+    for x in track(batches, "evaluating", disable=not sys.stderr.isatty()):
+        terms = elbo_terms(vae, x, elbo_samples)._asdict()
+        terms |= {f"log_likelihood_{k}": log_likelihood(vae, x, k) for k in counts}
+        for name, value in terms.items():
+            values.setdefault(name, []).append(value.double().cpu())
+    rows: dict[str, dict[str, float]] = {}
+    for name, parts in values.items():
+        value = torch.cat(parts)
+        error = value.std() / len(value) ** 0.5 if len(value) > 1 else torch.tensor(float("nan"))
+        rows[name] = {"mean": round(value.mean().item(), 4), "se": round(error.item(), 4)}
+    mean_of_q = torch.cat([vae.hard.posterior(x).mean.detach().cpu() for x in batches])
+    result = {
+        "checkpoint": str(path),
+        "split": split,
+        "images": sum(map(len, values["elbo"])),
+        "binarization": data.binarization,
+        "elbo_samples": elbo_samples,
+        "seed": seed,
+        "metrics": rows,
+        "active_units": active_units(mean_of_q),
+        "latent_units": vae.latent.code_features,
+        "seconds": round(time.monotonic() - started, 1),
+        "hardware": hardware(),
+    }
+    target = Path(output) if output else path.parent.parent / f"evaluation-{split}.json"
+    write_json(target, result)
+    title = f"{result['images']} {split} images, {data.binarization} binarisation"
+    shown = {name: f"{row['mean']:.2f} ± {row['se']:.2f}" for name, row in rows.items()}
+    print_table(title, shown)
+    print(f"active units {result['active_units']} of {result['latent_units']} entries of z")
+    if vae.likelihood.binary and data.binarization == "none":
+        print("grey pixels under a Bernoulli likelihood: cross-entropies, not bounds on log p(x)")
+    print(f"checkpoint  {path}\nwritten     {target}  ({result['seconds']} s)")
+    return result
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        parser = ScriptParser(description=__doc__)
+        parser.add_function_arguments(evaluate, skip={"log_likelihood_samples"})
+        parser.add_argument(
+            "--log_likelihood",
+            type=int,
+            nargs="*",
+            metavar="K",
+            help="Also the importance-weighted bound with K samples; several K may follow (default: 5000)",
+        )
+        options = vars(parser.parse_args())
+        requested = options.pop("log_likelihood")
+        evaluate(log_likelihood_samples=[5000] if requested == [] else requested, **options)

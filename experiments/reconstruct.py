@@ -1,0 +1,42 @@
+"""Writes a grid of test images, each above its reconstruction from a hard sample of q(z|x)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torchvision.utils import save_image
+
+from vae.checkpoints import load, load_data
+from vae.cli import ScriptParser, one_line_errors
+from vae.grids import reconstruction_grid
+
+
+def reconstruct(
+    checkpoint: str | None = None, output: str | None = None, count: int = 64, seed: int = 0
+) -> Path:
+    """Reconstructs the first test images.
+
+    Args:
+        checkpoint: A .ckpt file or a run's folder; by default the newest run's best.
+        output: The PNG to write; by default images/reconstructions.png in the run's folder.
+        count: The number of images.
+        seed: The seed of the latent samples.
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    module, contents, path = load(checkpoint)
+    x = next(iter(load_data(contents).loader("test", batch_size=count)))
+    torch.manual_seed(seed)
+    target = Path(output) if output else path.parent.parent / "images" / "reconstructions.png"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    save_image(reconstruction_grid(module.vae, x), target)
+    print(f"{path}\n{len(x)} test images, originals above reconstructions: {target}")
+    return target
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        parser = ScriptParser(description=__doc__)
+        parser.add_function_arguments(reconstruct)
+        reconstruct(**vars(parser.parse_args()))

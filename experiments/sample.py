@@ -1,0 +1,41 @@
+"""Writes a grid of images drawn from the prior. Needs a checkpoint and no data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torchvision.utils import save_image
+
+from vae.checkpoints import load
+from vae.cli import ScriptParser, one_line_errors
+from vae.grids import sample_grid
+
+
+def sample(
+    checkpoint: str | None = None, output: str | None = None, count: int = 64, seed: int = 0
+) -> Path:
+    """Draws latents from the prior and shows the mean of p(x|z).
+
+    Args:
+        checkpoint: A .ckpt file or a run's folder; by default the newest run's best.
+        output: The PNG to write; by default images/samples.png in the run's folder.
+        count: The number of images.
+        seed: The seed of the latent samples.
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    module, _, path = load(checkpoint)
+    torch.manual_seed(seed)
+    target = Path(output) if output else path.parent.parent / "images" / "samples.png"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    save_image(sample_grid(module.vae, count), target)
+    print(f"{path}\n{count} samples of the prior: {target}")
+    return target
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        parser = ScriptParser(description=__doc__)
+        parser.add_function_arguments(sample)
+        sample(**vars(parser.parse_args()))
