@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.progress import track
 from torch import Tensor
 
 from vae.checkpoints import load, load_data
-from vae.cli import ScriptParser, one_line_errors, print_table
+from vae.cli import checkpoint_parser, one_line_errors, print_table
 from vae.evaluation import active_units, elbo_terms, log_likelihood
 from vae.tracking import hardware, write_json
 
@@ -81,6 +82,7 @@ def evaluate(
         "latent_units": vae.latent.code_features,
         "seconds": round(time.monotonic() - started, 1),
         "hardware": hardware(),
+        "training": _training(path.parent.parent),
     }
     target = Path(output) if output else path.parent.parent / f"evaluation-{split}.json"
     write_json(target, result)
@@ -94,10 +96,19 @@ def evaluate(
     return result
 
 
+def _training(run: Path) -> dict[str, Any]:
+    """How the checkpoint was made, from its run's folder, where it is still in one."""
+    record: dict[str, Any] = {}
+    for name in ("run.json", "results.json"):
+        if (run / name).is_file():
+            record |= json.loads((run / name).read_text())
+    record.pop("metrics", None)
+    return record
+
+
 if __name__ == "__main__":
     with one_line_errors():
-        parser = ScriptParser(description=__doc__)
-        parser.add_function_arguments(evaluate, skip={"log_likelihood_samples"})
+        parser = checkpoint_parser(evaluate, "log_likelihood_samples")
         parser.add_argument(
             "--log_likelihood",
             type=int,

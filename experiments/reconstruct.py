@@ -8,7 +8,7 @@ import torch
 from torchvision.utils import save_image
 
 from vae.checkpoints import load, load_data
-from vae.cli import ScriptParser, one_line_errors
+from vae.cli import checkpoint_parser, one_line_errors
 from vae.grids import reconstruction_grid
 
 
@@ -37,6 +37,4 @@ def reconstruct(
 
 if __name__ == "__main__":
     with one_line_errors():
-        parser = ScriptParser(description=__doc__)
-        parser.add_function_arguments(reconstruct)
-        reconstruct(**vars(parser.parse_args()))
+        reconstruct(**vars(checkpoint_parser(reconstruct).parse_args()))

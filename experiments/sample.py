@@ -8,7 +8,7 @@ import torch
 from torchvision.utils import save_image
 
 from vae.checkpoints import load
-from vae.cli import ScriptParser, one_line_errors
+from vae.cli import checkpoint_parser, one_line_errors
 from vae.grids import sample_grid
 
 
@@ -36,6 +36,4 @@ def sample(
 
 if __name__ == "__main__":
     with one_line_errors():
-        parser = ScriptParser(description=__doc__)
-        parser.add_function_arguments(sample)
-        sample(**vars(parser.parse_args()))
+        sample(**vars(checkpoint_parser(sample).parse_args()))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,7 +27,7 @@ from vae.callbacks import ImageGrids, Progress
 from vae.data import ImageDataModule
 from vae.module import ImageVAE
 
-__all__ = ["ScriptParser", "VAECLI", "one_line_errors", "print_table"]
+__all__ = ["VAECLI", "checkpoint_parser", "one_line_errors", "print_table"]
 
 USER_ERRORS = (
     ValueError,
@@ -39,7 +40,14 @@ USER_ERRORS = (
 
 
 def fail(message: object) -> NoReturn:
-    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
+    text = " ".join(str(message).split())
+    # jsonargparse reports a constructor's complaint as one of the members of an optional type.
+    wrapped = re.fullmatch(
+        r"(.*?)Does not validate against any of the Union subtypes.*?Errors: - (.*?)"
+        r"(?: - Expected a <class 'NoneType'>.*| Given value type: .*)",
+        text,
+    )
+    print(f"error: {wrapped[1] + wrapped[2] if wrapped else text}", file=sys.stderr)
     raise SystemExit(2)
 
 
@@ -60,6 +68,11 @@ def quiet() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # no banners
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated.*")  # Lightning's own
+    warnings.filterwarnings(
+        "ignore", message="Total length of .* across ranks is zero"
+    )  # num_val 0
+    # Our interval counts across epochs, so that short ones are logged too.
+    warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
 
 
 class _OneLine:
@@ -71,6 +84,18 @@ class _OneLine:
 
 class ScriptParser(_OneLine, jsonargparse.ArgumentParser):
     """The argument parser of the scripts: typed, with a mistake reported in one line."""
+
+
+def checkpoint_parser(function: Callable[..., Any], *skip: str) -> ScriptParser:
+    """A parser of ``function``'s arguments, with its ``checkpoint`` as an optional first word."""
+    parser = ScriptParser(description=sys.modules[function.__module__].__doc__)
+    parser.add_argument(
+        "checkpoint",
+        nargs="?",
+        help="a .ckpt file or a run's folder; by default the newest run's best",
+    )
+    parser.add_function_arguments(function, skip={"checkpoint", *skip})
+    return parser
 
 
 class _CLIParser(_OneLine, LightningArgumentParser):
@@ -145,6 +170,8 @@ class VAECLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         options = self.config_dump
+        self.datamodule.prepare_data()  # what is missing fails here, before anything is written
+        self.datamodule.setup("fit")
         self.run = tracking.new_run(options["name"])
         config = self._get(self.config_init, "trainer")
         # Where nothing is held out, "best" is the last epoch.
@@ -169,11 +196,14 @@ class VAECLI(LightningCLI):
             kwargs["enable_progress_bar"] = False
         config["callbacks"] = [*(config.get("callbacks") or []), *callbacks]
         if config.get("logger") in (None, True) and not config.get("fast_dev_run"):
+            kwargs["logger"] = tracking.JSONLLogger(self.run)
+        trainer = super().instantiate_trainer(**kwargs)
+        if "logger" in kwargs:  # W&B last, when nothing can be wrong with the configuration
             online = tracking.wandb_logger(
                 self.run, options, group=options["group"], tags=options["tags"]
             )
-            kwargs["logger"] = [tracking.JSONLLogger(self.run)] + ([online] if online else [])
-        return super().instantiate_trainer(**kwargs)
+            trainer.loggers = [*trainer.loggers, *([online] if online else [])]
+        return trainer
 
     def fit(self, model: ImageVAE, **kwargs: Any) -> None:
         exit_code = 1

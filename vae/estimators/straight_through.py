@@ -39,8 +39,14 @@ class GumbelSoftmax(nn.Module):
             raise ValueError(f"temperature must be positive, got {temperature}")
         self.register_buffer("temperature", torch.tensor(float(temperature)))
 
+    def perturb(self, q: Distribution, sample_shape: Size) -> Tensor:
+        try:
+            return perturb(q, sample_shape)
+        except NotImplementedError as error:
+            raise NotImplementedError(f"{type(self).__name__}: {error}") from None
+
     def forward(self, q: Distribution, sample_shape: Size) -> Tensor:
-        return soften(q, perturb(q, sample_shape), self.temperature)
+        return soften(q, self.perturb(q, sample_shape), self.temperature)
 
 
 class StraightThroughGumbel(GumbelSoftmax):
@@ -52,6 +58,6 @@ class StraightThroughGumbel(GumbelSoftmax):
     """
 
     def forward(self, q: Distribution, sample_shape: Size) -> Tensor:
-        perturbed = perturb(q, sample_shape)
+        perturbed = self.perturb(q, sample_shape)
         soft = soften(q, perturbed, self.temperature)
         return harden(q, perturbed) + (soft - soft.detach())

@@ -1,0 +1,84 @@
+# Targets print the Python command they run; it works when pasted.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+CONFIG ?= experiments/configs/gaussian.yaml
+CKPT ?=
+SEED ?= 0
+ARGS ?=
+FIT = $(PY) experiments/train.py fit --seed_everything $(SEED) --config
+
+.DEFAULT_GOAL := help
+.PHONY: help install data train train-gaussian train-discrete train-reinforce fit evaluate \
+	reconstruct sample test test-fast test-slow lint format typecheck wandb-sync clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "variables: CONFIG= CKPT= SEED= ARGS=\"--model.lr 3e-4 ...\"   VAE_DATA_DIR= VAE_RUNS_DIR= WANDB_MODE="
+
+install: $(VENV)/.installed ## create .venv and install (the others do it by themselves)
+
+# A second run finds the stamp and does nothing; a change of dependencies installs again.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+data: $(VENV)/.installed ## find or download MNIST and verify it
+	$(PY) experiments/prepare_data.py
+
+train: $(VENV)/.installed ## train the Gaussian VAE on MNIST, then write reconstructions and samples
+	$(PY) experiments/quickstart.py --seed_everything $(SEED) $(ARGS)
+
+train-gaussian: $(VENV)/.installed ## Gaussian VAE, reparameterization trick
+	$(FIT) experiments/configs/gaussian.yaml $(ARGS)
+
+train-discrete: $(VENV)/.installed ## discrete VAE, Gumbel-softmax with annealed temperature
+	$(FIT) experiments/configs/discrete.yaml $(ARGS)
+
+train-reinforce: $(VENV)/.installed ## discrete VAE, score function with leave-one-out baseline
+	$(FIT) experiments/configs/reinforce.yaml $(ARGS)
+
+fit: $(VENV)/.installed ## train what CONFIG= says
+	$(FIT) $(CONFIG) $(ARGS)
+
+evaluate: $(VENV)/.installed ## ELBO, rate, distortion of CKPT=; ARGS="--log_likelihood" for log p(x), K=5000
+	$(PY) experiments/evaluate.py $(CKPT) $(ARGS)
+
+reconstruct: $(VENV)/.installed ## test images above their reconstructions, from CKPT=
+	$(PY) experiments/reconstruct.py $(CKPT) $(ARGS)
+
+sample: $(VENV)/.installed ## images drawn from the prior of CKPT=; needs no data
+	$(PY) experiments/sample.py $(CKPT) $(ARGS)
+
+test: $(VENV)/.installed ## all tests but the slow ones, with lint, types and import layers
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports --no-cache
+	$(PY) -m pytest -m "not slow" $(ARGS)
+
+test-fast: $(VENV)/.installed ## the tests that take seconds
+	$(PY) -m pytest -m "not slow and not e2e" $(ARGS)
+
+test-slow: $(VENV)/.installed ## the thorough ones
+	$(PY) -m pytest -m slow $(ARGS)
+
+lint: $(VENV)/.installed ## ruff and the import layers
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(VENV)/bin/lint-imports --no-cache
+
+format: $(VENV)/.installed ## ruff, in place
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+typecheck: $(VENV)/.installed ## mypy
+	$(PY) -m mypy
+
+wandb-sync: $(VENV)/.installed ## upload the offline W&B runs
+	$(VENV)/bin/wandb sync --yes $(wildcard $(or $(VAE_RUNS_DIR),runs)/*/wandb/offline-run-*)
+
+clean: ## remove .venv and caches; runs and data stay
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

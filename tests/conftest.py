@@ -1,0 +1,79 @@
+"""What every test gets (a seed, no network, its own run directory), and the statistical
+assertions that several files share.
+
+A statistical assertion scales by the standard error and states its false-alarm rate: that of the
+*test*, were its seed redrawn; the seed is fixed, so a test that passed goes on passing.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+FALSE_ALARM_RATE = 1e-6
+
+
+@pytest.fixture(autouse=True)
+def isolate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A fixed seed; no W&B; runs go to the test's own folder."""
+    torch.manual_seed(0)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setenv("VAE_RUNS_DIR", str(tmp_path))
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> Path:
+    """The folder that holds the real MNIST, as ``MNIST/raw``."""
+    project = Path(__file__).resolve().parent.parent
+    named = os.environ.get("VAE_DATA_DIR")
+    places = [Path(named)] if named else []
+    places += [project.parent / "shared" / "data", project / "data"]
+    for place in places:
+        if (place / "MNIST" / "raw").is_dir():
+            return place
+    pytest.skip("no MNIST/raw in VAE_DATA_DIR or the data folder")
+
+
+@pytest.fixture
+def assert_mean() -> Callable[..., None]:
+    """``assert_mean(samples, expected)``: the mean of samples (n, *shape) is the expected one, by
+    a two-sided z-test of each coordinate (Bonferroni). A coordinate without variance must be
+    exact to 1e-9."""
+
+    def check(samples: Tensor, expected: Tensor | float) -> None:
+        samples = samples.detach().double().flatten(1) if samples.dim() > 1 else samples[:, None]
+        expected = torch.as_tensor(expected, dtype=samples.dtype).detach().flatten()
+        error = (samples.mean(0) - expected).abs()
+        standard_error = samples.std(0) / math.sqrt(len(samples))
+        tail = torch.tensor(FALSE_ALARM_RATE / (2 * samples.shape[1]), dtype=samples.dtype)
+        z = error / standard_error.clamp_min(1e-9)
+        limit = -torch.special.ndtri(tail)
+        assert z.max() < limit, f"|z| up to {z.max():.1f}, limit {limit:.1f}"
+
+    return check
+
+
+@pytest.fixture
+def assert_frequencies() -> Callable[..., None]:
+    """``assert_frequencies(index, probs)``: cells (n,), drawn with these probabilities (C,), by a
+    chi-square test. Cells of probability 0 must stay empty."""
+
+    def check(index: Tensor, probs: Tensor) -> None:
+        count = torch.bincount(index, minlength=len(probs)).double()
+        assert len(count) == len(probs)
+        expected, possible = len(index) * probs.detach().double(), probs > 0
+        assert not count[~possible].any()
+        count, expected = count[possible], expected[possible]
+        assert expected.min() > 5, "too few draws for the approximation"
+        statistic = ((count - expected).square() / expected).sum()
+        freedom = torch.tensor((len(count) - 1) / 2, dtype=statistic.dtype)
+        p_value = torch.special.gammaincc(freedom, statistic / 2)
+        assert p_value > FALSE_ALARM_RATE, f"p = {p_value:.1g}"
+
+    return check
