@@ -59,7 +59,7 @@ RAW = {
         OneHotCategorical, {"logits": LOGITS}, {"logits": NAN}, SIMPLEX, SIMPLEX
     ),
     "OneHotCategorical(probs)": Case(
-        OneHotCategorical, {"probs": PROBS}, {"probs": -PROBS}, SIMPLEX, tensor(1, 1, 0)
+        OneHotCategorical, {"probs": PROBS}, {"probs": NAN}, SIMPLEX, tensor(1, 1, 0)
     ),
     "ExpRelaxedOneHotCategorical": Case(
         ExpRelaxedOneHotCategorical,
@@ -268,7 +268,7 @@ def test_gradients_reach_every_parameter(case):
     if q.has_rsample:
         draws.append(q.rsample().square())
     for draw in draws:
-        for grad in torch.autograd.grad(draw.sum(), values):
+        for grad in torch.autograd.grad(draw.sum(), values, retain_graph=True):
             assert grad.isfinite().all() and (grad != 0).any()
     assert not q.sample().requires_grad
 
@@ -284,6 +284,8 @@ def test_expand(q):
     wide = q.expand(Size([5, 2]))
     assert type(wide) is type(q)
     assert wide.batch_shape == (5, 2) and wide.event_shape == q.event_shape
+    for name, value in parameters(wide).items():
+        assert value.shape == (5, *parameters(q)[name].shape)
     z = wide.sample(Size([3]))
     assert z.shape == (3, 5, 2, *q.event_shape)
     assert_close(wide.log_prob(z), q.log_prob(z), rtol=0, atol=0)
@@ -404,6 +406,14 @@ def test_one_hot_kl_is_torchs(p, q, by):
     )
 
 
+def test_one_hot_kl_is_finite_where_a_probability_underflows():
+    # the logits are the parameters: exp(-200) is 0 in single precision, its logarithm is not
+    p = OneHotCategorical(logits=torch.tensor([0.0, 1.0]))
+    q = OneHotCategorical(logits=torch.tensor([-200.0, 0.0]))
+    exact = (p.probs.double() * (p.logits.double() - q.logits.double())).sum()
+    assert_close(kl_divergence(p, q).double(), exact, rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize("name", ["ExpRelaxedOneHotCategorical", "RelaxedOneHotCategorical"])
 def test_relaxed_kl_has_no_closed_form(name):
     with pytest.raises(NotImplementedError):
@@ -432,6 +442,7 @@ def test_one_hot_agrees_with_torch_on_the_vertices():
 
 def test_one_hot_log_prob_where_a_category_is_impossible():
     q = OneHotCategorical(logits=tensor(0.0, -inf, 0.0))
+    assert not q.sample(Size([1000]))[:, 1].any()
     assert_close(q.log_prob(vertices).exp(), tensor(0.5, 0.0, 0.5))
 
 
@@ -449,6 +460,12 @@ def test_concrete_log_prob_agrees_with_torch(ours, theirs, temperature, by):
     q = ours(temperature, **by)
     z = q.sample(Size([100]))
     assert_close(q.log_prob(z), theirs(t, **by, validate_args=False).log_prob(z))
+
+
+@pytest.mark.parametrize("shift", [-0.1, 0.1])
+def test_the_log_simplex_is_bounded_on_both_sides(shift):
+    constraint = ExpRelaxedOneHotCategorical.support
+    assert constraint.check(SIMPLEX.log()) and not constraint.check(SIMPLEX.log() + shift)
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 10.0])

@@ -64,7 +64,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+    except PermissionError:
+        raise
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        LookupError,
+        ValueError,
+        pickle.UnpicklingError,
+    ) as error:
         reason = "it is empty" if path.stat().st_size == 0 else type(error).__name__
         raise ValueError(
             f"{path} cannot be read as a checkpoint ({reason}): it is truncated, damaged or of another kind"

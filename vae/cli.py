@@ -65,6 +65,8 @@ def one_line_errors() -> Iterator[None]:
 
 def quiet() -> None:
     """Silences what Lightning says that is no news to the person training."""
+    # Lightning calls what the newest jsonargparse deprecates
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # no banners
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated.*")  # Lightning's own
@@ -142,7 +144,7 @@ class VAECLI(LightningCLI):
             parser_class=_CLIParser,
             save_config_callback=None,
             trainer_defaults={
-                "max_epochs": 10,
+                "max_epochs": 50,
                 "devices": 1,
                 "num_sanity_val_steps": 0,
                 "enable_model_summary": False,
@@ -199,8 +201,13 @@ class VAECLI(LightningCLI):
             kwargs["logger"] = tracking.JSONLLogger(self.run)
         trainer = super().instantiate_trainer(**kwargs)
         if "logger" in kwargs:  # W&B last, when nothing can be wrong with the configuration
+            config = options | {
+                "run": tracking.describe_run(self.run, options["seed_everything"]),
+                "image_shape": list(self.datamodule.image_shape),  # the model's, by its link
+                "parameters": sum(p.numel() for p in self.model.parameters()),
+            }
             online = tracking.wandb_logger(
-                self.run, options, group=options["group"], tags=options["tags"]
+                self.run, config, group=options["group"], tags=options["tags"]
             )
             trainer.loggers = [*trainer.loggers, *([online] if online else [])]
         return trainer

@@ -26,7 +26,6 @@ from typing import Literal, get_args
 
 import torch
 from lightning.pytorch import LightningDataModule
-from sklearn.datasets import load_digits
 from torch import Tensor
 from torchvision.datasets import MNIST
 from torchvision.datasets.mnist import read_image_file
@@ -332,6 +331,8 @@ class DigitsDataModule(ImageDataModule):
         self.save_hyperparameters()
 
     def load(self) -> dict[str, Tensor]:
+        from sklearn.datasets import load_digits  # a second to import, for who needs it
+
         grey = torch.from_numpy(load_digits().images)  # (1797, 8, 8), levels 0..16
         images = (grey * (255 / 16)).round().to(torch.uint8).unsqueeze(1)
         order = torch.randperm(

@@ -79,6 +79,23 @@ class OneHotCategorical(TorchOneHotCategorical):
         logits: The unnormalised log-probabilities, with shape :math:`(*, K)`.
     """
 
+    def __init__(
+        self,
+        probs: Tensor | None = None,
+        logits: Tensor | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        # torch's own validates the inner Categorical whatever it is told
+        self._categorical = Categorical(probs, logits, validate_args=validate_args)
+        shape = self._categorical.param_shape
+        Distribution.__init__(self, shape[:-1], shape[-1:], validate_args=validate_args)
+
+    def expand(
+        self, batch_shape: _size, _instance: Distribution | None = None
+    ) -> OneHotCategorical:
+        new = self._get_checked_instance(OneHotCategorical, _instance)
+        return super().expand(batch_shape, _instance=new)
+
     def sample(self, sample_shape: _size = Size()) -> Tensor:
         # argmax of Gumbel-perturbed logits: torch.multinomial cannot be captured in a CUDA graph.
         with torch.no_grad():
@@ -89,7 +106,8 @@ class OneHotCategorical(TorchOneHotCategorical):
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)
-        return (value * self.logits).sum(-1)
+        # an impossible category, of logit -inf, must not make 0 * inf of the others
+        return (value * self.logits.clamp_min(torch.finfo(self.logits.dtype).min)).sum(-1)
 
 
 class _LogSimplex(constraints.Constraint):
@@ -222,6 +240,9 @@ class RelaxedOneHotCategorical(TransformedDistribution):
 def _kl_one_hot(p: OneHotCategorical, q: OneHotCategorical) -> Tensor:
     # 0 log 0 = 0; infinite where q has no mass and p has.
     term = p.probs * (p.logits - q.logits)
+    # A zero given as a probability is clamped in the logits; one that underflowed is not.
+    declared = (q.probs == 0) & (q.logits.exp() > torch.finfo(q.logits.dtype).tiny)
+    term = torch.where(declared, math.inf, term)
     return torch.where(p.probs == 0, torch.zeros_like(term), term).sum(-1)
 
 

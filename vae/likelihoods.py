@@ -1,8 +1,8 @@
 r"""Likelihoods: a decoder's output to a distribution :math:`p(x|z)` over images.
 
-Every ``log_prob`` is normalised, in nats, and summed over pixels. A Bernoulli likelihood is one
-of binary images only: on grey pixels its "log-probability" is a negative cross-entropy and no
-bound on anything (``normalised`` is false for it on such data).
+Every ``log_prob`` is normalised, in nats, and summed over pixels. A Bernoulli likelihood is one of
+binary images only (``binary``): on grey pixels its "log-probability" is a negative cross-entropy
+and no bound on anything.
 """
 
 from __future__ import annotations

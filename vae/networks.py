@@ -38,14 +38,16 @@ def widen(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def mlp(widths: Sequence[int], activation: str) -> list[nn.Module]:
-    if activation not in ACTIVATIONS:
-        raise ValueError(
-            f"unknown activation {activation!r}: choose from {', '.join(ACTIVATIONS)}"
-        )
+def _activation(name: str) -> nn.Module:
+    if name not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {name!r}: choose from {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]()
+
+
+def _mlp(widths: Sequence[int], activation: str) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for before, after in zip(widths, widths[1:], strict=False):
-        layers += [nn.Linear(before, after), ACTIVATIONS[activation]()]
+        layers += [nn.Linear(before, after), _activation(activation)]
     return layers
 
 
@@ -57,7 +59,7 @@ class MLPEncoder(nn.Sequential):
         self, image_shape: Sequence[int], hidden: Sequence[int], activation: str = "relu"
     ) -> None:
         widths = [math.prod(image_shape), *hidden]
-        super().__init__(nn.Flatten(), *mlp(widths, activation))
+        super().__init__(nn.Flatten(), *_mlp(widths, activation))
         self.out_features: int = widths[-1]
 
 
@@ -76,7 +78,7 @@ class MLPDecoder(nn.Sequential):
         widths = [in_features, *reversed(hidden)]
         shape = (channels, *image_shape)
         super().__init__(
-            *mlp(widths, activation),
+            *_mlp(widths, activation),
             nn.Linear(widths[-1], math.prod(shape)),
             nn.Unflatten(-1, shape),
         )
@@ -96,7 +98,7 @@ class ConvEncoder(nn.Sequential):
         channels, height, width = _check_conv(image_shape, hidden)
         layers: list[nn.Module] = []
         for before, after in zip([channels, *hidden], hidden, strict=False):
-            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), ACTIVATIONS[activation]()]
+            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), _activation(activation)]
         super().__init__(*layers, nn.Flatten())
         scale = 2 ** len(hidden)
         self.out_features: int = hidden[-1] * (height // scale) * (width // scale)
@@ -125,14 +127,14 @@ class ConvDecoder(nn.Module):
         widths = [*reversed(hidden), channels * image_channels]
         for before, after in zip(widths, widths[1:], strict=False):
             layers += [
-                ACTIVATIONS[activation](),
+                _activation(activation),
                 nn.ConvTranspose2d(before, after, 4, stride=2, padding=1),
             ]
         self.net = nn.Sequential(*layers)
         self.shape = (channels, *image_shape)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.net(z.flatten(0, -2)).view(
+        return self.net(z.reshape(-1, z.shape[-1])).view(
             *z.shape[:-1], *self.shape
         )  # convolutions take one batch dimension
 

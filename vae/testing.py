@@ -126,7 +126,7 @@ def exact_gradient(problem: Problem, objective: Objective) -> tuple[Tensor, Tens
 
     Raises:
         NotImplementedError: If the family is neither enumerable nor Gaussian.
-        ValueError: If a Gaussian has more than four coordinates to integrate over.
+        ValueError: If a Gaussian has more than three coordinates to integrate over.
     """
     leaves = [p[None].clone().requires_grad_() for p in problem.parameters]
     q = problem.make_q(*leaves)
@@ -141,9 +141,9 @@ def exact_gradient(problem: Problem, objective: Objective) -> tuple[Tensor, Tens
 def _quadrature(q: Distribution, f: Integrand, objective: Objective) -> Tensor:
     assert isinstance(q, Independent)
     K, D = (1 if objective.linear else objective.num_samples), q.event_shape.numel()
-    if K * D > 4:
-        raise ValueError(f"quadrature over {K} x {D} coordinates is too large: at most 4")
-    n = 120 if K * D <= 2 else 40
+    if K * D > 3:
+        raise ValueError(f"quadrature over {K} x {D} coordinates is too large: at most 3")
+    n = 120 if K * D <= 2 else 64
     # The eigenvalues of the Jacobi matrix of Hermite polynomials are the nodes (Golub & Welsch,
     # 1969).
     jacobi = torch.diag(torch.arange(1, n, dtype=torch.float64).sqrt(), 1)

@@ -30,7 +30,10 @@ class Enumerate(Estimator):
         objective: Objective,
         context: Tensor | None = None,
     ) -> Estimate:
-        z = support(q)  # (S, B, *event)
+        try:
+            z = support(q)  # (S, B, *event)
+        except NotImplementedError as error:
+            raise NotImplementedError(f"Enumerate: {error}") from None
         fz, log_q = f(z, q), q.log_prob(z)  # (S, B)
         if objective.linear:  # the mean over K is that of one
             return Estimate((log_q.exp() * fz).sum(0))

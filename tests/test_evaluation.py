@@ -1,0 +1,160 @@
+"""Evaluation: exact K, independence of chunks, bounds that rise to a known log p(x)."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import MultivariateNormal
+
+from vae import VAE, evaluation
+from vae.latents import Binary, DiagonalGaussian, OneHot, RelaxedOneHot
+from vae.likelihoods import Bernoulli, Gaussian
+from vae.networks import MLPDecoder, MLPEncoder
+
+SHAPE = (1, 2, 2)
+
+
+def toy(latent_class, *sizes, seed=0, **options):
+    torch.manual_seed(seed)
+    encoder = MLPEncoder(SHAPE, [6])
+    latent = latent_class(6, *sizes, **options)
+    likelihood = Bernoulli(MLPDecoder(latent.code_features, SHAPE, [6]))
+    with torch.no_grad():
+        for p in likelihood.parameters():
+            p.mul_(4)
+    return VAE(encoder, latent, likelihood)
+
+
+@pytest.fixture
+def x():
+    return torch.randint(0, 2, (5, *SHAPE), generator=torch.Generator().manual_seed(1)).float()
+
+
+@pytest.mark.parametrize("num_samples", [1, 9, 50, 100, 101, 250])
+def test_exactly_k_samples_are_drawn(x, num_samples, monkeypatch):
+    vae, drawn = toy(Binary, 3), []
+    log_likelihood = VAE.log_likelihood
+
+    def count(self, x, z):
+        drawn.append(len(z))
+        return log_likelihood(self, x, z)
+
+    monkeypatch.setattr(VAE, "log_likelihood", count)
+    evaluation.log_likelihood(vae, x, num_samples, chunk=50)
+    assert sum(drawn) == num_samples and max(drawn) <= 50
+
+
+def test_the_answer_does_not_depend_on_the_chunks(x):
+    # every chunking has the same law, and with many samples the same value
+    vae = toy(Binary, 3)
+    values = [evaluation.log_likelihood(vae, x, 50_000, c) for c in (70, 1000, 50_000)]
+    for value in values[1:]:
+        torch.testing.assert_close(value, values[0], atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: toy(Binary, 4), lambda: toy(OneHot, 2, 3), lambda: toy(RelaxedOneHot, 2, 3)]
+)
+def test_bounds_rise_to_the_exact_log_likelihood(make, x):
+    vae = make()
+    exact = evaluation.exact_log_likelihood(vae, x)
+    bounds = torch.stack(
+        [
+            torch.stack([evaluation.log_likelihood(vae, x, k) for _ in range(300)]).mean(0)
+            for k in (1, 4, 16)
+        ]
+    )
+    assert (bounds.diff(dim=0) > 0).all() and (bounds[-1] < exact + 0.02).all()
+    torch.testing.assert_close(evaluation.log_likelihood(vae, x, 20_000), exact, atol=0.03, rtol=0)
+
+
+def test_exact_log_likelihood_is_a_distribution_over_images():
+    images = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 4).view(16, *SHAPE)
+    total = evaluation.exact_log_likelihood(toy(OneHot, 2, 3), images).logsumexp(0)
+    assert total.item() == pytest.approx(0.0, abs=1e-5)
+
+
+def test_elbo_is_minus_rate_minus_distortion_and_below_log_p(x):
+    vae = toy(Binary, 4)
+    terms = evaluation.elbo_terms(vae, x, 5000)
+    torch.testing.assert_close(terms.elbo, -terms.rate - terms.distortion)
+    assert (terms.rate >= 0).all()
+    assert (terms.elbo < evaluation.exact_log_likelihood(vae, x) + 0.01).all()
+
+
+def test_linear_gaussian_model_has_a_closed_form():
+    # Probabilistic PCA, x = w z + b + noise. With its exact posterior as q every importance weight
+    # is p(x) itself: one sample is enough, and the ELBO is log p(x) in the mean.
+    torch.manual_seed(0)
+    P, scale = 4, 0.3
+    w, b = 0.02 * torch.randn(P, 1), torch.tensor([0.3, 0.5, 0.6, 0.4])
+
+    class Linear(nn.Module):
+        def forward(self, z):  # the Gaussian likelihood squashes its mean into (0, 1)
+            return (z @ w.T + b).logit().unflatten(-1, (1, *SHAPE))
+
+    vae = VAE(nn.Flatten(), DiagonalGaussian(P, 1), Gaussian(Linear(), scale))
+    precision = (w.T @ w).item() / scale**2 + 1
+    with torch.no_grad():
+        layer = vae.latent.parameters_of
+        layer.weight.zero_()[0] = w[:, 0] / scale**2 / precision
+        layer.bias[0] = -(w[:, 0] @ b) / scale**2 / precision
+        layer.bias[1] = -0.5 * math.log(precision)
+    x = torch.rand(3, *SHAPE)
+    exact = MultivariateNormal(b, w @ w.T + scale**2 * torch.eye(P)).log_prob(x.flatten(1))
+    for k in (1, 7):
+        value = evaluation.log_likelihood(vae, x, k)
+        torch.testing.assert_close(value, exact, atol=1e-4, rtol=0)
+    elbo = evaluation.elbo_terms(vae, x, 100_000).elbo
+    torch.testing.assert_close(elbo, exact, atol=0.01, rtol=0)
+
+
+def test_relaxed_models_are_evaluated_by_their_hard_samples(x, monkeypatch):
+    vae, seen = toy(RelaxedOneHot, 2, 3), []
+    log_likelihood = VAE.log_likelihood
+
+    def look(self, x, z):
+        seen.append(z)
+        return log_likelihood(self, x, z)
+
+    monkeypatch.setattr(VAE, "log_likelihood", look)
+    evaluation.elbo_terms(vae, x, 3)
+    evaluation.log_likelihood(vae, x, 3)
+    assert all(set(z.unique().tolist()) == {0.0, 1.0} for z in seen)
+    assert all((z.sum(-1) == 1).all() for z in seen)
+
+
+@pytest.mark.parametrize("num_samples, chunk", [(0, 1), (1, 0), (-5, 1)])
+def test_no_samples_say_so(x, num_samples, chunk):
+    with pytest.raises(ValueError, match="at least 1"):
+        evaluation.log_likelihood(toy(Binary, 2), x, num_samples, chunk)
+
+
+def test_exact_needs_something_to_enumerate(x):
+    with pytest.raises(NotImplementedError, match="Normal"):
+        evaluation.exact_log_likelihood(toy(DiagonalGaussian, 2), x)
+    with pytest.raises(ValueError, match="configurations"):
+        evaluation.exact_log_likelihood(toy(Binary, 40), x)
+
+
+def test_active_units():
+    mean = torch.zeros(100, 3, 2)
+    mean[:, 0, 0] = torch.linspace(-1, 1, 100)
+    mean[:, 1, 1] = torch.linspace(-0.1, 0.1, 100)  # variance 0.0034
+    mean[:, 2, 0] = 7.0
+    assert evaluation.active_units(mean) == 1
+    assert evaluation.active_units(mean, threshold=1e-3) == 2
+
+
+def test_one_sample_of_the_bound_is_log_weight_by_hand(x):
+    vae = toy(Binary, 3)
+    torch.manual_seed(5)
+    value = evaluation.log_likelihood(vae, x, 1)
+    torch.manual_seed(5)
+    q = vae.posterior(x)
+    z = q.sample(torch.Size([1]))
+    p = vae.likelihood(z).base_dist.probs
+    by_hand = (x * p.log() + (1 - x) * (1 - p).log()).sum((-1, -2, -3))
+    by_hand = by_hand - 3 * math.log(2) - q.log_prob(z)
+    torch.testing.assert_close(value, by_hand[0], atol=1e-4, rtol=0)

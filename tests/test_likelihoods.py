@@ -1,0 +1,115 @@
+"""Likelihoods: normalised densities of images in nats, summed over pixels."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Size
+from torch.nn.functional import softplus
+from torch.testing import assert_close
+
+from vae.likelihoods import LIKELIHOODS, Bernoulli, ContinuousBernoulli, Gaussian
+from vae.networks import NETWORKS, MLPDecoder
+
+D = 5
+
+
+def build(family, image, network="mlp", hidden=(4,)):
+    decoder = NETWORKS[network][1](D, image, hidden, channels=family.channels)
+    likelihood = family(decoder).double()
+    for p in decoder.parameters():  # away from zero, where every pixel is alike
+        torch.nn.init.normal_(p)
+    return likelihood
+
+
+def code(*leading):
+    return torch.randn(*leading, D, dtype=torch.float64)
+
+
+@pytest.fixture(params=LIKELIHOODS)
+def family(request):
+    return LIKELIHOODS[request.param]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("image", [(1, 28, 28), (1, 8, 8), (3, 8, 8)])
+@pytest.mark.parametrize("leading", [(3,), (2, 3)])
+def test_shapes(family, network, image, leading):
+    p = build(family, image, network)(code(*leading))
+    assert p.batch_shape == leading and p.event_shape == image
+    assert p.mean.shape == p.sample().shape == (*leading, *image)
+    x = torch.bernoulli(torch.full((3, *image), 0.5, dtype=torch.float64))
+    assert p.log_prob(x).shape == leading  # images broadcast over samples
+
+
+def test_samples_lie_in_the_support(family):
+    p = build(family, (1, 8, 8))(code(3))
+    assert p.support.check(p.sample(Size([10]))).all()
+    assert ((p.mean >= 0) & (p.mean <= 1)).all()
+
+
+def test_bernoulli_sums_to_one_over_all_images():
+    p = build(Bernoulli, (1, 2, 2))(code(1))
+    every = torch.cartesian_prod(*[torch.arange(2.0, dtype=torch.float64)] * 4)
+    total = p.log_prob(every.view(16, 1, 1, 2, 2)).exp().sum(0)
+    assert_close(total, torch.ones_like(total))
+
+
+@pytest.mark.parametrize(
+    ("family", "low", "high"), [(ContinuousBernoulli, 0, 1), (Gaussian, -2, 3)]
+)
+def test_continuous_likelihoods_integrate_to_one(family, low, high):
+    p = build(family, (1, 1, 2))(code(1))
+    line = torch.linspace(low, high, 1001, dtype=torch.float64)
+    grid = torch.cartesian_prod(line, line).view(-1, 1, 1, 1, 2)
+    density = p.log_prob(grid).exp().view(1001, 1001)
+    total = torch.trapezoid(torch.trapezoid(density, line), line)
+    assert_close(total, torch.ones_like(total), atol=1e-4, rtol=0)
+
+
+def bernoulli(l, x, likelihood):
+    return x * l - softplus(l)
+
+
+def continuous_bernoulli(l, x, likelihood):
+    # C(probs) = 2 artanh(1 - 2 probs) / (1 - 2 probs) = l / tanh(l / 2)
+    return x * l - softplus(l) + (l / (l / 2).tanh()).log()
+
+
+def gaussian(l, x, likelihood):
+    scale = likelihood.log_scale.exp()
+    return -(((x - l.sigmoid()) / scale) ** 2) / 2 - scale.log() - math.log(2 * math.pi) / 2
+
+
+@pytest.mark.parametrize(
+    ("family", "formula"),
+    [(Bernoulli, bernoulli), (ContinuousBernoulli, continuous_bernoulli), (Gaussian, gaussian)],
+)
+def test_log_prob_is_the_sum_over_pixels_in_nats(family, formula):
+    likelihood, z = build(family, (1, 4, 3)), code(2, 3)
+    x = torch.bernoulli(torch.full((3, 1, 4, 3), 0.5, dtype=torch.float64))
+    logits = likelihood.decoder(z)[:, :, 0]  # (K, B, *image): the first channel
+    expected = formula(logits, x, likelihood).sum((-1, -2, -3))
+    assert_close(likelihood(z).log_prob(x), expected)
+
+
+def test_only_bernoulli_is_a_distribution_of_binary_images(family):
+    assert family.binary == (family is Bernoulli)
+
+
+def test_gaussian_scale_is_learned():
+    likelihood = Gaussian(MLPDecoder(D, (1, 2, 2), []), scale=0.3)
+    assert_close(likelihood.log_scale.exp().item(), 0.3)
+    likelihood(torch.randn(3, D)).log_prob(torch.rand(3, 1, 2, 2)).sum().backward()
+    assert likelihood.log_scale.grad.abs() > 0
+
+
+def test_distributions_are_in_single_precision_under_autocast(family):
+    likelihood = family(MLPDecoder(D, (1, 4, 4), [4]))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert likelihood.decoder(torch.randn(3, D)).dtype == torch.bfloat16
+        p = likelihood(torch.randn(3, D))
+        assert p.mean.dtype == torch.float32
+        assert p.log_prob(torch.ones(3, 1, 4, 4)).dtype == torch.float32
