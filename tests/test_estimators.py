@@ -14,10 +14,10 @@ from torch.distributions import Bernoulli, Independent, Normal
 from vae.estimators import (
     ESTIMATORS,
     Enumerate,
+    Estimate,
     Estimator,
     LeaveOneOut,
     MovingAverage,
-    Pathwise,
     ScoreFunction,
 )
 from vae.objectives import ELBO, IWAE
@@ -127,21 +127,19 @@ class OwnSampleIncluded(LeaveOneOut):
 
 
 class SignFlipped(ScoreFunction):
-    def forward(self, q, f, objective, context=None):
-        estimate = super().forward(q, f, objective, context)
+    def estimate(self, q, f, objective, context):
+        estimate = super().estimate(q, f, objective, context)
         value = estimate.bound.detach()
         return estimate._replace(bound=2 * value - estimate.bound)
 
 
 class ForgottenLogQ(Estimator):
-    """Pathwise, with the density of z frozen in z as well: the entropy's gradient is lost."""
+    """Pathwise, with the derivative of log q lost: f as it is, less what log q contributes."""
 
-    def forward(self, q, f, objective, context=None):
+    def estimate(self, q, f, objective, context):
         z = q.rsample(torch.Size([objective.num_samples]))
         log_q = q.log_prob(z)
-        return Pathwise(lambda q, shape: z)(
-            q, lambda z, q: f(z, q) + log_q - log_q.detach(), objective
-        )
+        return Estimate(objective.reduce(f(z, q) + log_q - log_q.detach()))
 
 
 MUTANTS = {

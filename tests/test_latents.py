@@ -163,7 +163,7 @@ def test_relaxed_kl_estimates_have_the_mean_of_the_integral(estimator, assert_me
     class Integral(Estimator):
         """The truth for one variable of two categories, over its log-odds."""
 
-        def forward(self, q, f, objective, context=None) -> Estimate:
+        def estimate(self, q, f, objective, context=None) -> Estimate:
             odds = torch.linspace(-60, 60, 20_001, dtype=torch.float64)[:, None]
             z = torch.stack([odds, torch.zeros_like(odds)], -1).log_softmax(-1)[:, :, None]
             density = q.log_prob(z).exp()  # with respect to the log-odds
@@ -229,7 +229,7 @@ def test_expectation_forwards_to_the_estimator(name):
     seen = []
 
     class Recorder(Estimator):
-        def forward(self, *arguments) -> Estimate:
+        def estimate(self, *arguments) -> Estimate:
             seen.append(arguments)
             return Estimate(torch.full((7,), 3.0), 4.0)
 

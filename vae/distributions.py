@@ -41,6 +41,7 @@ __all__ = [
     "ExpRelaxedOneHotCategorical",
     "OneHotCategorical",
     "RelaxedOneHotCategorical",
+    "base_of",
     "describe",
     "detach",
     "gumbel_like",
@@ -260,6 +261,11 @@ def describe(q: Distribution) -> str:
     if isinstance(q, Independent):
         return f"Independent({describe(q.base_dist)}, {q.reinterpreted_batch_ndims})"
     return type(q).__name__
+
+
+def base_of(q: Distribution) -> Distribution:
+    """The family itself: what an ``Independent`` wraps."""
+    return base_of(q.base_dist) if isinstance(q, Independent) else q
 
 
 @singledispatch

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.estimators.enumerate import Enumerate
-from vae.estimators.pathwise import Pathwise, Sampler, reparameterize
+from vae.estimators.pathwise import Pathwise, Reparameterization, Sampler
 from vae.estimators.score_function import (
+    Baseline,
     Learned,
     LeaveOneOut,
     MovingAverage,
@@ -21,6 +22,7 @@ from vae.estimators.straight_through import GumbelSoftmax, StraightThroughGumbel
 
 __all__ = [
     "ESTIMATORS",
+    "Baseline",
     "Enumerate",
     "Estimate",
     "Estimator",
@@ -31,11 +33,11 @@ __all__ = [
     "MovingAverage",
     "NoBaseline",
     "Pathwise",
+    "Reparameterization",
     "Sampler",
     "ScoreFunction",
     "StraightThroughGumbel",
     "attach",
-    "reparameterize",
 ]
 
 

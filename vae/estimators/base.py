@@ -19,6 +19,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vae.distributions import base_of, describe
 from vae.objectives import Objective
 
 __all__ = ["Estimate", "Estimator", "Integrand", "attach"]
@@ -40,9 +41,33 @@ class Estimate(NamedTuple):
 
 
 class Estimator(nn.Module, ABC):
-    """Estimates the gradient of E_q[R(f(z_1), ..., f(z_K))] in the parameters of q."""
+    """Estimates the gradient of E_q[R(f(z_1), ..., f(z_K))] in the parameters of q.
 
-    @abstractmethod
+    An estimator states its claims as attributes, in the manner of ``torch.distributions``; the
+    tests check every one of them, and :meth:`check` refuses what they exclude.
+
+    Attributes:
+        families: The families that it is defined for, as base of an ``Independent``.
+        bias: None if the estimate is unbiased; else in what it is not.
+        exact_for: Integrands for which a biased estimator is exact: "linear", "quadratic", or
+            None.
+        objectives: "any"; "average" (R must be a mean); "weighted" (R must not be).
+        needs_gradient: Whether it differentiates f in z.
+        min_samples: The smallest K.
+        evaluations: Evaluations of f an image, an expression in K samples, D variables of C
+            categories, and S = C^D configurations.
+        paper: Where it comes from.
+    """
+
+    families: tuple[type[Distribution], ...] = (Distribution,)
+    bias: str | None = None
+    exact_for: str | None = None
+    objectives: str = "any"
+    needs_gradient: bool = False
+    min_samples: int = 1
+    evaluations: str = "K"
+    paper: str = ""
+
     def forward(
         self,
         q: Distribution,
@@ -59,8 +84,45 @@ class Estimator(nn.Module, ABC):
             context: What a learned baseline may look at, with shape ``(B, *)``: the images.
 
         Raises:
-            NotImplementedError: If the estimator is not defined for the family of ``q``.
+            NotImplementedError: If the estimator is not defined for the family of ``q`` or for the
+                objective.
+            ValueError: If K is too small.
         """
+        self.check(q, objective)
+        return self.estimate(q, f, objective, context)
+
+    @abstractmethod
+    def estimate(
+        self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
+    ) -> Estimate:
+        """What :meth:`forward` returns, for arguments that passed :meth:`check`."""
+
+    def supports(self, q: Distribution) -> bool:
+        """Whether the estimator is defined for the family of ``q``."""
+        return isinstance(base_of(q), self.families)
+
+    def check(self, q: Distribution, objective: Objective) -> None:
+        """Raises what :meth:`forward` says, naming both types."""
+        name, kind = self.extra_name(), type(objective).__name__
+        if not self.supports(q):
+            raise NotImplementedError(f"{name} is not defined for {describe(q)}{self.hint()}")
+        if self.objectives == "average" and not objective.linear:
+            raise NotImplementedError(f"{name} is defined for averages (ELBO), not for {kind}")
+        if self.objectives == "weighted" and objective.linear:
+            raise NotImplementedError(f"{name} is defined for importance weights, not for {kind}")
+        if objective.num_samples < self.min_samples:
+            raise ValueError(
+                f"{name} needs num_samples >= {self.min_samples}, got {objective.num_samples}"
+            )
+
+    def extra_name(self) -> str:
+        """The estimator's name in messages."""
+        return type(self).__name__
+
+    def hint(self) -> str:
+        """What to do instead, for messages: the families that it is defined for."""
+        names = [family.__name__ for family in self.families]
+        return f": it takes {', '.join(names)}" if self.families != (Distribution,) else ""
 
 
 def attach(value: Tensor, surrogate: Tensor) -> Tensor:

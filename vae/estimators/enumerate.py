@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae.distributions import MAX_SUPPORT, describe, support
+from vae.distributions import MAX_SUPPORT, base_of, describe, support
 from vae.estimators.base import Estimate, Estimator, Integrand
 from vae.objectives import Objective
 
@@ -20,27 +20,28 @@ __all__ = ["Enumerate"]
 
 
 class Enumerate(Estimator):
-    """Creates the exact estimator: no variance, S evaluations of f under an average, S^K terms
-    under any other R."""
+    """Creates the exact estimator: no variance, S evaluations of f whatever K is."""
 
-    def forward(
-        self,
-        q: Distribution,
-        f: Integrand,
-        objective: Objective,
-        context: Tensor | None = None,
+    evaluations = "S"
+
+    def supports(self, q: Distribution) -> bool:
+        return base_of(q).has_enumerate_support
+
+    def hint(self) -> str:
+        return ", which has no finite support to enumerate"
+
+    def estimate(
+        self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
     ) -> Estimate:
-        try:
-            z = support(q)  # (S, B, *event)
-        except NotImplementedError as error:
-            raise NotImplementedError(f"Enumerate: {error}") from None
+        z = support(q)  # (S, B, *event)
         fz, log_q = f(z, q), q.log_prob(z)  # (S, B)
         if objective.linear:  # the mean over K is that of one
             return Estimate((log_q.exp() * fz).sum(0))
         S, K = z.shape[0], objective.num_samples
         if S**K > MAX_SUPPORT:
             raise ValueError(
-                f"Enumerate: {describe(q)} has {S}^{K} tuples of {K} samples, more than {MAX_SUPPORT}"
+                f"Enumerate: {describe(q)} has {S}^{K} tuples of {K} samples,"
+                f" more than {MAX_SUPPORT}"
             )
         index = torch.arange(S, device=z.device)
         tuples = torch.cartesian_prod(*[index] * K).view(-1, K).T  # (K, S^K)

@@ -11,59 +11,87 @@ estimate is then biased for the discrete model, by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 
 import torch
-from torch import Size, Tensor
+from torch import Size, Tensor, nn
 from torch.distributions import Distribution
 
-from vae.distributions import describe
+from vae.distributions import base_of
 from vae.estimators.base import Estimate, Estimator, Integrand
 from vae.objectives import Objective
 
-__all__ = ["Pathwise", "Sampler", "reparameterize"]
-
-Sampler = Callable[[Distribution, Size], Tensor]
-"""Draws a differentiable sample: ``(q, sample_shape)`` to ``sample_shape + batch_shape +
-event_shape``."""
+__all__ = ["Pathwise", "Reparameterization", "Sampler"]
 
 
-def reparameterize(q: Distribution, sample_shape: Size) -> Tensor:
-    """Draws ``q.rsample``, for families that have it.
+class Sampler(nn.Module, ABC):
+    """Draws a differentiable sample; a module, so that its state (a temperature) is in
+    checkpoints.
 
-    Raises:
-        NotImplementedError: If the family is not reparameterizable.
+    Its claims are those of :class:`~vae.estimators.base.Estimator`: :class:`Pathwise` passes them
+    on.
     """
-    if not q.has_rsample:
-        raise NotImplementedError(
-            f"Pathwise: {describe(q)} cannot be reparameterized;"
-            " use a relaxation (gumbel_softmax, st_gumbel) or a score function (reinforce, rloo, nvil, vimco)"
-        )
-    return q.rsample(sample_shape)
+
+    families: tuple[type[Distribution], ...] = (Distribution,)
+    bias: str | None = None
+    exact_for: str | None = None
+    paper: str = ""
+
+    def supports(self, q: Distribution) -> bool:
+        return isinstance(base_of(q), self.families)
+
+    @abstractmethod
+    def forward(self, q: Distribution, sample_shape: Size) -> Tensor:
+        """A sample of shape ``sample_shape + batch_shape + event_shape``."""
 
 
-class Pathwise(Estimator):
-    """Creates the reparameterization-trick estimator.
+class Reparameterization(Sampler):
+    """Draws ``q.rsample``, for the families that have it: by the reparameterization trick, or by
+    implicit differentiation of the distribution function (Gamma, Beta, Dirichlet).
 
     References:
         | Auto-Encoding Variational Bayes (Kingma & Welling, 2014), section 2.4.
         | Stochastic Backpropagation (Rezende, Mohamed & Wierstra, 2014), section 3.
-
-    Arguments:
-        sampler: How a differentiable sample is drawn. A module keeps its state (a temperature) in
-            the checkpoint.
+        | Implicit Reparameterization Gradients (Figurnov, Mohamed & Mnih, 2018).
     """
 
-    def __init__(self, sampler: Sampler = reparameterize) -> None:
-        super().__init__()
-        self.sampler = sampler
+    paper = "Kingma & Welling 2014; Figurnov et al. 2018"
 
-    def forward(
-        self,
-        q: Distribution,
-        f: Integrand,
-        objective: Objective,
-        context: Tensor | None = None,
+    def supports(self, q: Distribution) -> bool:
+        return q.has_rsample
+
+    def forward(self, q: Distribution, sample_shape: Size) -> Tensor:
+        return q.rsample(sample_shape)
+
+
+class Pathwise(Estimator):
+    """Creates the pathwise estimator.
+
+    Arguments:
+        sampler: How a differentiable sample is drawn; by default by reparameterization.
+    """
+
+    needs_gradient = True
+
+    def __init__(self, sampler: Sampler | None = None) -> None:
+        super().__init__()
+        self.sampler = Reparameterization() if sampler is None else sampler
+        self.families, self.bias = self.sampler.families, self.sampler.bias
+        self.exact_for, self.paper = self.sampler.exact_for, self.sampler.paper
+
+    def supports(self, q: Distribution) -> bool:
+        return self.sampler.supports(q)
+
+    def extra_name(self) -> str:
+        return f"Pathwise({type(self.sampler).__name__})"
+
+    def hint(self) -> str:
+        if isinstance(self.sampler, Reparameterization):
+            return ", which has no rsample: use a relaxation or a score function"
+        return super().hint()
+
+    def estimate(
+        self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
     ) -> Estimate:
         z = self.sampler(q, torch.Size([objective.num_samples]))  # (K, B, *event)
         return Estimate(objective.reduce(f(z, q)))

@@ -9,6 +9,8 @@ It needs values of :math:`f` only, and holds for discrete and continuous familie
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -17,10 +19,25 @@ from vae.distributions import detach
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.objectives import Objective
 
-__all__ = ["LeaveOneOut", "Learned", "MovingAverage", "NoBaseline", "ScoreFunction"]
+__all__ = ["Baseline", "LeaveOneOut", "Learned", "MovingAverage", "NoBaseline", "ScoreFunction"]
 
 
-class NoBaseline(nn.Module):
+class Baseline(nn.Module, ABC):
+    """What f_k is replaced by: ``(f, context) -> (b, loss)`` of the detached ``f`` (K, B).
+
+    ``b_k`` must not depend on ``z_k``; None stands for no baseline at all. The loss trains the
+    baseline's own parameters.
+    """
+
+    min_samples = 1
+    paper = ""
+
+    @abstractmethod
+    def forward(self, f: Tensor, context: Tensor | None) -> tuple[Tensor | None, Tensor | float]:
+        """The baseline (K, B) and its loss ()."""
+
+
+class NoBaseline(Baseline):
     """REINFORCE as it stands: the learning signal is the objective itself.
 
     References:
@@ -28,11 +45,13 @@ class NoBaseline(nn.Module):
         | Learning (Williams, 1992).
     """
 
+    paper = "Williams 1992"
+
     def forward(self, f: Tensor, context: Tensor | None) -> tuple[Tensor | None, Tensor | float]:
         return None, 0.0
 
 
-class MovingAverage(nn.Module):
+class MovingAverage(Baseline):
     """An exponential moving average of *earlier* values of f, over steps and images.
 
     The current cost enters the average only after it has been used: including it correlates the
@@ -43,6 +62,7 @@ class MovingAverage(nn.Module):
         decay: The weight of the past.
     """
 
+    paper = "Williams 1992"
     average: Tensor
     weight: Tensor
 
@@ -63,7 +83,7 @@ class MovingAverage(nn.Module):
         return previous.expand_as(f), 0.0
 
 
-class Learned(nn.Module):
+class Learned(Baseline):
     """A network of the image, trained by regression on f: the baseline of NVIL.
 
     References:
@@ -74,6 +94,8 @@ class Learned(nn.Module):
         hidden: The width of the hidden layer; the input's width is taken from the first image
             seen.
     """
+
+    paper = "Mnih & Gregor 2014"
 
     def __init__(self, hidden: int = 100) -> None:
         super().__init__()
@@ -88,21 +110,19 @@ class Learned(nn.Module):
         return b.detach(), (f - b).square().mean()
 
 
-class LeaveOneOut(nn.Module):
+class LeaveOneOut(Baseline):
     """The mean of the other samples' f: RLOO under the ELBO, VIMCO under the importance-weighted
     bound.
 
     References:
         | Buy 4 REINFORCE Samples, Get a Baseline for Free! (Kool, van Hoof & Welling, 2019).
-        | Variational Inference for Monte Carlo Objectives (Mnih & Rezende, 2016), equation 9
-        | (geometric mean).
+        | Variational Inference for Monte Carlo Objectives (Mnih & Rezende, 2016), equation 9.
     """
 
+    min_samples = 2
+    paper = "RLOO: Kool et al. 2019; VIMCO: Mnih & Rezende 2016"
+
     def forward(self, f: Tensor, context: Tensor | None) -> tuple[Tensor | None, Tensor | float]:
-        if f.shape[0] < 2:
-            raise ValueError(
-                "a leave-one-out baseline (rloo, vimco) needs num_samples >= 2, got 1"
-            )
         return (f.sum(0) - f) / (f.shape[0] - 1), 0.0
 
 
@@ -118,16 +138,16 @@ class ScoreFunction(Estimator):
             parameters.
     """
 
-    def __init__(self, baseline: nn.Module | None = None) -> None:
+    def __init__(self, baseline: Baseline | None = None) -> None:
         super().__init__()
         self.baseline = NoBaseline() if baseline is None else baseline
+        self.min_samples, self.paper = self.baseline.min_samples, self.baseline.paper
 
-    def forward(
-        self,
-        q: Distribution,
-        f: Integrand,
-        objective: Objective,
-        context: Tensor | None = None,
+    def extra_name(self) -> str:
+        return f"ScoreFunction({type(self.baseline).__name__})"
+
+    def estimate(
+        self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
     ) -> Estimate:
         z = q.sample(torch.Size([objective.num_samples]))  # (K, B, *event)
         # Under an average the score of -log q has mean zero: dropping it costs no bias.

@@ -9,15 +9,17 @@ of the relaxation.
 from __future__ import annotations
 
 import torch
-from torch import Size, Tensor, nn
-from torch.distributions import Distribution
+from torch import Size, Tensor
+from torch.distributions import Bernoulli, Distribution
 
 from vae.couplings import harden, perturb, soften
+from vae.distributions import OneHotCategorical
+from vae.estimators.pathwise import Sampler
 
 __all__ = ["GumbelSoftmax", "StraightThroughGumbel"]
 
 
-class GumbelSoftmax(nn.Module):
+class GumbelSoftmax(Sampler):
     r"""Creates the Gumbel-softmax sampler, :math:`z = \mathrm{softmax}((\log \pi + g) / \tau)`;
     for Bernoulli, the binary Concrete.
 
@@ -31,6 +33,9 @@ class GumbelSoftmax(nn.Module):
         temperature: The temperature :math:`\tau > 0`.
     """
 
+    families = (OneHotCategorical, Bernoulli)
+    bias = "of the relaxed model, not the discrete one"
+    paper = "Jang et al. 2017; Maddison et al. 2017"
     temperature: Tensor
 
     def __init__(self, temperature: float = 1.0) -> None:
@@ -39,14 +44,8 @@ class GumbelSoftmax(nn.Module):
             raise ValueError(f"temperature must be positive, got {temperature}")
         self.register_buffer("temperature", torch.tensor(float(temperature)))
 
-    def perturb(self, q: Distribution, sample_shape: Size) -> Tensor:
-        try:
-            return perturb(q, sample_shape)
-        except NotImplementedError as error:
-            raise NotImplementedError(f"{type(self).__name__}: {error}") from None
-
     def forward(self, q: Distribution, sample_shape: Size) -> Tensor:
-        return soften(q, self.perturb(q, sample_shape), self.temperature)
+        return soften(q, perturb(q, sample_shape), self.temperature)
 
 
 class StraightThroughGumbel(GumbelSoftmax):
@@ -57,7 +56,10 @@ class StraightThroughGumbel(GumbelSoftmax):
         | Categorical Reparameterization with Gumbel-Softmax (Jang et al., 2017), section 2.2.
     """
 
+    bias = "derivative of the relaxation, at a vertex"
+    paper = "Jang et al. 2017"
+
     def forward(self, q: Distribution, sample_shape: Size) -> Tensor:
-        perturbed = self.perturb(q, sample_shape)
+        perturbed = perturb(q, sample_shape)
         soft = soften(q, perturbed, self.temperature)
         return harden(q, perturbed) + (soft - soft.detach())
