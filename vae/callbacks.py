@@ -15,10 +15,13 @@ from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 from torchvision.utils import save_image
 
+from vae.estimators import Estimator, build
+from vae.gradients import Moments, posterior_gradients, warm_up
 from vae.grids import reconstruction_grid, sample_grid
 from vae.model import VAE
+from vae.objectives import Objective
 
-__all__ = ["Anneal", "ImageGrids", "Progress"]
+__all__ = ["Anneal", "ImageGrids", "Progress", "ShadowEstimators"]
 
 
 class Anneal(Callback):
@@ -102,6 +105,73 @@ class ImageGrids(Callback):
                     logger.log_image(
                         f"images/{name}", [str(path)], step=trainer.global_step, caption=[caption]
                     )
+
+
+class ShadowEstimators(Callback):
+    """Tracks the noise of other estimators while one of them trains: ``grad/variance/NAME`` and
+    ``grad/snr/NAME`` of the gradient in q's parameters, on a few images of the batch, every so
+    many steps. They neither train the model nor draw from its random numbers.
+
+    Arguments:
+        estimators: Names in ``ESTIMATORS``; ``trained`` is the one that trains, and always there.
+        every_n_steps: Optimiser steps between measurements.
+        replicates: Estimates of each.
+        images: Images of the batch.
+        warm_up_steps: Steps that a shadow's own baseline or control variate learns each time.
+    """
+
+    def __init__(
+        self,
+        estimators: list[str],
+        every_n_steps: int = 500,
+        replicates: int = 100,
+        images: int = 16,
+        warm_up_steps: int = 20,
+    ) -> None:
+        for name, value in (("every_n_steps", every_n_steps), ("images", images)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if replicates < 2:
+            raise ValueError(f"replicates must be at least 2, got {replicates}")
+        self.shadows = {name: build(name) for name in estimators}
+        self.every_n_steps, self.replicates = every_n_steps, replicates
+        self.images, self.warm_up_steps = images, warm_up_steps
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Tensor,
+        batch_idx: int,
+    ) -> None:
+        if trainer.global_step % self.every_n_steps:
+            return
+        vae, objective = cast(VAE, pl_module.vae), cast(Objective, pl_module.objective)
+        x, values = batch[: self.images], {}
+        own = cast(Estimator, pl_module.estimator)
+        device = pl_module.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            for name, estimator in {"trained": own, **self.shadows}.items():
+                training = estimator.training
+                torch.manual_seed(trainer.global_step)
+                estimator.to(device)
+                if name != "trained":
+                    warm_up(vae, objective, estimator, lambda: batch, self.warm_up_steps)
+                estimator.eval()
+                moments = Moments()
+                chunks = posterior_gradients(
+                    vae, objective, estimator, x, self.replicates, self.replicates, encoder=False
+                )
+                for g, _ in chunks:
+                    moments.add(g)
+                estimator.train(training)
+                variance = moments.variance
+                values[f"grad/variance/{name}"] = variance.sum()
+                snr = moments.mean.abs() / variance.sqrt()
+                values[f"grad/snr/{name}"] = snr[variance > 0].mean()
+        for logger in trainer.loggers:
+            logger.log_metrics({k: float(v) for k, v in values.items()}, trainer.global_step - 1)
 
 
 class Progress(TQDMProgressBar):

@@ -27,7 +27,7 @@ from vae.callbacks import ImageGrids, Progress
 from vae.data import ImageDataModule
 from vae.module import ImageVAE
 
-__all__ = ["VAECLI", "checkpoint_parser", "one_line_errors", "print_table"]
+__all__ = ["ScriptParser", "VAECLI", "checkpoint_parser", "one_line_errors", "print_table"]
 
 USER_ERRORS = (
     ValueError,

@@ -8,7 +8,6 @@ only in the latent layer.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -19,7 +18,7 @@ from torch.distributions import Distribution
 
 from vae import evaluation
 from vae.callbacks import Anneal
-from vae.estimators import ESTIMATORS, Estimate, Estimator
+from vae.estimators import Estimate, Estimator, build
 from vae.latents import Binary, DiagonalGaussian, Latent, OneHot, RelaxedOneHot
 from vae.likelihoods import LIKELIHOODS
 from vae.model import VAE
@@ -223,7 +222,7 @@ class GaussianVAE(ImageVAE):
     ) -> None:
         super().__init__(
             make_latent=lambda width: DiagonalGaussian(width, latent_dim, learned_prior),
-            make_estimator=_build_estimator(estimator, estimator_options or {}),
+            make_estimator=build(estimator, estimator_options or {}),
             analytic_kl=kl == "analytic",
             **kwargs,
         )
@@ -318,9 +317,7 @@ class DiscreteVAE(ImageVAE):
         name = estimator or ("pathwise" if relaxed else "gumbel_softmax")
         super().__init__(
             make_latent=make_latent,
-            make_estimator=_build_estimator(
-                name, estimator_options or {}, temperature=temperature
-            ),
+            make_estimator=build(name, estimator_options or {}, temperature=temperature),
             analytic_kl=kl == "categorical",
             **kwargs,
         )
@@ -328,20 +325,3 @@ class DiscreteVAE(ImageVAE):
             schedule = Anneal.exponential(temperature, temperature_min, anneal_rate)
             self.schedules.append(Anneal("temperature", schedule, anneal_every))
         self.save_hyperparameters()
-
-
-def _build_estimator(name: str, options: dict[str, Any], **offered: Any) -> Estimator:
-    """``ESTIMATORS[name](**options)``, with what is ``offered`` where its constructor takes it.
-
-    Raises:
-        ValueError: If the name is unknown or an option is not the constructor's.
-    """
-    if name not in ESTIMATORS:
-        raise ValueError(f"unknown estimator {name!r}: choose from {', '.join(ESTIMATORS)}")
-    accepted = inspect.signature(ESTIMATORS[name]).parameters
-    unknown = [option for option in options if option not in accepted]
-    if unknown:
-        raise ValueError(
-            f"estimator {name} has no option {unknown[0]!r}: it takes {', '.join(accepted) or 'none'}"
-        )
-    return ESTIMATORS[name](**{k: v for k, v in offered.items() if k in accepted} | options)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.func import vjp
 
 if TYPE_CHECKING:
     from vae.model import VAE
@@ -62,6 +63,18 @@ class Objective(nn.Module, ABC):
     def swap_one_out(self, f: Tensor, alternative: Tensor) -> Tensor:
         """h_k: R with f_k replaced by alternative_k. (K, B), (K, B) to (K, B), in O(K) time and
         memory."""
+
+    def path_weights(self, f: Tensor) -> Tensor:
+        r""":math:`\partial R / \partial f_k - \partial^2 R / \partial f_k^2`: the weight of sample
+        k's path once the score of :math:`\log q` is a path derivative too
+        (:mod:`vae.estimators.doubly_reparameterized`). (K, B) to (K, B)."""
+
+        def slopes(alternative: Tensor) -> Tensor:  # of h_k, which alternative_k alone enters
+            value, pull = vjp(lambda a: self.swap_one_out(f, a), alternative)
+            return pull(torch.ones_like(value))[0]
+
+        first, pull = vjp(slopes, f)
+        return first - pull(torch.ones_like(first))[0]
 
 
 class ELBO(Objective):
@@ -106,6 +119,9 @@ class ELBO(Objective):
     def swap_one_out(self, f: Tensor, alternative: Tensor) -> Tensor:
         return f.mean(0) + (alternative - f) / f.shape[0]
 
+    def path_weights(self, f: Tensor) -> Tensor:
+        return torch.full_like(f, 1 / f.shape[0])
+
 
 class IWAE(Objective):
     r"""The importance-weighted bound: tighter with every sample.
@@ -138,6 +154,9 @@ class IWAE(Objective):
         right = torch.cat([nothing, f[1:].flip(0)]).logcumsumexp(0).flip(0)
         others = torch.logaddexp(left, right)
         return torch.logaddexp(others, alternative) - math.log(f.shape[0])
+
+    def path_weights(self, f: Tensor) -> Tensor:
+        return f.softmax(0).square()  # w - w (1 - w)
 
 
 OBJECTIVES: dict[str, type[Objective]] = {"elbo": ELBO, "iwae": IWAE}

@@ -19,20 +19,26 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, Normal
 
-from vae.distributions import OneHotCategorical
-from vae.estimators import Enumerate, Estimator, Integrand
-from vae.objectives import Objective
+from vae.distributions import OneHotCategorical, base_of
+from vae.estimators import ESTIMATORS, Enumerate, Estimator, Integrand, build
+from vae.objectives import ELBO, IWAE, Objective
 
 __all__ = [
+    "OBJECTIVES",
+    "PROBLEMS",
     "Problem",
     "assert_unbiased",
     "assert_value_unchanged",
     "assert_zero_at_optimum",
     "bernoulli_problem",
     "bias_z_scores",
+    "cases",
+    "defined",
+    "example_prior",
     "exact_gradient",
     "gaussian_problem",
     "gradients",
+    "has_truth",
     "one_hot_problem",
 ]
 
@@ -101,6 +107,59 @@ def gaussian_problem(dim: int = 2) -> Problem:
 
     loc, log_scale = 0.5 * _weights(dim, seed=0), 0.3 * _weights(dim, seed=3)
     return _problem(make_q, [loc, log_scale], dim)
+
+
+PROBLEMS: dict[str, Problem] = {
+    "bernoulli": bernoulli_problem(),
+    "one_hot": one_hot_problem(),
+    "gaussian": gaussian_problem(),
+    "gaussian_1d": gaussian_problem(1),  # few enough coordinates for K samples by quadrature
+}
+"""What every estimator in ``ESTIMATORS`` is certified on, where it claims the family."""
+
+OBJECTIVES: dict[str, Objective] = {
+    "elbo1": ELBO(1),
+    "elbo2": ELBO(2),
+    "elbo3": ELBO(3),
+    "iwae2": IWAE(2),
+    "iwae3": IWAE(3),
+}
+"""And under which bounds, where it claims them."""
+
+
+def example_prior() -> Distribution:
+    """A prior to build the estimators that ask for one."""
+    base = Normal(torch.zeros(2), torch.ones(2), validate_args=False)
+    return Independent(base, 1, validate_args=False)
+
+
+def defined(estimator: Estimator, problem: Problem, objective: Objective) -> bool:
+    """Whether an estimator claims a problem and a bound."""
+    q = problem.make_q(*(p[None] for p in problem.parameters))
+    try:
+        estimator.check(q, objective)
+    except (NotImplementedError, ValueError):
+        return False
+    return True
+
+
+def has_truth(problem: Problem, objective: Objective) -> bool:
+    """Whether :func:`exact_gradient` knows the answer."""
+    q = problem.make_q(*(p[None] for p in problem.parameters))
+    K = 1 if objective.linear else objective.num_samples
+    return not isinstance(base_of(q), Normal) or K * q.event_shape.numel() <= 3
+
+
+def cases() -> list[tuple[str, str, str]]:
+    """All (estimator, problem, objective), by name, that the claims of ``ESTIMATORS`` promise."""
+    return [
+        (name, family, key)
+        for name in ESTIMATORS
+        for family, problem in PROBLEMS.items()
+        for key, objective in OBJECTIVES.items()
+        if has_truth(problem, objective)
+        and defined(build(name, prior=example_prior), problem, objective)
+    ]
 
 
 def gradients(

@@ -5,7 +5,9 @@
 importance-weighted bound.
 """
 
+import inspect
 from collections.abc import Callable
+from typing import Any
 
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.estimators.enumerate import Enumerate
@@ -38,6 +40,7 @@ __all__ = [
     "ScoreFunction",
     "StraightThroughGumbel",
     "attach",
+    "build",
 ]
 
 
@@ -72,3 +75,27 @@ ESTIMATORS: dict[str, Callable[..., Estimator]] = {
     "vimco": leave_one_out,
     "enumerate": Enumerate,
 }
+
+
+def build(name: str, options: dict[str, Any] | None = None, **offered: Any) -> Estimator:
+    """``ESTIMATORS[name](**options)``, with what is ``offered`` where its constructor takes it.
+
+    Arguments:
+        name: A name in ``ESTIMATORS``.
+        options: Arguments that the constructor must take.
+        offered: Arguments that it may take: a temperature, the prior.
+
+    Raises:
+        ValueError: If the name is unknown or an option is not the constructor's.
+    """
+    if name not in ESTIMATORS:
+        raise ValueError(f"unknown estimator {name!r}: choose from {', '.join(ESTIMATORS)}")
+    options = options or {}
+    accepted = inspect.signature(ESTIMATORS[name]).parameters
+    unknown = [option for option in options if option not in accepted]
+    if unknown:
+        raise ValueError(
+            f"estimator {name} has no option {unknown[0]!r}: it takes"
+            f" {', '.join(accepted) or 'none'}"
+        )
+    return ESTIMATORS[name](**{k: v for k, v in offered.items() if k in accepted} | options)

@@ -101,6 +101,10 @@ class Estimator(nn.Module, ABC):
         """Whether the estimator is defined for the family of ``q``."""
         return isinstance(base_of(q), self.families)
 
+    def evaluations_for(self, q: Distribution) -> str:
+        """``evaluations`` for the family of ``q``, where families differ."""
+        return self.evaluations
+
     def check(self, q: Distribution, objective: Objective) -> None:
         """Raises what :meth:`forward` says, naming both types."""
         name, kind = self.extra_name(), type(objective).__name__

@@ -2,8 +2,25 @@ r"""Relaxed and straight-through samplers for :class:`~vae.estimators.pathwise.P
 
 Each draws a sample of a discrete family through which a gradient passes. The estimates are biased
 for the discrete model: the Gumbel-softmax evaluates :math:`f` inside the simplex, a
-straight-through sampler evaluates it at a vertex and pretends that the derivative there is that
-of the relaxation.
+straight-through sampler evaluates it at a vertex :math:`D` and pretends that the derivative there
+is that of a relaxation:
+
+.. math:: \nabla_\theta \mathbb{E}[f(D)] \approx \mathbb{E}\big[J^\top \nabla f(D)\big], \qquad J(s) = \mathrm{diag}(s) - s s^\top
+
+with :math:`\theta` the logits and :math:`J(s)` the Jacobian of the softmax where its value is
+:math:`s`. The choice of :math:`J` names the method:
+
+=====================  ==================================================  =====================
+sampler                J                                                   exact for
+=====================  ==================================================  =====================
+StraightThrough        J(softmax(theta))                                   f linear in each D
+StraightThroughGumbel  J(softmax((theta + g) / tau)) / tau
+GumbelRao              its average over g, given D
+GappedStraightThrough  J(softmax((theta with D on top) / tau)) / tau
+ReinMax                2 J((D + softmax(theta / tau)) / 2) - J(pi) / 2     f quadratic, tau = 1
+=====================  ==================================================  =====================
+
+A Bernoulli variable is two categories of logits :math:`(\theta, 0)`; then :math:`J(s) = s(1 - s)`.
 """
 
 from __future__ import annotations
@@ -12,18 +29,50 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Bernoulli, Distribution
 
-from vae.couplings import harden, perturb, soften
-from vae.distributions import OneHotCategorical
+from vae.couplings import (
+    harden,
+    perturb,
+    perturb_given,
+    soft_differential,
+    soften,
+    with_margin,
+)
+from vae.distributions import OneHotCategorical, detach, logits_of
 from vae.estimators.pathwise import Sampler
 
-__all__ = ["GumbelSoftmax", "StraightThroughGumbel"]
+__all__ = [
+    "GappedStraightThrough",
+    "GumbelRao",
+    "GumbelSoftmax",
+    "ReinMax",
+    "StraightThrough",
+    "StraightThroughGumbel",
+    "Tempered",
+]
 
 
-class GumbelSoftmax(Sampler):
-    r"""Creates the Gumbel-softmax sampler, :math:`z = \mathrm{softmax}((\log \pi + g) / \tau)`;
-    for Bernoulli, the binary Concrete.
+class Tempered(Sampler):
+    r"""A sampler of a discrete family with a temperature.
 
     The temperature is a buffer: a schedule fills it, a checkpoint keeps it.
+
+    Arguments:
+        temperature: The temperature :math:`\tau > 0`.
+    """
+
+    families = (OneHotCategorical, Bernoulli)
+    temperature: Tensor
+
+    def __init__(self, temperature: float = 1.0) -> None:
+        super().__init__()
+        if not temperature > 0:
+            raise ValueError(f"temperature must be positive, got {temperature}")
+        self.register_buffer("temperature", torch.tensor(float(temperature)))
+
+
+class GumbelSoftmax(Tempered):
+    r"""Creates the Gumbel-softmax sampler, :math:`z = \mathrm{softmax}((\log \pi + g) / \tau)`;
+    for Bernoulli, the binary Concrete.
 
     References:
         | Categorical Reparameterization with Gumbel-Softmax (Jang et al., 2017), equation 2.
@@ -33,27 +82,42 @@ class GumbelSoftmax(Sampler):
         temperature: The temperature :math:`\tau > 0`.
     """
 
-    families = (OneHotCategorical, Bernoulli)
     bias = "of the relaxed model, not the discrete one"
     paper = "Jang et al. 2017; Maddison et al. 2017"
-    temperature: Tensor
-
-    def __init__(self, temperature: float = 1.0) -> None:
-        super().__init__()
-        if not temperature > 0:
-            raise ValueError(f"temperature must be positive, got {temperature}")
-        self.register_buffer("temperature", torch.tensor(float(temperature)))
 
     def forward(self, q: Distribution, sample_shape: Size) -> Tensor:
         return soften(q, perturb(q, sample_shape), self.temperature)
 
 
-class StraightThroughGumbel(GumbelSoftmax):
-    """Creates the straight-through Gumbel-softmax sampler: a vertex forward, the relaxed sample's
-    derivative backward.
+class StraightThrough(Sampler):
+    """Creates the straight-through sampler: a vertex forward, the mean's derivative backward.
+
+    Exact for an f that is linear in each variable (products of different variables included):
+    its derivative in a variable does not depend on that variable.
+
+    References:
+        | Estimating or Propagating Gradients Through Stochastic Neurons for Conditional
+        | Computation (Bengio, Leonard & Courville, 2013).
+    """
+
+    families = (OneHotCategorical, Bernoulli)
+    bias = "derivative of f at a vertex, for a difference of f between vertices"
+    exact_for = "linear"
+    paper = "Bengio et al. 2013"
+
+    def forward(self, q: Distribution, sample_shape: Size) -> Tensor:
+        return q.sample(sample_shape) + soft_differential(q, soften(q, logits_of(q), 1.0))
+
+
+class StraightThroughGumbel(Tempered):
+    """Creates the straight-through Gumbel-softmax sampler: a vertex forward, the derivative of the
+    relaxed sample of the same noise backward.
 
     References:
         | Categorical Reparameterization with Gumbel-Softmax (Jang et al., 2017), section 2.2.
+
+    Arguments:
+        temperature: The temperature of the relaxation.
     """
 
     bias = "derivative of the relaxation, at a vertex"
@@ -63,3 +127,101 @@ class StraightThroughGumbel(GumbelSoftmax):
         perturbed = perturb(q, sample_shape)
         soft = soften(q, perturbed, self.temperature)
         return harden(q, perturbed) + (soft - soft.detach())
+
+
+class GumbelRao(Tempered):
+    r"""Creates the Gumbel-Rao sampler: the straight-through Gumbel-softmax, its derivative
+    averaged over the noise given the vertex.
+
+    .. math:: J = \frac1M \sum_m \nabla_\theta\, \mathrm{softmax}((\theta + g_m) / \tau), \qquad g_m \sim p(g \mid D)
+
+    The mean is that of the straight-through Gumbel-softmax, the variance no larger for any M
+    (Rao-Blackwell). The noise :math:`g_m` is held fixed under the derivative, though it was drawn
+    with the help of the logits: for otherwise the mean would be another.
+
+    References:
+        | Rao-Blackwellizing the Straight-Through Gumbel-Softmax Gradient Estimator (Paulus,
+        | Maddison & Krause, 2021).
+
+    Arguments:
+        temperature: The temperature of the relaxation.
+        num_inner: The number M of draws given each vertex; f is evaluated at the vertex only.
+    """
+
+    bias = "derivative of the relaxation, at a vertex"
+    paper = "Paulus et al. 2021"
+
+    def __init__(self, temperature: float = 1.0, num_inner: int = 10) -> None:
+        super().__init__(temperature)
+        if num_inner < 1:
+            raise ValueError(f"num_inner must be at least 1, got {num_inner}")
+        self.num_inner = num_inner
+
+    def forward(self, q: Distribution, sample_shape: Size) -> Tensor:
+        z = q.sample(sample_shape)  # (K, B, *event)
+        perturbed = perturb_given(detach(q), z, Size([self.num_inner]))  # (M, K, B, *event)
+        soft = soften(q, perturbed, self.temperature)
+        return z + soft_differential(q, soft).mean(0) / self.temperature
+
+
+class GappedStraightThrough(Tempered):
+    r"""Creates the gapped straight-through sampler: the derivative is that of a softmax of logits
+    that agree with the vertex, instead of random ones that do.
+
+    The logits are moved just as far as it takes for the chosen category to be the largest and for
+    the others to lie at least a gap below it. Given the vertex nothing is random.
+
+    References:
+        | Training Discrete Deep Generative Models via Gapped Straight-Through Estimator (Fan et
+        | al., 2022), section 4.
+
+    Arguments:
+        temperature: The temperature of the softmax.
+        gap: The distance, in nats, between the chosen category and the others.
+    """
+
+    bias = "derivative of a relaxation, at a vertex"
+    paper = "Fan et al. 2022"
+
+    def __init__(self, temperature: float = 1.0, gap: float = 1.0) -> None:
+        super().__init__(temperature)
+        if not gap >= 0:
+            raise ValueError(f"gap must not be negative, got {gap}")
+        self.gap = gap
+
+    def forward(self, q: Distribution, sample_shape: Size) -> Tensor:
+        z = q.sample(sample_shape)
+        soft = soften(q, with_margin(q, z, self.gap), self.temperature)
+        return z + soft_differential(q, soft) / self.temperature
+
+
+class ReinMax(Tempered):
+    r"""Creates the ReinMax sampler: second-order accurate, by Heun's method for the difference of
+    f between two vertices, where straight-through takes Euler's.
+
+    .. math:: J = 2\, J\!\left(\tfrac12 (D + \mathrm{softmax}(\theta / \tau))\right) - \tfrac12 J(\pi)
+
+    At :math:`\tau = 1` it is exact for quadratic f: the trapezoidal rule is.
+
+    References:
+        | Bridging Discrete and Backpropagation: Straight-Through and Beyond (Liu et al., 2023),
+        | algorithm 2.
+
+    Arguments:
+        temperature: The temperature of what the vertex is averaged with; 1 is the derivation's.
+    """
+
+    bias = "derivatives of f at vertices, for a difference of f between them"
+    exact_for = "quadratic"
+    paper = "Liu et al. 2023"
+
+    def __init__(self, temperature: float = 1.0) -> None:
+        super().__init__(temperature)
+        if temperature != 1:
+            self.exact_for = None
+
+    def forward(self, q: Distribution, sample_shape: Size) -> Tensor:
+        z, logits = q.sample(sample_shape), logits_of(q)
+        middle = (z + soften(q, logits, self.temperature)) / 2
+        first_order = soft_differential(q, soften(q, logits, 1.0))
+        return z + 2 * soft_differential(q, middle) - first_order / 2

@@ -1,0 +1,89 @@
+"""``make estimators``: the matrix of estimators, families and claims, each of which a test
+checks."""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from vae.cli import ScriptParser, one_line_errors
+from vae.estimators import ESTIMATORS, build
+from vae.latents import LATENTS
+from vae.testing import cases, example_prior
+
+HEADERS = ("name", "families", "bias", "bound", "∇f", "K ≥", "evaluations", "paper")
+
+
+def rows() -> list[tuple[str, ...]]:
+    """A row an estimator: what it claims, and the latent layers it is defined for."""
+    examples = {}
+    for family, layer_class in LATENTS.items():
+        layer = layer_class(2)
+        examples[family] = (layer(torch.zeros(1, 2)), layer.prior)
+    found: list[tuple[str, ...]] = []
+    for name in ESTIMATORS:
+        families: list[str] = []
+        counts: dict[str, None] = {}
+        for family, (q, prior) in examples.items():
+            estimator = build(name, prior=prior)
+            if estimator.supports(q):
+                families.append(family)
+                counts[estimator.evaluations_for(q)] = None
+        bias = "-" if estimator.bias is None else estimator.bias
+        if estimator.exact_for:
+            bias += f"; exact for {estimator.exact_for} f"
+        bound = {"any": "any", "average": "ELBO", "weighted": "IWAE"}[estimator.objectives]
+        found.append(
+            (
+                name,
+                ", ".join(families) if len(families) < len(LATENTS) else "all",
+                bias,
+                bound,
+                "yes" if estimator.needs_gradient else "-",
+                str(estimator.min_samples),
+                " or ".join(counts),
+                estimator.paper,
+            )
+        )
+    return found
+
+
+def markdown() -> str:
+    """The matrix for the README."""
+    lines = ["| " + " | ".join(HEADERS) + " |", "|" + "---|" * len(HEADERS)]
+    for name, *cells in rows():
+        lines.append(f"| `{name}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def show(format: str = "table") -> None:
+    """Prints the matrix.
+
+    Args:
+        format: table or markdown.
+    """
+    if format not in ("table", "markdown"):
+        raise ValueError(f"unknown format {format!r}: choose table or markdown")
+    if format == "markdown":
+        print(markdown())
+        return
+    table = Table(*HEADERS)
+    for row in rows():
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 180).print(table)
+    unbiased = [case for case in cases() if build(case[0], prior=example_prior).bias is None]
+    print(
+        f"{len(ESTIMATORS)} estimators. make test certifies {len(unbiased)} triples (estimator,"
+        f" problem, bound) as unbiased by a z-test against the exact gradient, and rejects"
+        f" {len(cases()) - len(unbiased)} of biased estimators by the same test."
+    )
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        parser = ScriptParser(description=__doc__)
+        parser.add_function_arguments(show)
+        show(**vars(parser.parse_args()))

@@ -1,0 +1,199 @@
+r"""Path derivatives only: sticking the landing, and its counterpart for importance weights.
+
+The pathwise derivative of :math:`R(f_1, \dots, f_K)`, :math:`f = \log p(x, z) - \log q(z)`, is a
+path term and the score :math:`-\sum_k \partial_k R\, \nabla_\phi \log q(z_k)` of the explicit
+:math:`\log q`, which has noise even where :math:`q` is the posterior. Under an average the score
+has mean zero: it is dropped (Roeder et al.). Otherwise its weight depends on :math:`z_k`, and
+
+.. math:: \mathbb{E}_q[g(z) \nabla_\phi \log q(z)] = \mathbb{E}_\epsilon[\nabla_z g \, \nabla_\phi z(\epsilon, \phi)], \qquad \nabla_{z_k} \partial_k R = \partial_k^2 R \, \nabla_z f_k
+
+turn it into a path term too (Tucker et al.; :math:`\nabla_z` sees :math:`\log q` with
+:math:`\phi` frozen):
+
+.. math:: \nabla_\phi \mathbb{E} R = \mathbb{E} \sum_k \big(\partial_k R - \partial_k^2 R\big) \nabla_z f_k \, \nabla_\phi z_k, \qquad \partial_k R - \partial_k^2 R = w_k^2 \text{ for log-mean-exp}
+
+with :math:`w` the normalized importance weights.
+
+The *prior's* parameters :math:`\theta` have a score of the same kind,
+:math:`\sum_k w_k \nabla_\theta \log p_\theta(z_k)`, although :math:`z_k` was not drawn from the
+prior. Let :math:`z = T(\epsilon; \theta)` reparameterize the prior. Then for any :math:`g`
+
+.. math::
+    \mathbb{E}_q[g \nabla_\theta \log p_\theta]
+    = \nabla_\theta \int \tfrac{q g}{p}\, p_\theta \, dz
+    = \mathbb{E}_p\big[\nabla_z \tfrac{q g}{p} \, \nabla_\theta T\big]
+    = \mathbb{E}_q\big[\big(\nabla_z g + g \nabla_z \log \tfrac{q}{p}\big) \nabla_\theta T\big]
+
+at :math:`\epsilon = T^{-1}(z; \theta)`, where :math:`q g / p` is held fixed under
+:math:`\nabla_\theta`. With :math:`g = w_k = \partial_k R` and :math:`\nabla_z w_k = (w_k - w_k^2)
+\nabla_z f_k` that is Bauer & Mnih's
+
+.. math:: \sum_k \big(w_k \nabla_z \log p(x|z_k) - w_k^2 \nabla_z f_k\big) \nabla_\theta T(\epsilon_k; \theta)
+
+The decoder runs backward once. A hook rescales what arrives at :math:`z_k`, :math:`\partial_k R
+\nabla_z f_k`, after :math:`f` has been evaluated and its weights are known; the parameters inside
+:math:`f` are not behind the hook and keep their plain gradient. (A ``torch.func.vjp`` for the path
+alone takes a second backward pass, and 1.7 to 2.7 times as long.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import singledispatch
+
+import torch
+from torch import Size, Tensor
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+from torch.func import vjp
+
+from vae.distributions import describe, detach
+from vae.estimators.base import Estimate, Estimator, Integrand, attach
+from vae.objectives import Objective
+
+__all__ = [
+    "DoublyReparameterized",
+    "GeneralizedDReG",
+    "StickingTheLanding",
+    "reparameterize",
+]
+
+
+def _slopes(objective: Objective, f: Tensor) -> Tensor:
+    """dR/df_k, (K, B)."""
+    bound, pull = vjp(objective.reduce, f)
+    return pull(torch.ones_like(bound))[0]
+
+
+def _scale_gradient(z: Tensor, ratio: Tensor) -> None:
+    """Multiplies the gradient that will arrive at z (K, B, *event) by ratio (K, B)."""
+    ratio = ratio.reshape(*ratio.shape, *[1] * (z.dim() - ratio.dim()))
+    if z.requires_grad:  # else it has no hooks either
+        z.register_hook(lambda gradient: gradient * ratio)
+
+
+class _Reparameterized(Estimator):
+    needs_gradient = True
+
+    def supports(self, q: Distribution) -> bool:
+        return q.has_rsample
+
+    def hint(self) -> str:
+        return ", which has no rsample"
+
+
+class StickingTheLanding(_Reparameterized):
+    """Creates the sticking-the-landing estimator: pathwise, without the score of log q.
+
+    Exactly zero where q is the posterior.
+
+    References:
+        | Sticking the Landing: Simple, Lower-Variance Gradient Estimators for Variational
+        | Inference
+        | (Roeder, Wu & Duvenaud, 2017).
+    """
+
+    objectives = "average"
+    paper = "Roeder et al. 2017"
+
+    def estimate(
+        self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
+    ) -> Estimate:
+        z = q.rsample(Size([objective.num_samples]))  # (K, B, *event)
+        return Estimate(objective.reduce(f(z, detach(q))))
+
+
+class DoublyReparameterized(_Reparameterized):
+    r"""Creates the doubly reparameterized estimator (DReG) for importance weights.
+
+    .. math:: \sum_k w_k^2 \, \nabla_z \log \frac{p(x, z_k)}{q(z_k)} \, \nabla_\phi z_k
+
+    Exactly zero where q is the posterior; its signal-to-noise ratio does not fall with K.
+
+    References:
+        | Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives (Tucker et al.,
+        | 2019), equation 8.
+    """
+
+    objectives = "weighted"
+    paper = "Tucker et al. 2019"
+
+    def estimate(
+        self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
+    ) -> Estimate:
+        z = q.rsample(Size([objective.num_samples]))  # (K, B, *event)
+        fz = f(z, detach(q))  # (K, B)
+        slopes, weights = _slopes(objective, fz.detach()), objective.path_weights(fz.detach())
+        # R increases; a weight that underflowed has an even smaller square
+        _scale_gradient(z, weights / slopes.clamp_min(torch.finfo(slopes.dtype).tiny))
+        return Estimate(objective.reduce(fz))
+
+
+class GeneralizedDReG(_Reparameterized):
+    r"""Creates the generalized doubly reparameterized estimator: DReG, and the same idea for a
+    prior that has parameters.
+
+    The plain Monte Carlo gradient of the prior's parameters is replaced by the path derivative
+    above; every other parameter's gradient is DReG's. It takes an integrand with
+    :math:`\log p_\theta(z)` in it, once, of this very prior: the importance-weighted bound's.
+
+    References:
+        | Generalized Doubly Reparameterized Gradient Estimators (Bauer & Mnih, 2021).
+
+    Arguments:
+        prior: Returns the prior :math:`p_\theta(z)` with its live parameters: Gaussian, with
+            whatever batch shape broadcasts with that of q.
+    """
+
+    objectives = "weighted"
+    paper = "Bauer & Mnih 2021"
+
+    def __init__(self, prior: Callable[[], Distribution]) -> None:
+        super().__init__()
+        self.prior = prior
+
+    def estimate(
+        self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
+    ) -> Estimate:
+        prior, frozen = self.prior(), detach(q)
+        z = q.rsample(Size([objective.num_samples]))  # (K, B, *event)
+        from_q = z - z.detach()  # zero: the path of the encoder
+        fixed = z.detach()
+        again = reparameterize(prior, fixed)
+        from_prior = again - again.detach()  # zero: the path of the prior
+        fz = f(fixed + from_q + from_prior, frozen)  # (K, B)
+        slopes, weights = _slopes(objective, fz.detach()), objective.path_weights(fz.detach())
+        ratio = weights / slopes.clamp_min(torch.finfo(slopes.dtype).tiny)
+        _scale_gradient(from_q, ratio)
+        # w grad log p(x|z) - w^2 grad f = (w - w^2) grad f + w grad log(q / p)
+        _scale_gradient(from_prior, 1 - ratio)
+        log_ratio = frozen.log_prob(again) - detach(prior).log_prob(again)
+        replaced = log_ratio - prior.log_prob(fixed)  # the score in f, taken back
+        return Estimate(attach(objective.reduce(fz), (slopes * replaced).sum(0)))
+
+
+@singledispatch
+def reparameterize(p: Distribution, z: Tensor) -> Tensor:
+    """z itself, as a function of the parameters of ``p`` at the noise that gives z there.
+
+    Raises:
+        NotImplementedError: If the family is not Gaussian.
+    """
+    raise NotImplementedError(f"GeneralizedDReG takes a Gaussian prior, not {describe(p)}")
+
+
+@reparameterize.register
+def _(p: Independent, z: Tensor) -> Tensor:
+    return reparameterize(p.base_dist, z)
+
+
+@reparameterize.register
+def _(p: Normal, z: Tensor) -> Tensor:
+    noise = (z - p.loc) / p.scale
+    return p.loc + p.scale * noise.detach()
+
+
+@reparameterize.register
+def _(p: MultivariateNormal, z: Tensor) -> Tensor:
+    factor = p._unbroadcasted_scale_tril
+    noise = torch.linalg.solve_triangular(factor, (z - p.loc)[..., None], upper=False).detach()
+    return p.loc + (factor @ noise)[..., 0]

@@ -1,0 +1,113 @@
+r"""Local expectation gradients: one variable at a time is summed over, the others are sampled.
+
+.. math:: \nabla_{\phi_d} \mathbb{E}[f(z)] = \mathbb{E}_{z_{-d}} \Big[ \sum_c \nabla_{\phi_d} q(z_d = c) \, f(z_{-d}, c) \Big]
+
+The score function's gradient in :math:`\phi_d`, averaged over :math:`z_d` given the rest: of one
+sample of an average, the variance is not above REINFORCE's, with any constant baseline, in any
+coordinate. It costs D (C - 1) further evaluations of f a sample.
+
+With several samples each sees the objective :math:`h_k`, as a function of its own f alone. The
+probabilities of a variable sum to one, so :math:`f(z)` itself may be subtracted from every term:
+the category that was drawn drops out.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+import torch
+from torch import Size, Tensor
+from torch.distributions import Bernoulli, Distribution
+
+from vae.distributions import OneHotCategorical, base_of, describe, detach
+from vae.estimators.base import Estimate, Estimator, Integrand, attach
+from vae.objectives import Objective
+
+__all__ = ["LocalExpectation", "one_at_a_time", "others", "values_of_one_at_a_time"]
+
+
+@singledispatch
+def others(q: Distribution, z: Tensor) -> tuple[Tensor, Tensor]:
+    """All values of each variable but the one it has in ``z``, with shape ``(C - 1, *z.shape)``,
+    and their probabilities, ``(C - 1, K, *q.batch_shape)``, which carry the gradient.
+
+    Raises:
+        NotImplementedError: If the family is not a finite one.
+    """
+    raise NotImplementedError(f"{describe(q)} cannot be summed over one variable at a time")
+
+
+@others.register
+def _(q: Bernoulli, z: Tensor) -> tuple[Tensor, Tensor]:
+    flipped = (1 - z)[None]
+    return flipped, ((2 * flipped - 1) * q.logits).sigmoid()
+
+
+@others.register
+def _(q: OneHotCategorical, z: Tensor) -> tuple[Tensor, Tensor]:
+    rolled = torch.stack([z.roll(c, -1) for c in range(1, z.shape[-1])])
+    return rolled, (rolled * q.probs).sum(-1)
+
+
+def one_at_a_time(z: Tensor, values: Tensor, event_shape: Size) -> Tensor:
+    """Copies of ``z`` in which one variable has another value.
+
+    Arguments:
+        z: The samples, with shape ``(K, B, *event)``.
+        values: What to put in, with shape ``(J, *z.shape)``.
+        event_shape: The event shape of *one* variable.
+
+    Returns:
+        The copies, with shape ``(J * D * K, B, *event)``: the slowest index is that of the
+        values, then that of the variable, then that of the sample.
+    """
+    flat = z.reshape(*z.shape[:2], -1, event_shape.numel())  # (K, B, D, C)
+    D = flat.shape[2]
+    own = torch.eye(D, dtype=torch.bool, device=z.device).view(D, 1, 1, D, 1)
+    copies = torch.where(own, values.reshape(-1, 1, *flat.shape), flat)  # (J, D, K, B, D, C)
+    return copies.reshape(-1, *z.shape[1:])
+
+
+def values_of_one_at_a_time(
+    q: Distribution, z: Tensor, values: Tensor, fz: Tensor, f: Integrand, objective: Objective
+) -> Tensor:
+    """h_k at each copy that :func:`one_at_a_time` makes, without gradient: (J, K, B, D).
+
+    No graph is built: the parameters of the model get their gradient from the K samples of the
+    bound.
+    """
+    with torch.no_grad():
+        copies = one_at_a_time(z, values, base_of(q).event_shape)
+        f_copies = f(copies, detach(q)).unflatten(0, (len(values), -1, z.shape[0]))
+        alternative = f_copies.permute(2, 0, 1, 3)  # (K, J, D, B)
+        fixed = fz.detach()[:, None, None].expand_as(alternative)
+        return objective.swap_one_out(fixed, alternative).permute(1, 0, 3, 2)
+
+
+class LocalExpectation(Estimator):
+    """Creates the local expectation gradient estimator, for binary and one-hot variables.
+
+    The latent variables being independent, it is also the reparameterization-and-marginalization
+    estimator (RAM).
+
+    References:
+        | Local Expectation Gradients for Black Box Variational Inference (Titsias &
+        | Lazaro-Gredilla, 2015), equation 9.
+        | Evaluating the Variance of Likelihood-Ratio Gradient Estimators (Tokui & Sato, 2017).
+    """
+
+    families = (Bernoulli, OneHotCategorical)
+    evaluations = "K*(1+D*(C-1))"
+    paper = "Titsias & Lazaro-Gredilla 2015; Tokui & Sato 2017"
+
+    def estimate(
+        self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
+    ) -> Estimate:
+        z = q.sample(Size([objective.num_samples]))  # (K, B, *event)
+        # Under an average the score of -log q has mean zero: dropping it costs no bias.
+        fz = f(z, detach(q) if objective.linear else q)  # (K, B)
+        bound = objective.reduce(fz)
+        values, probs = others(base_of(q), z)
+        h = values_of_one_at_a_time(q, z, values, fz, f, objective)  # (C - 1, K, B, D)
+        gain = h - bound.detach()[:, None]
+        return Estimate(attach(bound, (gain * probs.reshape(gain.shape)).sum((0, 1, 3))))

@@ -1,0 +1,289 @@
+r"""The gradient report: how far, and how noisily, each estimator points, on one model and the
+same images.
+
+For an estimator :math:`g` of the gradient :math:`\gamma` of the mean bound over a batch of images,
+
+.. math::
+    \mathrm{bias}^2 = \|\mathbb{E} g - \gamma\|^2, \quad
+    \mathrm{variance} = \mathbb{E}\|g - \mathbb{E} g\|^2, \quad
+    \mathrm{SNR} = \mathrm{mean}_i\, |\mathbb{E} g_i| / \mathrm{sd}(g_i), \quad
+    \mathrm{DSNR} = \mathbb{E}\, \|g_\parallel\| / \|g_\perp\|
+
+with :math:`g_\parallel` the part of :math:`g` along :math:`\gamma`. All of it once for the
+parameters of q (logits, or location and scale, of each image), and once for those of the encoder.
+
+Replicates are a batch dimension, not a loop: q's parameters are repeated N times, one backward
+pass gives N gradients, and one vmapped vector-Jacobian product carries them to the encoder. They
+stream through running moments, so that memory does not grow with their number.
+
+References:
+    | Tighter Variational Bounds are Not Necessarily Better (Rainforth et al., 2018): SNR, DSNR.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.func import functional_call, vjp, vmap
+
+from vae.distributions import parameters, rebuild
+from vae.estimators import Estimator
+from vae.model import VAE
+from vae.objectives import Objective
+
+__all__ = ["Cost", "Moments", "Summary", "cost", "posterior_gradients", "summarize", "warm_up"]
+
+
+class Moments:
+    """Running mean and sum of squared deviations of vectors, by Chan's parallel update.
+
+    Beside them, what needs the truth replicate by replicate: the mean of DSNR.
+
+    Arguments:
+        truth: The direction for DSNR, with shape (P,), or None.
+    """
+
+    def __init__(self, truth: Tensor | None = None) -> None:
+        self.count, self.truth = 0, truth
+        self.mean = self.squares = torch.zeros((), dtype=torch.float64)  # broadcast to (P,)
+        self.dsnr = 0.0
+
+    def add(self, g: Tensor) -> None:
+        """Adds replicates ``(N, P)``."""
+        g = g.double()
+        n, mean = len(g), g.mean(0)
+        delta, total = mean - self.mean.to(g.device), self.count + n
+        self.squares = (
+            self.squares.to(g.device)
+            + (g - mean).square().sum(0)
+            + delta.square() * (self.count * n / total)
+        )
+        self.mean = self.mean.to(g.device) + delta * (n / total)
+        if self.truth is not None:
+            u = self.truth / self.truth.norm().clamp_min(1e-300)
+            along = g @ u  # (N,)
+            across = (g.square().sum(1) - along.square()).clamp_min(1e-300).sqrt()
+            self.dsnr += ((along.abs() / across).mean().item() - self.dsnr) * (n / total)
+        self.count = total
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance of each coordinate, (P,)."""
+        return self.squares / max(1, self.count - 1)
+
+
+class Summary(NamedTuple):
+    """What the report says of one estimator, for one set of parameters.
+
+    Attributes:
+        bias_squared: ||E g - truth||^2, less what the noise of both adds to it in the mean.
+        bias_error: One standard error of that, where the truth itself is an average.
+        variance: Of one estimate, summed over coordinates.
+        snr: Mean of |E g_i| / sd(g_i) over coordinates with a gradient.
+        dsnr: Mean of the part along the truth over the part across.
+        cosine: Of the mean gradient and the truth.
+    """
+
+    bias_squared: float
+    bias_error: float
+    variance: float
+    snr: float
+    dsnr: float
+    cosine: float
+
+
+def summarize(moments: Moments, truth: Tensor, truth_variance: Tensor | None = None) -> Summary:
+    """The summary of an estimator's moments against the truth (P,).
+
+    Arguments:
+        moments: Of the estimator.
+        truth: The exact gradient, or a long average.
+        truth_variance: Of each coordinate of that average (its squared standard error); None if
+            exact.
+    """
+    variance = moments.variance
+    noise = variance / moments.count  # of the mean, each coordinate
+    if truth_variance is not None:
+        noise = noise + truth_variance
+    error = moments.mean - truth
+    # error_i^2 - noise_i has mean bias_i^2 and, for Gaussian errors, this variance
+    spread = (2 * noise.square() + 4 * noise * (error.square() - noise).clamp_min(0)).sum()
+    live = variance > 0
+    sd = variance[live].sqrt()
+    snr = (moments.mean[live].abs() / sd).mean().item() if live.any() else float("inf")
+    cosine = torch.nn.functional.cosine_similarity(moments.mean, truth, dim=0)
+    return Summary(
+        bias_squared=(error.square().sum() - noise.sum()).item(),
+        bias_error=spread.sqrt().item(),
+        variance=variance.sum().item(),
+        snr=snr,
+        dsnr=moments.dsnr if live.any() else float("inf"),
+        cosine=cosine.item(),
+    )
+
+
+class _PosteriorParameters(nn.Module):
+    """x to the parameters of q(z|x), as a tuple, for functional_call."""
+
+    def __init__(self, vae: VAE) -> None:
+        super().__init__()
+        self.encoder, self.latent = vae.encoder, vae.latent
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(parameters(self.latent(self.encoder(x))).values())
+
+
+def _replicated(
+    vae: VAE, objective: Objective, estimator: Estimator, x: Tensor, replicates: int
+) -> tuple[list[Tensor], Tensor]:
+    """Leaves ``(N * B, *shape)``, the parameters of q repeated, and the bound there, (N * B,)."""
+    with torch.no_grad():
+        q = vae.posterior(x)
+        values = parameters(q)
+    leaves = {
+        name: v.repeat(replicates, *[1] * (v.dim() - 1)).requires_grad_()
+        for name, v in values.items()
+    }
+    q = rebuild(q, **leaves)
+    images = x.repeat(replicates, *[1] * (x.dim() - 1))
+
+    def f(z: Tensor, q: Distribution) -> Tensor:
+        return objective.integrand(vae, images, z, q)
+
+    bound = estimator(q, f, objective, context=images).bound - objective.penalty(vae, q)
+    return list(leaves.values()), bound
+
+
+def posterior_gradients(
+    vae: VAE,
+    objective: Objective,
+    estimator: Estimator,
+    x: Tensor,
+    replicates: int,
+    chunk: int,
+    encoder: bool = True,
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Streams replicates of the gradient of the mean bound over the images of a batch.
+
+    Arguments:
+        vae: The model, left as it is.
+        objective: The bound; its penalty's gradient, which has no noise, is part of every
+            estimate.
+        estimator: The estimator.
+        x: Images, with shape ``(B, *image)``.
+        replicates: How many estimates in all.
+        chunk: How many at a time.
+        encoder: Whether to carry them to the encoder's parameters.
+
+    Yields:
+        Gradients in the parameters of q, ``(n, B * P)``, and in those of encoder and latent layer,
+        ``(n, Q)`` or None.
+    """
+    body = _PosteriorParameters(vae)
+    # a prior with parameters is in the latent layer, but q does not depend on it
+    theta = {n: p.detach() for n, p in body.named_parameters() if ".prior_" not in n}
+    pull = vjp(lambda theta: functional_call(body, theta, (x,)), theta)[1] if encoder else None
+    for start in range(0, replicates, chunk):
+        n = min(chunk, replicates - start)
+        leaves, bound = _replicated(vae, objective, estimator, x, n)
+        grads = torch.autograd.grad(bound.sum() / len(x), leaves)
+        cotangents = tuple(g.unflatten(0, (n, len(x))) for g in grads)  # (n, B, *shape)
+        carried = None
+        if pull is not None:
+            (by_name,) = vmap(pull)(cotangents)
+            carried = torch.cat([g.flatten(1) for g in by_name.values()], 1)
+        yield torch.cat([c.flatten(1) for c in cotangents], 1), carried
+
+
+def warm_up(
+    vae: VAE,
+    objective: Objective,
+    estimator: Estimator,
+    batches: Callable[[], Tensor],
+    steps: int,
+    lr: float = 1e-2,
+) -> None:
+    """Trains what an estimator learns (baselines, control variates, averages), the model standing
+    still, so that it is not judged in a state in which nobody uses it."""
+    own = list(estimator.parameters())
+    if not own and not list(estimator.buffers()):
+        return
+    estimator.train()
+    optimizer = torch.optim.Adam(own, lr=lr) if own else None
+    for _ in range(steps):
+        _, auxiliary = _auxiliary(vae, objective, estimator, batches())
+        if optimizer is not None and isinstance(auxiliary, Tensor):
+            optimizer.zero_grad()
+            auxiliary.backward()
+            optimizer.step()
+    estimator.eval()
+
+
+def _auxiliary(
+    vae: VAE, objective: Objective, estimator: Estimator, x: Tensor
+) -> tuple[Tensor, Tensor | float]:
+    q = vae.posterior(x)
+
+    def f(z: Tensor, q: Distribution) -> Tensor:
+        return objective.integrand(vae, x, z, q)
+
+    estimate = estimator(q, f, objective, context=x)
+    return estimate.bound, estimate.auxiliary
+
+
+class Cost(NamedTuple):
+    """What one gradient of one batch costs: milliseconds (median), megabytes kept for the backward
+    pass (on a GPU: the peak), evaluations of the decoder an image."""
+
+    milliseconds: float
+    megabytes: float
+    evaluations: float
+
+
+def cost(
+    vae: VAE, objective: Objective, estimator: Estimator, x: Tensor, repeats: int = 10
+) -> Cost:
+    """Measures forward and backward of the bound of a batch, to the gradients of every
+    parameter."""
+    cuda = x.device.type == "cuda"
+    rows, saved, times = 0, 0, []
+    log_likelihood = vae.log_likelihood
+
+    def counted(x: Tensor, z: Tensor) -> Tensor:
+        nonlocal rows
+        rows += z.shape[0] * z.shape[1]
+        return log_likelihood(x, z)
+
+    def keep(t: Tensor) -> Tensor:
+        nonlocal saved
+        saved += t.numel() * t.element_size()
+        return t
+
+    for turn in range(repeats + 1):
+        first = turn == 0  # counts, and warms up
+        if cuda:
+            torch.cuda.reset_peak_memory_stats()
+            torch.cuda.synchronize()
+        started = time.perf_counter()
+        if first:
+            vae.log_likelihood = counted  # type: ignore[method-assign]
+            try:
+                with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+                    bound, _ = _auxiliary(vae, objective, estimator, x)
+            finally:
+                del vae.log_likelihood
+        else:
+            bound, _ = _auxiliary(vae, objective, estimator, x)
+        bound.mean().backward()
+        vae.zero_grad(set_to_none=True)
+        if cuda:
+            torch.cuda.synchronize()
+        if not first:
+            times.append(time.perf_counter() - started)
+    megabytes = torch.cuda.max_memory_allocated() / 2**20 if cuda else saved / 2**20
+    return Cost(1e3 * sorted(times)[len(times) // 2], megabytes, rows / len(x))

@@ -1,0 +1,91 @@
+"""Figures, with matplotlib and no display."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+__all__ = ["curve", "pareto"]
+
+
+def pareto(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
+    """Variance of the gradient against its cost: unbiased estimators filled, biased ones hollow,
+    and the Pareto front of the unbiased ones.
+
+    Arguments:
+        rows: Of the gradient report: ``estimator``, ``bias``, ``variance``, ``evaluations``,
+            ``milliseconds``.
+        title: What was measured.
+        path: The PNG to write.
+    """
+    figure = Figure(figsize=(13, 6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, 2)
+    noisy = [row for row in rows if row["variance"] > 0]
+    for axis, key, label in (
+        (axes[0], "evaluations", "decoder evaluations an image"),
+        (axes[1], "milliseconds", "milliseconds a gradient of the batch"),
+    ):
+        best, front = math.inf, []
+        for row in sorted(noisy, key=lambda r: (r[key], r["variance"])):
+            if row["bias"] is None and row["variance"] < best:
+                best = row["variance"]
+                front.append(row)
+        axis.step(
+            [r[key] for r in front], [r["variance"] for r in front], where="post", color="0.8"
+        )
+        for row in noisy:
+            biased = row["bias"] is not None
+            axis.scatter(
+                row[key],
+                row["variance"],
+                facecolors="none" if biased else "C0",
+                edgecolors="C3" if biased else "C0",
+                zorder=2,
+            )
+        axis.set(xscale="log", yscale="log", xlabel=label)
+        axis.set_ylabel("variance of the gradient in q's parameters")
+        axis.grid(alpha=0.2, which="both")
+        _names(axis, [(r[key], r["variance"], r["estimator"]) for r in noisy])
+    figure.suptitle(
+        f"{title}; filled: unbiased, hollow: biased, line: Pareto front of the unbiased"
+    )
+    figure.savefig(path, dpi=110)
+
+
+def curve(series: Mapping[str, Sequence[float]], x: str, y: str, title: str, path: Path) -> None:
+    """Lines over their index, one a name, with a running mean of ten over the raw values."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    for number, (name, values) in enumerate(series.items()):
+        axis.plot(values, color=f"C{number}", alpha=0.25)
+        mean = [sum(values[max(0, i - 9) : i + 1]) / min(10, i + 1) for i in range(len(values))]
+        axis.plot(mean, color=f"C{number}", label=name)
+    axis.set(xlabel=x, ylabel=y, title=title)
+    axis.grid(alpha=0.2)
+    axis.legend()
+    figure.savefig(path, dpi=110)
+
+
+def _names(axis: Axes, points: Sequence[tuple[float, float, str]]) -> None:
+    """Names in a column at the right, each joined to its point, none above another."""
+    low, high = (math.log10(v) for v in axis.get_ylim())
+    gap, last = (high - low) / 42, -math.inf
+    for x, y, name in sorted(points, key=lambda point: point[1]):
+        last = max(math.log10(y), last + gap)
+        axis.annotate(
+            name,
+            (x, y),
+            xytext=(1.02, (last - low) / (high - low)),
+            textcoords="axes fraction",
+            fontsize=8,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": "0.85", "lw": 0.6},
+        )
