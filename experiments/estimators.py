@@ -11,6 +11,7 @@ from rich.table import Table
 
 from vae.cli import ScriptParser, one_line_errors
 from vae.estimators import ESTIMATORS, build
+from vae.families import FAMILIES
 from vae.latents import LATENTS
 from vae.testing import cases, example_prior
 
@@ -20,7 +21,8 @@ HEADERS = ("name", "families", "bias", "bound", "∇f", "K ≥", "evaluations", 
 def rows() -> list[tuple[str, ...]]:
     """A row an estimator: what it claims, and the latent layers it is defined for."""
     examples = {}
-    for family, layer_class in LATENTS.items():
+    layers = LATENTS | FAMILIES
+    for family, layer_class in layers.items():
         layer = layer_class(2)
         examples[family] = (layer(torch.zeros(1, 2)), layer.prior)
     found: list[tuple[str, ...]] = []
@@ -39,7 +41,7 @@ def rows() -> list[tuple[str, ...]]:
         found.append(
             (
                 name,
-                ", ".join(families) if len(families) < len(LATENTS) else "all",
+                ", ".join(families) if len(families) < len(layers) else "all",
                 bias,
                 bound,
                 "yes" if estimator.needs_gradient else "-",

@@ -12,10 +12,10 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from vae.checkpoints import load, load_data
+from vae.checkpoints import folder_of, load, load_data
 from vae.cli import checkpoint_parser, one_line_errors, print_table
 from vae.evaluation import active_units, elbo_terms, log_likelihood
-from vae.tracking import hardware, write_json
+from vae.tracking import find_device, hardware, write_json
 
 
 def evaluate(
@@ -45,11 +45,8 @@ def evaluate(
     counts = log_likelihood_samples or []
     if min([elbo_samples, batch_size, *counts]) < 1 or (limit is not None and limit < 1):
         raise ValueError("numbers of samples, images and batches must be at least 1")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device {device} is not there: torch sees no GPU")
     module, contents, path = load(checkpoint)
+    device = find_device(device)
     vae = module.vae.to(device)
     data = load_data(contents)
     data.splits = {split: data.splits[split][:limit]}
@@ -81,10 +78,10 @@ def evaluate(
         "active_units": active_units(mean_of_q),
         "latent_units": vae.latent.code_features,
         "seconds": round(time.monotonic() - started, 1),
-        "hardware": hardware(),
-        "training": _training(path.parent.parent),
+        "hardware": hardware(device),
+        "training": _training(folder_of(path)),
     }
-    target = Path(output) if output else path.parent.parent / f"evaluation-{split}.json"
+    target = Path(output) if output else folder_of(path) / f"evaluation-{split}.json"
     write_json(target, result)
     title = f"{result['images']} {split} images, {data.binarization} binarisation"
     shown = {name: f"{row['mean']:.2f} ± {row['se']:.2f}" for name, row in rows.items()}

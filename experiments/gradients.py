@@ -19,7 +19,7 @@ from rich.table import Table
 from torch import Tensor
 
 from vae import tracking
-from vae.checkpoints import load, load_data
+from vae.checkpoints import folder_of, load, load_data
 from vae.cli import checkpoint_parser, one_line_errors
 from vae.distributions import describe
 from vae.estimators import ESTIMATORS, Estimator, build
@@ -93,8 +93,7 @@ def report(
         )
     if objective not in ("elbo", "iwae"):
         raise ValueError(f"unknown objective {objective!r}: choose from elbo, iwae")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = tracking.find_device(device)
     module, contents, path = load(checkpoint)
     vae = module.vae.to(device)
     data = load_data(contents)
@@ -140,7 +139,7 @@ def report(
             row = measure(vae, bound, estimator, x, truths[k], replicates, chunk)
             rows.append({"estimator": name} | row)
             bar.advance(task)
-    stem = Path(output) if output else path.parent.parent / "gradients"
+    stem = Path(output) if output else folder_of(path) / "gradients"
     about = {
         "checkpoint": str(path),
         "family": describe(vae.posterior(x[:1])),
@@ -151,7 +150,7 @@ def report(
         "seed": seed,
         "truth": "; ".join(truth.source for truth in truths.values()),
         "training": contents["hyper_parameters"].get("estimator"),
-        "hardware": tracking.hardware() if device == "cpu" else torch.cuda.get_device_name(),
+        "hardware": tracking.hardware(device),
     }
     write(stem, about, rows)
     return rows

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vae.checkpoints import newest_run
 from vae.cli import one_line_errors
-from vae.data import load_mnist
+from vae.data import find_mnist
 
 HERE = Path(__file__).parent
 
@@ -27,7 +27,7 @@ def run(script: str, *arguments: str) -> None:
 def quickstart(arguments: list[str]) -> None:
     config = "gaussian.yaml"
     try:
-        load_mnist(train=False)
+        find_mnist()
     except FileNotFoundError as error:
         config = "digits.yaml"
         stars = "*" * 20

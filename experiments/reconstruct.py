@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torchvision.utils import save_image
 
-from vae.checkpoints import load, load_data
+from vae.checkpoints import folder_of, load, load_data
 from vae.cli import checkpoint_parser, one_line_errors
 from vae.grids import reconstruction_grid
 
@@ -28,7 +28,7 @@ def reconstruct(
     module, contents, path = load(checkpoint)
     x = next(iter(load_data(contents).loader("test", batch_size=count)))
     torch.manual_seed(seed)
-    target = Path(output) if output else path.parent.parent / "images" / "reconstructions.png"
+    target = Path(output) if output else folder_of(path) / "images" / "reconstructions.png"
     target.parent.mkdir(parents=True, exist_ok=True)
     save_image(reconstruction_grid(module.vae, x), target)
     print(f"{path}\n{len(x)} test images, originals above reconstructions: {target}")

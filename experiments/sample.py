@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torchvision.utils import save_image
 
-from vae.checkpoints import load
+from vae.checkpoints import folder_of, load
 from vae.cli import checkpoint_parser, one_line_errors
 from vae.grids import sample_grid
 
@@ -27,7 +27,7 @@ def sample(
         raise ValueError(f"count must be at least 1, got {count}")
     module, _, path = load(checkpoint)
     torch.manual_seed(seed)
-    target = Path(output) if output else path.parent.parent / "images" / "samples.png"
+    target = Path(output) if output else folder_of(path) / "images" / "samples.png"
     target.parent.mkdir(parents=True, exist_ok=True)
     save_image(sample_grid(module.vae, count), target)
     print(f"{path}\n{count} samples of the prior: {target}")

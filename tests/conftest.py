@@ -36,7 +36,8 @@ def mnist_dir() -> Path:
     places = [Path(named).expanduser()] if named else []
     places += [project.parent / "shared" / "data", project / "data"]
     for place in places:
-        if (place / "MNIST" / "raw").is_dir():
+        raw = place / "MNIST" / "raw"
+        if all(any(raw.glob(f"{name}-images-idx3-ubyte*")) for name in ("train", "t10k")):
             return place
     pytest.skip("no MNIST/raw in VAE_DATA_DIR or the data folder")
 

@@ -1,5 +1,5 @@
-"""What is particular to MuProp, OVIS, double control variates and wake-sleep: where they are exact,
-the mutants that the bias test must reject, biases in closed form, coefficients that train
+"""What is particular to MuProp, OVIS, double control variates and wake-sleep: where they are
+exact, the mutants that the bias test must reject, biases in closed form, coefficients that train
 themselves.
 
 Statistical tests are seeded and two-sided at a family-wise false-alarm rate of 1e-6 each.
@@ -177,11 +177,16 @@ TUNED = {
 
 
 @pytest.mark.parametrize("family", ["bernoulli", "one_hot"])
-@pytest.mark.parametrize("objective", [ELBO(2), IWAE(2), IWAE(3)], ids=["elbo2", "iwae2", "iwae3"])
-@pytest.mark.parametrize("name", TUNED)
+@pytest.mark.parametrize(
+    ("name", "objective"),
+    [
+        (name, objective)
+        for name, estimator in TUNED.items()
+        for objective in (ELBO(2), IWAE(2), IWAE(3))
+        if estimator.objectives == "any" or not objective.linear
+    ],
+)
 def test_unbiased_at_any_coefficient(name, family, objective):
-    if TUNED[name].objectives == "weighted" and objective.linear:
-        pytest.skip("undefined for averages")
     assert_unbiased(TUNED[name].double(), PROBLEMS[family], objective, N)
 
 
@@ -240,8 +245,6 @@ def test_wake_sleep_tends_to_the_forward_divergence_as_one_over_k():
     error = grads.mean(0) - truth
     noise = (grads.var(0).sum() / len(grads)).sqrt()
     assert error.norm() < 0.05 * errors[0] + 6 * noise  # the bias falls by 2/200, or so
-    # the bound's own gradient is another one: it vanishes as K grows
-    assert (exact(problem, IWAE(5)) - truth).norm() > 2 * errors[-1]
 
 
 def test_forward_divergence_is_zero_at_the_posterior_in_the_mean(assert_mean):
@@ -302,37 +305,37 @@ def test_the_coefficient_trains_itself_and_nothing_else():
 
     estimate = estimator(problem.make_q(logits), f, IWAE(3))
     leaves = [logits, theta, estimator.alpha]
-    grads = torch.autograd.grad(
-        estimate.auxiliary, leaves, retain_graph=True, allow_unused=True
-    )
+    grads = torch.autograd.grad(estimate.auxiliary, leaves, retain_graph=True, allow_unused=True)
     assert grads[0] is None and grads[1] is None and grads[2] != 0
     grads = torch.autograd.grad(estimate.bound.sum(), leaves, allow_unused=True)
     assert grads[0] is not None and grads[1] is not None and grads[2] is None
 
 
-def test_the_auxiliary_is_the_second_moment_of_the_gradient():
+@pytest.mark.parametrize("objective", [ELBO(3), IWAE(3)], ids=["elbo", "iwae"])
+def test_the_auxiliary_is_the_second_moment_of_the_gradient(objective):
     problem, estimator = PROBLEMS["bernoulli"], DoubleControlVariates(0.3).double()
     torch.manual_seed(1)
     logits = problem.parameters[0].expand(6, -1).clone().requires_grad_()
-    estimate = estimator(problem.make_q(logits), problem.f, ELBO(3))
+    estimate = estimator(problem.make_q(logits), problem.f, objective)
     (g,) = torch.autograd.grad(estimate.bound.sum(), logits)
     assert_close(estimate.auxiliary.detach(), g.square().sum(-1).mean())
 
 
+@pytest.mark.parametrize("objective", [ELBO(3), IWAE(3)], ids=["elbo", "iwae"])
 @pytest.mark.parametrize("family", ["bernoulli", "one_hot"])
-def test_training_the_coefficient_lowers_the_variance(family):
+def test_training_the_coefficient_lowers_the_variance(family, objective):
     torch.manual_seed(0)
-    problem, estimator = PROBLEMS[family], DoubleControlVariates().double()
+    problem, estimator = PROBLEMS[family], DoubleControlVariates(0.0).double()
     p = problem.parameters[0]
     optimizer = torch.optim.Adam(estimator.parameters(), lr=0.05)
     q = problem.make_q(p.expand(2000, *p.shape).clone())
     for _ in range(60):
         optimizer.zero_grad()
-        estimator(q, problem.f, ELBO(3)).auxiliary.backward()
+        estimator(q, problem.f, objective).auxiliary.backward()
         optimizer.step()
     variance = {}
     for alpha in (0.0, estimator.alpha.item()):
-        grads, _ = gradients(DoubleControlVariates(alpha).double(), problem, ELBO(3), N)
+        grads, _ = gradients(DoubleControlVariates(alpha).double(), problem, objective, N)
         variance[alpha] = grads.var(0).sum()
     assert abs(estimator.alpha) > 0.05
     assert variance[estimator.alpha.item()] < 0.98 * variance[0.0], variance

@@ -13,7 +13,7 @@ import torch
 from torch.distributions import Bernoulli, Independent
 
 from vae.distributions import OneHotCategorical, support
-from vae.estimators import Enumerate, LeaveOneOut, ScoreFunction
+from vae.estimators import Estimate, ScoreFunction, attach
 from vae.estimators.antithetic import ARM, DisARM, antithetic_bits
 from vae.estimators.arms import ARMS, dirichlet_copula
 from vae.estimators.categorical_disarm import DisARMStickBreaking, DisARMTree
@@ -53,7 +53,7 @@ def test_every_estimate_is_zero_at_the_posterior(name):
 def test_extreme_logits_give_finite_gradients(name, dtype):
     estimator, problem, objective = CASES[name]
     shape = problem.parameters[0].shape
-    logits = (200 * torch.eye(*shape[-2:]) if len(shape) == 2 else torch.tensor([0.0, 200, -200]))
+    logits = 200 * torch.eye(*shape[-2:]) if len(shape) == 2 else torch.tensor([0.0, 200, -200])
     logits = logits.to(dtype).expand(16, *shape).clone().requires_grad_()
     bound = estimator()(problem.make_q(logits), problem.f, objective).bound
     (grad,) = torch.autograd.grad(bound.sum(), logits)
@@ -63,20 +63,16 @@ def test_extreme_logits_give_finite_gradients(name, dtype):
 # Antithetic pairs -------------------------------------------------------------------------------
 
 
-def arm_by_hand(z, z_tilde, noise, f):
-    u = (-noise).sigmoid()
-    return (f(z_tilde) - f(z))[..., None] * (u - 0.5)  # Yin & Zhou, theorem 1
-
-
 def test_arm_is_the_formula_of_its_paper():
     logits = BERNOULLI.parameters[0].expand(6, -1).clone().requires_grad_()
     q = BERNOULLI.make_q(logits)
     torch.manual_seed(1)
     (grad,) = torch.autograd.grad(ARM()(q, BERNOULLI.f, ELBO(1)).bound.sum(), logits)
     torch.manual_seed(1)
-    drawn = antithetic_bits(logits, torch.Size([1]))
-    by_hand = arm_by_hand(*drawn, lambda z: BERNOULLI.f(z, q)).sum(0)
-    torch.testing.assert_close(grad, by_hand.detach())
+    z, z_tilde, noise = antithetic_bits(logits, torch.Size([1]))
+    u = (-noise).sigmoid()
+    difference = (BERNOULLI.f(z_tilde, q) - BERNOULLI.f(z, q))[..., None]
+    torch.testing.assert_close(grad, (difference * (u - 0.5))[0].detach())  # theorem 1
 
 
 def test_the_ends_of_a_pair_are_bernoulli_and_agree_as_little_as_they_can(assert_mean):
@@ -104,26 +100,26 @@ def test_disarm_never_has_more_variance_than_arm(objective):
     # Rao-Blackwell, coordinate by coordinate and whatever f: a theorem
     arm, _ = gradients(ARM(), BERNOULLI, objective, N)
     disarm, _ = gradients(DisARM(), BERNOULLI, objective, N)
-    assert (disarm.var(0) < 0.9 * arm.var(0)).all()  # 0.2 to 0.7 here, known to 2 %
+    assert (disarm.var(0) < arm.var(0)).all()  # 0.7 to 0.88 of it, known to 2 %
 
 
-def test_both_ways_of_fixing_the_other_samples_beat_one():
-    # the mean over an exchange that leaves the law alone: a theorem too
-    class OneWay(DisARM):
-        def estimate(self, q, f, objective, context):
-            z, z_tilde, direction = self.couple(q, torch.Size([objective.num_samples]))
-            fz, ft = f(z, q), f(z_tilde, q).detach()
-            signal = (objective.reduce(fz) - objective.swap_one_out(fz, ft)).detach()
-            surrogate = (signal * direction).sum(0)
-            bound = (objective.reduce(fz) + objective.reduce(f(z_tilde, q))) / 2
-            return super().estimate(q, f, objective, context)._replace(
-                bound=bound + surrogate - surrogate.detach()
-            )
+class OneWay(DisARM):
+    """The other samples always at their first ends."""
 
-    one, _ = gradients(OneWay(), BERNOULLI, IWAE(2), N)
-    two, _ = gradients(DisARM(), BERNOULLI, IWAE(2), N)
+    def estimate(self, q, f, objective, context):
+        z, z_tilde, direction = self.couple(q, torch.Size([objective.num_samples]))
+        fz, ft = f(torch.cat([z, z_tilde]), q).chunk(2)
+        signal = (objective.reduce(fz) - objective.swap_one_out(fz, ft)).detach()
+        bound = (objective.reduce(fz) + objective.reduce(ft)) / 2
+        return Estimate(attach(bound, (signal * direction).sum(0)))
+
+
+def test_both_ways_of_fixing_the_other_samples_never_have_more_variance_than_one():
+    # the mean over an exchange that leaves the law alone: Rao-Blackwell again
+    one, _ = gradients(OneWay(), BERNOULLI, IWAE(2), 8 * N)
+    two, _ = gradients(DisARM(), BERNOULLI, IWAE(2), 8 * N)
     assert_unbiased(OneWay(), BERNOULLI, IWAE(2), N)
-    assert (two.var(0) < one.var(0)).all()
+    assert (two.var(0) < one.var(0)).all()  # 0.82 to 0.95 of it, known to 0.6 %
 
 
 # Antithetic sets --------------------------------------------------------------------------------
@@ -229,10 +225,10 @@ def probability_of_set(p, chosen):
 @pytest.mark.parametrize("K", [2, 3, 5])
 def test_leave_one_out_ratios_are_sums_over_orders(K):
     torch.manual_seed(2)
-    p = torch.randn(7, dtype=torch.float64).softmax(0)
-    log_p, rest = p.log()[:K, None], p[K:].sum().log()[None]
+    probs = torch.randn(7, dtype=torch.float64).softmax(0)
+    log_p, rest = probs.log()[:K, None], probs[K:].sum().log()[None]
     first, second = leave_one_out_weights(log_p, rest)
-    chosen, p = range(K), p.tolist()
+    chosen, p = range(K), probs.tolist()
 
     def without(*removed):  # renormalised by probability_of_set itself
         return [0.0 if i in removed else x for i, x in enumerate(p)]
@@ -298,7 +294,7 @@ def test_local_expectations_never_have_more_variance_than_reinforce(problem):
     # for one sample: the mean of the score function over one variable given the others
     local, _ = gradients(LocalExpectation(), problem, ELBO(1), N)
     score, _ = gradients(ScoreFunction(), problem, ELBO(1), N)
-    assert (local.var(0) < 0.9 * score.var(0)).all()
+    assert (local.var(0) < 0.1 * score.var(0)).all()  # at most 0.013 of it here
 
 
 @pytest.mark.parametrize("objective", [ELBO(2), IWAE(1)])
@@ -333,7 +329,6 @@ def test_a_separable_integrand_leaves_local_expectations_no_variance(make):
 
 @pytest.mark.parametrize("name", CASES)
 def test_parameters_of_the_integrand_get_the_gradient_of_the_bound_alone(name):
-    # f = theta everywhere: the bound is theta, whatever was weighed against what
     estimator, problem, objective = CASES[name]
     theta = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
     q = problem.make_q(problem.parameters[0].expand(5, *problem.parameters[0].shape))
@@ -343,7 +338,7 @@ def test_parameters_of_the_integrand_get_the_gradient_of_the_bound_alone(name):
 
     estimate = estimator()(q, f, objective)
     (grad,) = torch.autograd.grad(estimate.bound.sum(), theta)
-    # a bound that is linear in f is linear in theta: its derivative is its value over theta
+    # an average is linear in f, and f in theta: the derivative is the value over theta
     torch.testing.assert_close(grad, (estimate.bound.sum() / theta).detach())
 
 
@@ -358,16 +353,14 @@ class HalvesForgotten(DisARM):
         return z, z_tilde, 2 * direction
 
 
-class AllSwapped(DisARM):
-    """Under importance weights: all samples exchanged for their antitheses at once."""
+class WrongPartner(DisARM):
+    """Each sample against the antithesis of another one."""
 
     def estimate(self, q, f, objective, context):
         z, z_tilde, direction = self.couple(q, torch.Size([objective.num_samples]))
-        bound = (objective.reduce(f(z, q)) + objective.reduce(f(z_tilde, q))) / 2
-        signal = (objective.reduce(f(z, q)) - objective.reduce(f(z_tilde, q))).detach()
-        surrogate = (signal * direction).sum(0)
-        estimate = super().estimate(q, f, objective, context)
-        return estimate._replace(bound=bound + surrogate - surrogate.detach())
+        fz, ft = f(z, q), f(z_tilde, q).detach()
+        signal = (objective.reduce(fz) - objective.swap_one_out(fz, ft.roll(1, 0))).detach()
+        return Estimate(attach(objective.reduce(fz), (signal * direction).sum(0)))
 
 
 class NotDebiased(ARMS):
@@ -375,11 +368,9 @@ class NotDebiased(ARMS):
 
     def estimate(self, q, f, objective, context):
         z, _ = dirichlet_copula(q.base_dist.logits.detach(), objective.num_samples)
-        fz = f(z, q)
-        signal = (fz - fz.mean(0)).detach() / (len(z) - 1)
-        surrogate = (signal * q.log_prob(z)).sum(0)
-        estimate = super().estimate(q, f, objective, context)
-        return estimate._replace(bound=fz.mean(0).detach() + surrogate - surrogate.detach())
+        fz = f(z, q).detach()
+        signal = (fz - fz.mean(0)) / (len(z) - 1)
+        return Estimate(attach(fz.mean(0), (signal * q.log_prob(z)).sum(0)))
 
 
 class UnseenBitsDropped(DisARMStickBreaking):
@@ -396,29 +387,41 @@ class UnseenBitsDropped(DisARMStickBreaking):
         return z, z_tilde, (weight * alpha).flatten(2).sum(-1)
 
 
-class WithReplacementWeights(UnorderedSet):
-    """Samples without replacement, weighed as if p(s) alone were their probability."""
+class RatiosForgotten(UnorderedSet):
+    """Samples without replacement, weighed by p(s) made to sum to one."""
 
     def estimate(self, q, f, objective, context):
-        values = support(q)
-        log_p = q.log_prob(values)
-        gumbel = -torch.empty_like(log_p).exponential_().log()
-        index = (log_p + gumbel).topk(objective.num_samples, 0).indices
-        z = values[index, torch.arange(index.shape[1])]
-        weight = log_p.gather(0, index).softmax(0)
+        z, log_p, _ = draw_set(q, objective.num_samples)
+        weight, fz = log_p.softmax(0), f(z, q).detach()
+        bound = (weight * fz).sum(0)
+        return Estimate(attach(bound, (weight * (fz - bound) * q.log_prob(z)).sum(0)))
+
+
+class OwnSampleInTheBaseline(UnorderedSet):
+    """The estimate of E[f], which every sample is part of, as the baseline of each."""
+
+    def estimate(self, q, f, objective, context):
+        z, log_p, rest = draw_set(q, objective.num_samples)
+        weight, _ = leave_one_out_weights(log_p, rest)
         fz = f(z, q).detach()
-        surrogate = (weight.detach() * (fz - (weight * fz).sum(0)).detach() * q.log_prob(z)).sum(0)
-        bound = (weight.detach() * fz).sum(0)
-        estimate = super().estimate(q, f, objective, context)
-        return estimate._replace(bound=bound + surrogate - surrogate.detach())
+        bound = (weight * fz).sum(0)
+        return Estimate(attach(bound, (weight * (fz - bound) * q.log_prob(z)).sum(0)))
+
+
+def draw_set(q, K):
+    values, log_p = support(q), q.log_prob(support(q)).detach()
+    index = (log_p - torch.empty_like(log_p).exponential_().log()).topk(K, 0).indices
+    rest = log_p.scatter(0, index, -math.inf).logsumexp(0)
+    return values[index, torch.arange(index.shape[1])], log_p.gather(0, index), rest
 
 
 MUTANTS = {
     "factor two": (HalvesForgotten, BERNOULLI, ELBO(1)),
-    "all samples swapped": (AllSwapped, BERNOULLI, IWAE(3)),
+    "antithesis of another sample": (WrongPartner, BERNOULLI, IWAE(3)),
     "not debiased": (NotDebiased, BERNOULLI, ELBO(3)),
     "unseen bits dropped": (UnseenBitsDropped, ONE_HOT, ELBO(2)),
-    "without-replacement ratios forgotten": (WithReplacementWeights, ONE_HOT, ELBO(3)),
+    "ratios forgotten": (RatiosForgotten, ONE_HOT, ELBO(3)),
+    "own sample in the baseline": (OwnSampleInTheBaseline, ONE_HOT, ELBO(3)),
 }
 
 
@@ -427,46 +430,3 @@ def test_mutants_are_caught(mutant):
     estimator, problem, objective = MUTANTS[mutant]
     with pytest.raises(AssertionError, match="is biased"):
         assert_unbiased(estimator(), problem, objective, N, value_too=False)
-
-
-def test_the_baseline_of_the_unordered_set_may_not_see_its_own_sample():
-    # the mutant: the estimate of E[f] itself as the baseline of every sample
-    class OwnSample(UnorderedSet):
-        def estimate(self, q, f, objective, context):
-            scored = []
-
-            def remember(z, q):
-                scored.append(z)
-                return f(z, q)
-
-            estimate = super().estimate(q, remember, objective, context)
-            z = scored[0]
-            log_p = q.log_prob(z)
-            rest = (1 - log_p.exp().sum(0)).log()
-            first, _ = leave_one_out_weights(log_p.detach(), rest.detach())
-            fz = f(z, q).detach()
-            surrogate = (first * (fz - (first * fz).sum(0)) * log_p).sum(0)
-            value = estimate.bound.detach()
-            return estimate._replace(bound=value + surrogate - surrogate.detach())
-
-    with pytest.raises(AssertionError, match="is biased"):
-        assert_unbiased(OwnSample(), ONE_HOT, ELBO(3), N)
-
-
-def test_enumeration_and_local_expectation_agree_where_both_are_exact():
-    problem = bernoulli_problem(1)
-
-    def f(z, q):
-        return problem.log_target(z)
-
-    problem = problem._replace(f=f)
-    local, _ = gradients(LocalExpectation(), problem, ELBO(1), 3)
-    enumerated, _ = gradients(Enumerate(), problem, ELBO(1), 3)
-    torch.testing.assert_close(local, enumerated)
-
-
-def test_pairs_and_sets_at_equal_cost_beat_independent_samples_here():
-    # Not a theorem: recorded for this problem, at two evaluations each, with a wide margin
-    two, _ = gradients(ScoreFunction(LeaveOneOut()), BERNOULLI, ELBO(2), N)
-    pair, _ = gradients(DisARM(), BERNOULLI, ELBO(1), N)
-    assert pair.var(0).sum() < two.var(0).sum()

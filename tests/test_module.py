@@ -254,6 +254,8 @@ def test_every_estimator_fits_some_module():
         for make in (
             lambda n: GaussianVAE(estimator=n, num_samples=2, **SMALL),
             lambda n: DiscreteVAE(estimator=n, num_samples=2, **ONE_HOT, **SMALL),
+            lambda n: DiscreteVAE(estimator=n, num_samples=2, latent="binary", **SMALL),
+            lambda n: GaussianVAE(estimator=n, objective="iwae", num_samples=2, **SMALL),
         ):
             try:
                 tried.append(make(name))

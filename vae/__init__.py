@@ -2,6 +2,7 @@
 compare."""
 
 from vae.estimators import ESTIMATORS, Estimate, Estimator
+from vae.families import FAMILIES
 from vae.latents import LATENTS, Latent
 from vae.likelihoods import LIKELIHOODS, Likelihood
 from vae.model import VAE
@@ -10,6 +11,7 @@ from vae.objectives import ELBO, IWAE, OBJECTIVES, Objective
 __all__ = [
     "ELBO",
     "ESTIMATORS",
+    "FAMILIES",
     "IWAE",
     "LATENTS",
     "LIKELIHOODS",

@@ -16,6 +16,7 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from vae.estimators import Estimator, build
+from vae.evaluation import fixed_noise
 from vae.gradients import Moments, posterior_gradients, warm_up
 from vae.grids import reconstruction_grid, sample_grid
 from vae.model import VAE
@@ -70,31 +71,39 @@ class ImageGrids(Callback):
 
     Arguments:
         folder: Where to.
-        every_n_epochs: How often; the last epoch always.
+        every_n_epochs: How often; at the end of training in any case. 0 for then only.
     """
 
     def __init__(self, folder: Path, every_n_epochs: int = 10) -> None:
+        if every_n_epochs < 0:
+            raise ValueError(f"image_every must not be negative, got {every_n_epochs}")
         self.folder, self.every_n_epochs = folder, every_n_epochs
+        self.drawn = -1
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        epoch = trainer.current_epoch + 1
-        last = epoch == trainer.max_epochs or trainer.should_stop
-        if not trainer.is_global_zero or (epoch % self.every_n_epochs and not last):
+        if self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
+            self.draw(trainer, module, trainer.current_epoch + 1)
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        if trainer.global_step and self.drawn != trainer.global_step:
+            self.draw(trainer, module, trainer.current_epoch)
+
+    def draw(self, trainer: Trainer, module: LightningModule, epoch: int) -> None:
+        """Writes both grids, of the first images held out."""
+        if not trainer.is_global_zero:
             return
+        self.drawn = trainer.global_step
         data = trainer.datamodule  # type: ignore[attr-defined]
-        x = next(iter(data.loader("test")))[:32]
-        was_training = module.training
-        vae = cast(VAE, module.vae)
+        split = "val" if len(data.splits["val"]) else "test"
+        x = next(iter(data.loader(split, batch_size=32)))
+        vae, training = cast(VAE, module.vae), module.training
         module.eval()
-        with torch.random.fork_rng(
-            devices=[module.device] if module.device.type == "cuda" else []
-        ):
-            torch.manual_seed(0)
+        with fixed_noise(module.device, 0):
             grids = {
                 "reconstructions": reconstruction_grid(vae, x),
                 "samples": sample_grid(vae, 64),
             }
-        module.train(was_training)
+        module.train(training)
         self.folder.mkdir(parents=True, exist_ok=True)
         for name, grid in grids.items():
             path = self.folder / f"{name}-{epoch:04d}.png"
@@ -151,7 +160,7 @@ class ShadowEstimators(Callback):
         x, values = batch[: self.images], {}
         own = cast(Estimator, pl_module.estimator)
         device = pl_module.device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with fixed_noise(device, trainer.global_step):
             for name, estimator in {"trained": own, **self.shadows}.items():
                 training = estimator.training
                 torch.manual_seed(trainer.global_step)

@@ -4,18 +4,23 @@ tensors are read: no code runs."""
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vae.data import DigitsDataModule, ImageDataModule, MNISTDataModule
-from vae.module import DiscreteVAE, GaussianVAE, ImageVAE
+from vae.module import ContinuousVAE, DiscreteVAE, GaussianVAE, ImageVAE
 from vae.tracking import runs_dir
 
-__all__ = ["find_checkpoint", "load", "load_data", "newest_run", "read_checkpoint"]
+__all__ = ["find_checkpoint", "folder_of", "load", "load_data", "newest_run", "read_checkpoint"]
 
-MODULES: dict[str, type[ImageVAE]] = {"GaussianVAE": GaussianVAE, "DiscreteVAE": DiscreteVAE}
+MODULES: dict[str, type[ImageVAE]] = {
+    "GaussianVAE": GaussianVAE,
+    "DiscreteVAE": DiscreteVAE,
+    "ContinuousVAE": ContinuousVAE,
+}
 DATA: dict[str, type[ImageDataModule]] = {
     "MNISTDataModule": MNISTDataModule,
     "DigitsDataModule": DigitsDataModule,
@@ -36,16 +41,16 @@ def newest_run() -> Path:
     return runs[-1]
 
 
-def find_checkpoint(path: str | Path | None = None) -> Path:
-    """A checkpoint, from its own path, from a run's folder (its best), or from nothing (the
-    newest run's best).
+def find_checkpoint(path: str | Path | None = None, prefer: str = "best.ckpt") -> Path:
+    """A checkpoint, from its own path, from a run's folder (its best, or what to ``prefer``), or
+    from nothing (the newest run's).
 
     Raises:
         FileNotFoundError: If it is not there.
     """
     path = newest_run() if path is None else Path(path)
     if path.is_dir():
-        for name in ("best.ckpt", "last.ckpt"):
+        for name in (prefer, "best.ckpt", "last.ckpt"):
             if (path / "checkpoints" / name).is_file():
                 return path / "checkpoints" / name
         raise FileNotFoundError(
@@ -56,6 +61,11 @@ def find_checkpoint(path: str | Path | None = None) -> Path:
     return path
 
 
+def folder_of(path: Path) -> Path:
+    """Where what is made from a checkpoint goes: its run's folder, or the one that it lies in."""
+    return path.parent.parent if path.parent.name == "checkpoints" else path.parent
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's contents, on the CPU, whatever device made it.
 
@@ -63,6 +73,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: If the file is damaged, or not a checkpoint of this library.
     """
     try:
+        if zipfile.is_zipfile(path) and (broken := zipfile.ZipFile(path).testzip()):
+            raise ValueError(f"bad checksum of {broken}")
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except PermissionError:
         raise
@@ -83,6 +95,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path} is not a checkpoint of a GaussianVAE or a DiscreteVAE of this library"
         )
+    if not isinstance(checkpoint["vae"], dict) or not isinstance(checkpoint["state_dict"], dict):
+        raise ValueError(f"{path} is not a checkpoint of a GaussianVAE or a DiscreteVAE")
     if checkpoint["vae"].get("module") not in MODULES:
         raise ValueError(
             f"{path} holds a {checkpoint['vae'].get('module')}, none of {', '.join(MODULES)}"
@@ -107,7 +121,7 @@ def load(path: str | Path | None = None) -> tuple[ImageVAE, dict[str, Any], Path
     try:
         module = MODULES[checkpoint["vae"]["module"]](**options)
         module.load_state_dict(checkpoint["state_dict"])
-    except (TypeError, RuntimeError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path} does not fit this version of the library: {error}") from None
     return module.eval(), checkpoint, path
 
@@ -124,7 +138,10 @@ def load_data(checkpoint: dict[str, Any]) -> ImageDataModule:
     if name not in DATA:
         raise ValueError(f"the checkpoint names no data set of this library (it says {name})")
     options = checkpoint.get("datamodule_hyper_parameters", {})
-    data = DATA[name](**{k: v for k, v in options.items() if not k.startswith("_")})
+    try:
+        data = DATA[name](**{k: v for k, v in options.items() if not k.startswith("_")})
+    except TypeError as error:
+        raise ValueError(f"the checkpoint's data do not fit this version: {error}") from None
     data.prepare_data()
     data.setup()
     return data

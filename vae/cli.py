@@ -18,12 +18,13 @@ import wandb
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from rich.console import Console
 from rich.table import Table
 
 from vae import tracking
 from vae.callbacks import ImageGrids, Progress
+from vae.checkpoints import find_checkpoint, folder_of, read_checkpoint
 from vae.data import ImageDataModule
 from vae.module import ImageVAE
 
@@ -32,9 +33,9 @@ __all__ = ["ScriptParser", "VAECLI", "checkpoint_parser", "one_line_errors", "pr
 USER_ERRORS = (
     ValueError,
     NotImplementedError,
-    FileNotFoundError,
-    PermissionError,
+    OSError,
     MisconfigurationException,
+    wandb.errors.Error,
 )
 """What the library raises for a user's mistake; anything else is ours, and keeps its traceback."""
 
@@ -131,6 +132,8 @@ class VAECLI(LightningCLI):
     checkpoint, and says what it wrote."""
 
     run: Path
+    record: dict[str, Any]
+    checkpoints: ModelCheckpoint
 
     def __init__(self, args: list[str] | None = None) -> None:
         quiet()
@@ -174,21 +177,21 @@ class VAECLI(LightningCLI):
         options = self.config_dump
         self.datamodule.prepare_data()  # what is missing fails here, before anything is written
         self.datamodule.setup("fit")
-        self.run = tracking.new_run(options["name"])
+        self.run = self._run_folder(options)
         config = self._get(self.config_init, "trainer")
-        # Where nothing is held out, "best" is the last epoch.
-        monitor = "val/elbo" if getattr(self.datamodule, "num_val", 1) else None
+        validates = len(self.datamodule.splits["val"]) and config["limit_val_batches"] != 0
+        self.checkpoints = ModelCheckpoint(
+            dirpath=self.run / "checkpoints",
+            filename="best",
+            monitor="val/elbo" if validates else None,  # else "best" is the last
+            mode="max",
+            save_last=True,
+            save_on_exception=True,
+            enable_version_counter=False,
+            auto_insert_metric_name=False,
+        )
         callbacks: list[Callback] = [
-            ModelCheckpoint(
-                dirpath=self.run / "checkpoints",
-                filename="best",
-                monitor=monitor,
-                mode="max",
-                save_last=True,
-                save_on_train_epoch_end=True,
-                enable_version_counter=False,
-                auto_insert_metric_name=False,
-            ),
+            self.checkpoints,
             ImageGrids(self.run / "images", options["image_every"]),
             _SaveConfig(self._parser("fit"), self.config["fit"], path=self.run / "config.yaml"),
         ]
@@ -197,12 +200,16 @@ class VAECLI(LightningCLI):
         else:
             kwargs["enable_progress_bar"] = False
         config["callbacks"] = [*(config.get("callbacks") or []), *callbacks]
-        if config.get("logger") in (None, True) and not config.get("fast_dev_run"):
+        if config.get("fast_dev_run"):
+            config["logger"] = False  # a rehearsal leaves nothing behind
+        elif config.get("logger") in (None, True):
             kwargs["logger"] = tracking.JSONLLogger(self.run)
         trainer = super().instantiate_trainer(**kwargs)
+        device = str(trainer.strategy.root_device)
+        self.record = tracking.describe_run(self.run, options["seed_everything"], device)
         if "logger" in kwargs:  # W&B last, when nothing can be wrong with the configuration
             config = options | {
-                "run": tracking.describe_run(self.run, options["seed_everything"]),
+                "run": self.record,
                 "image_shape": list(self.datamodule.image_shape),  # the model's, by its link
                 "parameters": sum(p.numel() for p in self.model.parameters()),
             }
@@ -212,34 +219,71 @@ class VAECLI(LightningCLI):
             trainer.loggers = [*trainer.loggers, *([online] if online else [])]
         return trainer
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Refuses, before anything is built, what would fail later or do something else than it
+        says."""
+        super().parse_arguments(parser, args)
+        options = self.config[self.config.subcommand]
+        if isinstance(options.seed_everything, bool):
+            raise ValueError("seed_everything takes a number: the data's order depends on it")
+        precision = str(options.trainer.precision)
+        if precision not in ("None", "32", "32-true", "bf16-mixed", "16-mixed"):
+            raise ValueError(f"precision {precision}: use 32-true, bf16-mixed or 16-mixed")
+        if options.ckpt_path:
+            path = find_checkpoint(options.ckpt_path, "last.ckpt")
+            read_checkpoint(path)
+            options.ckpt_path = str(path)
+
+    def _run_folder(self, options: dict[str, Any]) -> Path:
+        """A new run's; or that of the checkpoint that is continued, under the same id."""
+        continued = Path(options["ckpt_path"] or "")
+        if continued.parent.name == "checkpoints":
+            return folder_of(continued)
+        return tracking.new_run(options["name"])
+
     def fit(self, model: ImageVAE, **kwargs: Any) -> None:
         exit_code = 1
         try:
-            if self.trainer.is_global_zero:
-                tracking.write_json(
-                    self.run / "run.json",
-                    tracking.describe_run(self.run, self.config_dump["seed_everything"]),
-                )
+            rehearsal = bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
+            if self.trainer.is_global_zero and not rehearsal:
+                tracking.write_json(self.run / "run.json", self.record)
                 print(f"training in {self.run} (metrics.jsonl grows there)", flush=True)
             started = time.monotonic()
-            self.trainer.fit(model, **kwargs)
+            self._fit(model, **kwargs)
             seconds = time.monotonic() - started
-            if self.trainer.interrupted:
-                print(
-                    f"interrupted; the last checkpoint is {self.run / 'checkpoints' / 'last.ckpt'}"
+            best = self.checkpoints.best_model_path or self.checkpoints.last_model_path
+            if not rehearsal:
+                tested = self.trainer.test(
+                    model, kwargs["datamodule"], ckpt_path=best or None, verbose=False
                 )
-                raise SystemExit(130)
-            (metrics,) = self.trainer.test(
-                model, kwargs["datamodule"], ckpt_path="best", verbose=False
-            )
-            if self.trainer.is_global_zero:
-                self._report(metrics, seconds)
+                if self.trainer.is_global_zero and tested:
+                    self._report(tested[0], seconds, best)
             exit_code = 0
         finally:
             if wandb.run is not None:
                 wandb.finish(exit_code=exit_code)
 
-    def _report(self, metrics: Mapping[str, float], seconds: float) -> None:
+    def _fit(self, model: ImageVAE, **kwargs: Any) -> None:
+        """Trains; an interruption says where the run can be continued from, and exits as shells
+        expect: 130 for Ctrl-C, 143 for SIGTERM."""
+        try:
+            self.trainer.fit(model, **kwargs)
+            code = 130 if self.trainer.interrupted else 0
+        except SIGTERMException:
+            code = 143
+        except SystemExit:  # how Lightning ends on Ctrl-C
+            code = 130
+        except (ValueError, NotImplementedError) as error:  # in training that is our mistake
+            raise RuntimeError(f"training failed: {error}") from error
+        if not code and self.trainer.received_sigterm:  # type: ignore[attr-defined]
+            code = 143
+        if code:
+            last = self.run / "checkpoints" / "last.ckpt"
+            where = f"; continue with --ckpt_path {last}" if last.exists() else ""
+            print(f"interrupted at step {self.trainer.global_step}{where}", flush=True)
+            raise SystemExit(code)
+
+    def _report(self, metrics: Mapping[str, float], seconds: float, checkpoint: str) -> None:
         data, epochs = self.datamodule, self.trainer.current_epoch
         results = {
             "metrics": {name: round(value, 4) for name, value in metrics.items()},
@@ -261,4 +305,4 @@ class VAECLI(LightningCLI):
         print(
             f"{epochs} epochs in {seconds:.0f} s ({seconds / max(1, epochs):.2f} s an epoch, validation included)"
         )
-        print(f"checkpoint  {self.run / 'checkpoints' / 'best.ckpt'}\nrun folder  {self.run}")
+        print(f"checkpoint  {checkpoint or '-'}\nrun folder  {self.run}")

@@ -8,8 +8,7 @@ Binarisation, one of three:
 * ``static``: drawn once, by a seed kept in the checkpoint, for training and evaluation alike.
 * ``none``: grey levels in [0, 1].
 
-Order and binarisation are pure functions of (seed, epoch, batch), so that a run resumed at any
-batch sees what it would have seen.
+Order and binarisation are pure functions of (seed, epoch, batch), and of nothing else.
 """
 
 from __future__ import annotations
@@ -37,6 +36,7 @@ __all__ = [
     "ImageLoader",
     "MNISTDataModule",
     "data_dir",
+    "find_mnist",
     "load_mnist",
 ]
 
@@ -66,12 +66,13 @@ def load_mnist(train: bool, download: bool = True) -> Tensor:
         FileNotFoundError: If the files are not there and cannot be downloaded.
         ValueError: If a file is not the one that MNIST consists of.
     """
-    root = data_dir()
-    name = f"{'train' if train else 't10k'}-images-idx3-ubyte"
-    raw = root / "MNIST" / "raw"
+    name = _NAMES[train]
+    raw = data_dir() / "MNIST" / "raw"
     packed, unpacked = raw / f"{name}.gz", raw / name
+    if download:
+        find_mnist()
     if not packed.exists() and not unpacked.exists():
-        _download(root, wanted=download)
+        raise FileNotFoundError(_where())
     if packed.exists():
         _verify(packed, dict(MNIST.resources)[packed.name])
         with tempfile.TemporaryDirectory() as folder:  # the data folder may be read-only
@@ -90,17 +91,34 @@ def _verify(path: Path, md5: str) -> None:
         )
 
 
-def _download(root: Path, wanted: bool) -> None:
-    help_ = f"MNIST is not in {root / 'MNIST' / 'raw'}; set VAE_DATA_DIR to a folder that holds MNIST/raw/*.gz"
-    if not wanted:
-        raise FileNotFoundError(help_)
+_NAMES = {True: "train-images-idx3-ubyte", False: "t10k-images-idx3-ubyte"}
+
+
+def _where() -> str:
+    raw = data_dir() / "MNIST" / "raw"
+    return f"MNIST is not in {raw}; set VAE_DATA_DIR to a folder that holds MNIST/raw/*.gz"
+
+
+def find_mnist() -> None:
+    """Downloads MNIST, by torchvision, if its images are not all there.
+
+    Raises:
+        FileNotFoundError: If they are not there and cannot be downloaded.
+    """
+    root = data_dir()
+    raw = root / "MNIST" / "raw"
+    if all((raw / f"{n}.gz").exists() or (raw / n).exists() for n in _NAMES.values()):
+        return
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(30)  # torchvision's download would wait for ever
     try:
         MNIST(root, download=True)
     except (OSError, RuntimeError) as error:
+        for folder in (raw, raw.parent, root):  # what the failed download made and left empty
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
         reason = str(error).strip().splitlines()[-1]
-        raise FileNotFoundError(f"{help_} (the download failed: {reason})") from None
+        raise FileNotFoundError(f"{_where()} (the download failed: {reason})") from None
     finally:
         socket.setdefaulttimeout(timeout)
 
@@ -294,7 +312,7 @@ class MNISTDataModule(ImageDataModule):
         self.save_hyperparameters()
 
     def prepare_data(self) -> None:
-        load_mnist(train=False)  # downloads, on one process only
+        find_mnist()
 
     def load(self) -> dict[str, Tensor]:
         images = load_mnist(train=True).unsqueeze(1)

@@ -7,6 +7,8 @@ Every number is one of the model with hard latents (``vae.hard``): a relaxed sam
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -15,7 +17,14 @@ from torch import Tensor
 from vae.distributions import support
 from vae.model import VAE
 
-__all__ = ["Terms", "active_units", "elbo_terms", "exact_log_likelihood", "log_likelihood"]
+__all__ = [
+    "Terms",
+    "active_units",
+    "elbo_terms",
+    "exact_log_likelihood",
+    "fixed_noise",
+    "log_likelihood",
+]
 
 
 class Terms(NamedTuple):
@@ -24,6 +33,15 @@ class Terms(NamedTuple):
     elbo: Tensor
     rate: Tensor
     distortion: Tensor
+
+
+@contextmanager
+def fixed_noise(device: torch.device, seed: int) -> Iterator[None]:
+    """Draws from a seed of its own, and gives the global generators back as they were: what is
+    evaluated in mid-training neither depends on the training's random numbers nor consumes any."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 @torch.no_grad()

@@ -7,8 +7,8 @@ and Poisson variables have none here and need a score function.
 Positive parameters are softplus of the features plus a floor, shifted so that features of zero
 give q = prior: training starts near KL = 0. Priors are parameterized by logarithms.
 
-Two of torch's families are adjusted where single precision breaks them: see :class:`Beta` and
-:class:`VonMises`.
+torch's von Mises density is replaced by a more accurate one, :class:`VonMises`, and given a
+closed-form KL.
 """
 
 from __future__ import annotations
@@ -17,19 +17,16 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Beta as TorchBeta
-from torch.distributions import Dirichlet, Distribution, Gamma, Independent, Poisson
+from torch.distributions import Beta, Dirichlet, Distribution, Gamma, Independent, Poisson
 from torch.distributions import VonMises as TorchVonMises
 from torch.distributions.kl import register_kl
 from torch.nn.functional import softplus
-from torch.types import _size
 
 from vae.latents import Latent
 from vae.networks import widen
 
 __all__ = [
     "FAMILIES",
-    "Beta",
     "BetaLatent",
     "DirichletLatent",
     "GammaLatent",
@@ -55,23 +52,6 @@ MIN_CIRCULAR_CONCENTRATION = 1e-6
 
 # Families
 # ----------------------------------------------------------------------------------------
-
-
-class Beta(TorchBeta):
-    r"""Creates a Beta distribution whose samples stay inside (0, 1).
-
-    In single precision torch's round to 1, where :math:`\log(1 - z)` is infinite. Samples are
-    moved to the nearest numbers inside; those that move have no pathwise gradient. Arguments as
-    for torch's.
-    """
-
-    def expand(self, batch_shape: _size, _instance: Distribution | None = None) -> Beta:
-        new = self._get_checked_instance(Beta, _instance)
-        return super().expand(batch_shape, _instance=new)
-
-    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
-        info = torch.finfo(self.concentration1.dtype)
-        return super().rsample(sample_shape).clamp(info.tiny, 1 - info.eps)
 
 
 class VonMises(TorchVonMises):
@@ -343,6 +323,8 @@ class VonMisesLatent(_PositiveLatent):
             raise ValueError(
                 f"prior_concentration must not be negative, got {prior_concentration}"
             )
+        if learned_prior and prior_concentration == 0:
+            raise ValueError("a learned prior needs a prior_concentration above 0 to start from")
         start = max(prior_concentration, MIN_CIRCULAR_CONCENTRATION)
         self._linear(in_features, (num_variables,), "cosine", "sine")
         self._prior(learned_prior, concentration=start)

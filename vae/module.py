@@ -8,6 +8,8 @@ only in the latent layer.
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -18,14 +20,15 @@ from torch.distributions import Distribution
 
 from vae import evaluation
 from vae.callbacks import Anneal
-from vae.estimators import Estimate, Estimator, build
+from vae.estimators import Estimate, Estimator, build, options_of
+from vae.families import FAMILIES
 from vae.latents import Binary, DiagonalGaussian, Latent, OneHot, RelaxedOneHot
 from vae.likelihoods import LIKELIHOODS
 from vae.model import VAE
 from vae.networks import NETWORKS
 from vae.objectives import ELBO, OBJECTIVES, Objective
 
-__all__ = ["DiscreteVAE", "GaussianVAE", "ImageVAE", "VAEModule"]
+__all__ = ["ContinuousVAE", "DiscreteVAE", "GaussianVAE", "ImageVAE", "VAEModule"]
 
 
 class VAEModule(LightningModule):
@@ -55,14 +58,17 @@ class VAEModule(LightningModule):
         test_samples: int = 100,
     ) -> None:
         super().__init__()
-        if not lr > 0 or (estimator_lr is not None and not estimator_lr > 0):
+        own = lr if estimator_lr is None else estimator_lr
+        if not 0 < lr < math.inf or not 0 < own < math.inf:
             raise ValueError(
                 f"learning rates must be positive, got lr={lr}, estimator_lr={estimator_lr}"
             )
+        if estimator_lr is not None and not list(estimator.parameters()):
+            raise ValueError("the estimator has no parameters of its own: leave out estimator_lr")
         if test_samples < 1:
             raise ValueError(f"test_samples must be at least 1, got {test_samples}")
         self.vae, self.objective, self.estimator = vae, objective, estimator
-        self.lr, self.estimator_lr = lr, lr if estimator_lr is None else estimator_lr
+        self.lr, self.estimator_lr = lr, own
         self.test_samples = test_samples
         self.latest: dict[str, Tensor] = {}
 
@@ -87,7 +93,8 @@ class VAEModule(LightningModule):
         return estimate.auxiliary - bound
 
     def _log_training(self, x: Tensor, bound: Tensor) -> None:
-        terms = evaluation.elbo_terms(self.vae, x)
+        with evaluation.fixed_noise(x.device, self.global_step):
+            terms = evaluation.elbo_terms(self.vae, x)
         self.latest = {"bound": bound} | {
             name: value.mean() for name, value in terms._asdict().items()
         }
@@ -98,9 +105,7 @@ class VAEModule(LightningModule):
         )
 
     def _evaluate(self, split: str, x: Tensor, batch_idx: int) -> None:
-        # The same noise at every evaluation, and none taken from the training's.
-        with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
-            torch.manual_seed(batch_idx)
+        with evaluation.fixed_noise(x.device, batch_idx):  # the same at every evaluation
             terms = evaluation.elbo_terms(self.vae, x)._asdict()
             if split == "test":
                 name = f"log_likelihood_{self.test_samples}"
@@ -119,7 +124,9 @@ class VAEModule(LightningModule):
         own = list(self.estimator.parameters())
         if own:  # a group of the one optimiser: two optimisers would count every step twice
             groups.append({"params": own, "lr": self.estimator_lr})
-        return torch.optim.Adam(groups, lr=self.lr, fused=True)
+        # Lightning cannot clip what a fused step scales by itself under mixed precision
+        clipped = self._trainer is not None and bool(self._trainer.gradient_clip_val)
+        return torch.optim.Adam(groups, lr=self.lr, fused=not clipped)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         data = getattr(self.trainer, "datamodule", None)
@@ -135,7 +142,7 @@ class ImageVAE(VAEModule):
     def __init__(
         self,
         make_latent: Callable[[int], Latent],
-        make_estimator: Estimator,
+        make_estimator: Callable[[Latent], Estimator],
         analytic_kl: bool,
         image_shape: tuple[int, int, int] = (1, 28, 28),
         network: Literal["mlp", "conv"] = "mlp",
@@ -168,8 +175,10 @@ class ImageVAE(VAEModule):
         else:
             bound = OBJECTIVES[objective](num_samples)
         vae = VAE(encoder, latent, likelihood_class(decoder))
-        super().__init__(vae, bound, make_estimator, lr, estimator_lr, test_samples)
+        super().__init__(vae, bound, make_estimator(latent), lr, estimator_lr, test_samples)
         self.schedules: list[Callback] = []
+        if beta_warmup < 0:
+            raise ValueError(f"beta_warmup must not be negative, got {beta_warmup}")
         if beta_warmup:
             self.schedules.append(Anneal("beta", Anneal.linear(beta, beta_warmup)))
         self._try(torch.zeros(2, *image_shape))
@@ -222,7 +231,52 @@ class GaussianVAE(ImageVAE):
     ) -> None:
         super().__init__(
             make_latent=lambda width: DiagonalGaussian(width, latent_dim, learned_prior),
-            make_estimator=build(estimator, estimator_options or {}),
+            make_estimator=lambda latent: build(estimator, estimator_options, prior=latent.prior),
+            analytic_kl=kl == "analytic",
+            **kwargs,
+        )
+        self.save_hyperparameters()
+
+
+class ContinuousVAE(ImageVAE):
+    """A VAE with Gamma, Beta, Dirichlet, von Mises or Poisson latents, by default trained by
+    implicit reparameterization where the family has it, and by RLOO where it has not.
+
+    Arguments:
+        latent: A name in ``vae.families.FAMILIES``.
+        latent_options: Arguments of the layer: ``num_variables``, ``learned_prior``, the prior's.
+        kl: Of the ELBO: closed form, or a Monte-Carlo estimate inside the integrand.
+        estimator: A name in ``vae.estimators.ESTIMATORS``; by default pathwise or rloo.
+        estimator_options: Arguments of its constructor.
+        kwargs: As those of :class:`GaussianVAE`, from ``image_shape`` on.
+    """
+
+    def __init__(
+        self,
+        latent: str = "gamma",
+        latent_options: dict[str, Any] | None = None,
+        kl: Literal["analytic", "monte_carlo"] = "analytic",
+        estimator: str | None = None,
+        estimator_options: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if latent not in FAMILIES:
+            raise ValueError(f"unknown latent {latent!r}: choose from {', '.join(FAMILIES)}")
+        options = latent_options or {}
+        accepted = list(inspect.signature(FAMILIES[latent]).parameters)[1:]
+        unknown = [option for option in options if option not in accepted]
+        if unknown:
+            raise ValueError(
+                f"latent {latent} has no option {unknown[0]!r}: it takes {', '.join(accepted)}"
+            )
+
+        def make_estimator(layer: Latent) -> Estimator:
+            name = "pathwise" if layer.prior().has_rsample else "rloo"
+            return build(estimator or name, estimator_options, prior=layer.prior)
+
+        super().__init__(
+            make_latent=lambda width: FAMILIES[latent](width, **options),
+            make_estimator=make_estimator,
             analytic_kl=kl == "analytic",
             **kwargs,
         )
@@ -274,54 +328,91 @@ class DiscreteVAE(ImageVAE):
         self,
         latent: Literal["one_hot", "binary"] = "one_hot",
         num_variables: int = 20,
-        num_categories: int = 10,
+        num_categories: int | None = None,
         learned_prior: bool = False,
         kl: Literal["categorical", "monte_carlo", "relaxed"] = "categorical",
-        temperature: float = 1.0,
-        temperature_min: float = 0.5,
-        anneal_rate: float = 3e-5,
-        anneal_every: int = 500,
-        prior_temperature: float = 0.5,
+        temperature: float | None = None,
+        temperature_min: float | None = None,
+        anneal_rate: float | None = None,
+        anneal_every: int | None = None,
+        prior_temperature: float | None = None,
         estimator: str | None = None,
         estimator_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        if not 0 < temperature_min <= temperature:
-            raise ValueError(
-                f"temperatures must satisfy 0 < temperature_min <= temperature, got {temperature_min} and {temperature}"
-            )
-        if anneal_rate < 0 or anneal_every < 1:
-            raise ValueError(
-                f"anneal_rate must be >= 0 and anneal_every >= 1, got {anneal_rate} and {anneal_every}"
-            )
         relaxed = kl == "relaxed"
         if relaxed and latent != "one_hot":
             raise ValueError(
-                f"kl=relaxed is defined for latent=one_hot, not for latent={latent}: use kl=categorical"
+                f"kl=relaxed is defined for latent=one_hot, not for latent={latent}:"
+                " use kl=categorical"
             )
+        if num_categories is not None and latent == "binary":
+            raise ValueError("latent=binary has no num_categories: leave it out")
+        if prior_temperature is not None and not relaxed:
+            raise ValueError("prior_temperature is the relaxed prior's: set kl=relaxed")
+        name = estimator or ("pathwise" if relaxed else "gumbel_softmax")
+        relaxes = relaxed or "temperature" in options_of(name)
+        start, end, rate, every = _annealing(
+            temperature, temperature_min, anneal_rate, anneal_every, relaxes, name
+        )
+        if "temperature" in (estimator_options or {}):
+            raise ValueError("give the temperature as the model's, not as the estimator's option")
+        categories = 10 if num_categories is None else num_categories
 
         def make_latent(width: int) -> Latent:
             if relaxed:
                 return RelaxedOneHot(
                     width,
                     num_variables,
-                    num_categories,
+                    categories,
                     learned_prior,
-                    temperature,
-                    prior_temperature,
+                    start,
+                    0.5 if prior_temperature is None else prior_temperature,
                 )
             if latent == "binary":
                 return Binary(width, num_variables, learned_prior)
-            return OneHot(width, num_variables, num_categories, learned_prior)
+            return OneHot(width, num_variables, categories, learned_prior)
 
-        name = estimator or ("pathwise" if relaxed else "gumbel_softmax")
         super().__init__(
             make_latent=make_latent,
-            make_estimator=build(name, estimator_options or {}, temperature=temperature),
+            make_estimator=lambda latent: build(
+                name, estimator_options, temperature=start, prior=latent.prior
+            ),
             analytic_kl=kl == "categorical",
             **kwargs,
         )
-        if anneal_rate:
-            schedule = Anneal.exponential(temperature, temperature_min, anneal_rate)
-            self.schedules.append(Anneal("temperature", schedule, anneal_every))
+        if rate and relaxes:
+            schedule = Anneal.exponential(start, end, rate)
+            self.schedules.append(Anneal("temperature", schedule, every))
         self.save_hyperparameters()
+
+
+def _annealing(
+    temperature: float | None,
+    minimum: float | None,
+    rate: float | None,
+    every: int | None,
+    relaxes: bool,
+    name: str,
+) -> tuple[float, float, float, int]:
+    """The schedule's numbers, defaults filled in (Jang et al., 2017); refuses what has no
+    effect."""
+    given = {
+        "temperature": temperature,
+        "temperature_min": minimum,
+        "anneal_rate": rate,
+        "anneal_every": every,
+    }
+    unused = [option for option, value in given.items() if value is not None]
+    if unused and not relaxes:
+        raise ValueError(f"estimator {name} has no temperature: leave out {', '.join(unused)}")
+    start = 1.0 if temperature is None else temperature
+    end = min(0.5, start) if minimum is None else minimum
+    rate, every = 3e-5 if rate is None else rate, 500 if every is None else every
+    if not 0 < end <= start < math.inf:
+        raise ValueError(
+            f"temperatures must satisfy 0 < temperature_min <= temperature, got {end} and {start}"
+        )
+    if not 0 <= rate < math.inf or every < 1:
+        raise ValueError(f"anneal_rate must be >= 0 and anneal_every >= 1, got {rate} and {every}")
+    return start, end, rate, every

@@ -13,9 +13,12 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import secrets
+import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,6 +34,7 @@ from torch import Tensor
 __all__ = [
     "JSONLLogger",
     "describe_run",
+    "find_device",
     "new_run",
     "hardware",
     "runs_dir",
@@ -45,15 +49,30 @@ def runs_dir() -> Path:
 
 
 def new_run(name: str) -> Path:
-    """The folder of a new run, which does not exist yet; its name is the run's id."""
+    """The folder of a new run, which does not exist yet; its name is the run's id.
+
+    Raises:
+        ValueError: If the name cannot be part of a folder's and a W&B run's name, or no folder can
+            be made.
+    """
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ValueError(f"name {name!r}: letters, digits, '.', '_' and '-' only, please")
+    try:
+        runs_dir().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=runs_dir()):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"cannot write runs to {runs_dir()} ({error.strerror}): set VAE_RUNS_DIR"
+        ) from None
     return runs_dir() / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{secrets.token_hex(2)}"
 
 
-def describe_run(run: Path, seed: int | None) -> dict[str, Any]:
+def describe_run(run: Path, seed: int | None, device: str) -> dict[str, Any]:
     """What ``run.json`` holds: enough to know where a number came from."""
     return {
         "id": run.name,
-        "command": " ".join(["python", *sys.argv]),
+        "command": shlex.join(["python", *sys.argv]),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seed": seed,
         "git": _git("rev-parse", "HEAD"),
@@ -62,14 +81,29 @@ def describe_run(run: Path, seed: int | None) -> dict[str, Any]:
         "torch": torch.__version__,
         "lightning": lightning.__version__,
         "wandb": wandb.__version__,
-        "hardware": hardware(),
+        "hardware": hardware(device),
     }
 
 
-def hardware() -> str:
-    """The GPU's name, or the processor's with the number of cores in use."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+def find_device(name: str) -> str:
+    """``name`` itself, or the GPU where there is one for "auto".
+
+    Raises:
+        ValueError: If torch cannot use it.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ValueError(f"device {name} is not there: use cpu, cuda or auto") from None
+    return name
+
+
+def hardware(device: str) -> str:
+    """The GPU's name, or the processor's with the number of threads in use."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
     names = (
         [
@@ -141,9 +175,17 @@ class JSONLLogger(Logger):
 
 def wandb_mode() -> str:
     """``WANDB_MODE`` if set; else online if this machine is logged in and reaches W&B; else
-    offline."""
-    if "WANDB_MODE" in os.environ:
-        return os.environ["WANDB_MODE"]
+    offline.
+
+    Raises:
+        ValueError: If ``WANDB_MODE`` is none that W&B knows.
+    """
+    mode = os.environ.get("WANDB_MODE")
+    if mode:
+        if mode not in ("online", "offline", "disabled", "dryrun"):
+            raise ValueError(f"WANDB_MODE={mode}: choose from online, offline, disabled")
+        return mode
+    os.environ.pop("WANDB_MODE", None)  # set but empty, which W&B itself would refuse
     try:
         return "online" if wandb.login(prompt=False) else "offline"
     except wandb.errors.Error:  # logged in, but W&B cannot be reached

@@ -4,7 +4,8 @@ With logistic noise :math:`s`, :math:`z = \mathbb{1}[l + s > 0]` and its antithe
 :math:`\tilde z = \mathbb{1}[l - s > 0]` both follow :math:`\mathrm{Bernoulli}(\sigma(l))`, and,
 for :math:`u = \sigma(-s)`,
 
-.. math:: \nabla_l \mathbb{E}[f(z)] = \mathbb{E}\big[\big(f(z) - f(\tilde z)\big) (\tfrac12 - u)\big]
+.. math:: \nabla_l \mathbb{E}[f(z)] =
+    \mathbb{E}\big[\big(f(z) - f(\tilde z)\big) (\tfrac12 - u)\big]
 
 The weight :math:`\tfrac12 - u` has, given the pair, the mean :math:`\tfrac12 (z - \tilde z)
 \sigma(|l|)`: where the two agree it is pure noise. Putting the mean in its place is DisARM, whose
@@ -38,7 +39,7 @@ class Antithetic(Estimator):
     The bound is the average of R over the first ends and R over the second.
     """
 
-    families = (Bernoulli,)
+    families: tuple[type[Distribution], ...] = (Bernoulli,)
     evaluations = "2*K"
 
     @abstractmethod

@@ -43,7 +43,7 @@ class ARMS(Estimator):
 
     References:
         | ARMS: Antithetic-REINFORCE-Multi-Sample Gradient for Binary Variables (Dimitriev & Zhou,
-        | 2021), section 3.
+        | 2021).
     """
 
     families = (Bernoulli,)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution
 from torch.func import vjp
 
-from vae.distributions import OneHotCategorical, detach, logits_of, with_logits
+from vae.distributions import OneHotCategorical, logits_of, with_logits
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.objectives import Objective
 
@@ -42,16 +42,17 @@ class DoubleControlVariates(Estimator):
 
     .. math:: g = g_{\mathrm{RLOO}} - \alpha \, g_{\mathrm{CV}}, \qquad \mathbb{E}[g_{\mathrm{CV}}] = 0
 
-    The auxiliary loss is the mean of :math:`|g|^2` over images, in the logits of q, as a function
-    of :math:`\alpha` alone; the mean of g does not depend on it, so that this trains the variance.
-    (It does not see the direct gradient of :math:`-\log q` under the importance-weighted bound.)
+    The auxiliary loss is the mean of :math:`|g|^2` over images, of the whole gradient in the
+    logits of q, as a function of :math:`\alpha` alone; the mean of g does not depend on it, so
+    that this trains the variance.
 
     References:
         | Double Control Variates for Gradient Estimation in Discrete Latent Variable Models
         | (Titsias & Shi, 2022).
 
     Arguments:
-        alpha: The coefficient's start: 0 is RLOO; 1 leaves no variance of a linear f.
+        alpha: The coefficient's start: 0, the paper's, is RLOO; 1 leaves no variance of a linear
+            f.
     """
 
     families = (Bernoulli, OneHotCategorical)
@@ -59,7 +60,7 @@ class DoubleControlVariates(Estimator):
     min_samples = 2
     paper = "Titsias & Shi 2022"
 
-    def __init__(self, alpha: float = 0.0) -> None:
+    def __init__(self, alpha: float = 0.5) -> None:
         super().__init__()
         self.alpha = nn.Parameter(torch.tensor(float(alpha)))
 
@@ -67,28 +68,32 @@ class DoubleControlVariates(Estimator):
         self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
     ) -> Estimate:
         z, logits = q.sample(torch.Size([objective.num_samples])), logits_of(q)
-        # Under an average the score of -log q has mean zero: dropping it costs no bias.
-        given = detach(q) if objective.linear else q
-        fz, pull_f = vjp(lambda z: f(z, given), z)  # (K, B); the model's gradient stays in it
-        bound, value = objective.reduce(fz), fz.detach()
+        # One copy of the logits for each sample: its gradient is that of f_k through log q(z_k).
+        copies = logits.detach().expand(len(z), *logits.shape)
+        fz, pull_f = vjp(lambda z, logits: f(z, with_logits(q, logits)), z, copies)
+        bound, value = objective.reduce(fz), fz.detach()  # the model's gradient stays in it
 
         def terms(logits: Tensor) -> tuple[Tensor, Tensor]:
             p = with_logits(q, logits)
             return p.log_prob(z), p.mean
 
         with torch.no_grad():
-            (slope,) = pull_f(torch.ones_like(value))  # (K, B, *event)
+            slope, direct = pull_f(torch.ones_like(value))  # (K, B, *event) each
             h, pull = vjp(lambda b: objective.swap_one_out(value, b), _others(value))
             (weight,) = pull(torch.ones_like(h))  # h_k'(b_k), (K, B): depends on the others
             weight = weight.reshape(*h.shape, *[1] * len(q.event_shape))
             (_, mean), pull = vjp(terms, logits.detach())
-            direction = weight * _others(slope)  # (K, B, *event)
-            c = (direction * (z - mean)).reshape(*h.shape, -1).sum(-1)  # (K, B)
-            # gradients in the logits, with no term of one image in that of another
-            (leave_one_out,) = pull((bound - h, torch.zeros_like(mean)))
-            (control,) = pull((c - _others(c), -direction.sum(0)))
+            taylor = weight * _others(slope)  # (K, B, *event)
+            c = (taylor * (z - mean)).reshape(*h.shape, -1).sum(-1)  # (K, B)
+            (score,) = pull((bound - h, torch.zeros_like(mean)))  # (B, *event)
+            (control,) = pull((c - _others(c), -taylor.sum(0)))
+            # Under an average the score of -log q has mean zero: dropping it costs no bias.
+            if not objective.linear:
+                r, pull = vjp(objective.reduce, value)
+                (v,) = pull(torch.ones_like(r))
+                score = score + (v.reshape(weight.shape) * direct).sum(0)
 
-        g = leave_one_out - self.alpha * control  # a function of alpha
+        g = score - self.alpha * control  # a function of alpha
         second_moment = g.square().sum() / bound.numel()
         surrogate = (g.detach() * logits).reshape(*bound.shape, -1).sum(-1)  # (B,)
         return Estimate(attach(bound, surrogate), second_moment)

@@ -1,6 +1,7 @@
 r"""Local expectation gradients: one variable at a time is summed over, the others are sampled.
 
-.. math:: \nabla_{\phi_d} \mathbb{E}[f(z)] = \mathbb{E}_{z_{-d}} \Big[ \sum_c \nabla_{\phi_d} q(z_d = c) \, f(z_{-d}, c) \Big]
+.. math:: \nabla_{\phi_d} \mathbb{E}[f(z)] =
+    \mathbb{E}_{z_{-d}} \Big[ \sum_c \nabla_{\phi_d} q(z_d = c) \, f(z_{-d}, c) \Big]
 
 The score function's gradient in :math:`\phi_d`, averaged over :math:`z_d` given the rest: of one
 sample of an average, the variance is not above REINFORCE's, with any constant baseline, in any
@@ -23,11 +24,11 @@ from vae.distributions import OneHotCategorical, base_of, describe, detach
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.objectives import Objective
 
-__all__ = ["LocalExpectation", "one_at_a_time", "others", "values_of_one_at_a_time"]
+__all__ = ["LocalExpectation", "local_objective", "one_at_a_time", "other_values"]
 
 
 @singledispatch
-def others(q: Distribution, z: Tensor) -> tuple[Tensor, Tensor]:
+def other_values(q: Distribution, z: Tensor) -> tuple[Tensor, Tensor]:
     """All values of each variable but the one it has in ``z``, with shape ``(C - 1, *z.shape)``,
     and their probabilities, ``(C - 1, K, *q.batch_shape)``, which carry the gradient.
 
@@ -37,13 +38,13 @@ def others(q: Distribution, z: Tensor) -> tuple[Tensor, Tensor]:
     raise NotImplementedError(f"{describe(q)} cannot be summed over one variable at a time")
 
 
-@others.register
+@other_values.register
 def _(q: Bernoulli, z: Tensor) -> tuple[Tensor, Tensor]:
     flipped = (1 - z)[None]
     return flipped, ((2 * flipped - 1) * q.logits).sigmoid()
 
 
-@others.register
+@other_values.register
 def _(q: OneHotCategorical, z: Tensor) -> tuple[Tensor, Tensor]:
     rolled = torch.stack([z.roll(c, -1) for c in range(1, z.shape[-1])])
     return rolled, (rolled * q.probs).sum(-1)
@@ -68,7 +69,7 @@ def one_at_a_time(z: Tensor, values: Tensor, event_shape: Size) -> Tensor:
     return copies.reshape(-1, *z.shape[1:])
 
 
-def values_of_one_at_a_time(
+def local_objective(
     q: Distribution, z: Tensor, values: Tensor, fz: Tensor, f: Integrand, objective: Objective
 ) -> Tensor:
     """h_k at each copy that :func:`one_at_a_time` makes, without gradient: (J, K, B, D).
@@ -92,7 +93,7 @@ class LocalExpectation(Estimator):
 
     References:
         | Local Expectation Gradients for Black Box Variational Inference (Titsias &
-        | Lazaro-Gredilla, 2015), equation 9.
+        | Lazaro-Gredilla, 2015).
         | Evaluating the Variance of Likelihood-Ratio Gradient Estimators (Tokui & Sato, 2017).
     """
 
@@ -107,7 +108,7 @@ class LocalExpectation(Estimator):
         # Under an average the score of -log q has mean zero: dropping it costs no bias.
         fz = f(z, detach(q) if objective.linear else q)  # (K, B)
         bound = objective.reduce(fz)
-        values, probs = others(base_of(q), z)
-        h = values_of_one_at_a_time(q, z, values, fz, f, objective)  # (C - 1, K, B, D)
+        values, probs = other_values(base_of(q), z)
+        h = local_objective(q, z, values, fz, f, objective)  # (C - 1, K, B, D)
         gain = h - bound.detach()[:, None]
         return Estimate(attach(bound, (gain * probs.reshape(gain.shape)).sum((0, 1, 3))))

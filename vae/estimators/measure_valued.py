@@ -2,30 +2,28 @@ r"""Measure-valued derivatives: the derivative of a density is a difference of t
 
 .. math:: \frac{\partial q_\phi(z)}{\partial \phi} = c_\phi \big( q^+_\phi(z) - q^-_\phi(z) \big)
     \quad\Rightarrow\quad
-    \nabla_\phi \mathbb{E}_{q_\phi}[f] = c_\phi \big( \mathbb{E}_{q^+}[f] - \mathbb{E}_{q^-}[f]
-    \big)
+    \nabla_\phi \mathbb{E}_{q_\phi}[f] =
+    c_\phi \big( \mathbb{E}_{q^+}[f] - \mathbb{E}_{q^-}[f] \big)
 
 It needs values of :math:`f` only, which may be discontinuous, and costs at least one further
 evaluation a parameter: one variable at a time is put at its two points, the others are sampled.
 
-========================  =======================  ===================================
-============== parameter                 :math:`c`                :math:`q^+`
-    :math:`q^-` ========================  =======================
-    ===================================  ==============
-location of a Normal      :math:`1 / \sigma\sqrt{2\pi}`  :math:`\mu + \sigma\,` Weibull
-:math:`\mu - \sigma\,` Weibull scale of a Normal         :math:`1 / \sigma`       :math:`\mu +
-\sigma\,` double-sided Maxwell  the Normal probability of Bernoulli  1                        at 1
-                                at 0 rate of a Poisson         1                        the
-                                Poisson, plus 1                  the Poisson
-========================  =======================  ===================================
-==============
+=================  ================================  ======================  ======================
+parameter          :math:`c`                         :math:`q^+`             :math:`q^-`
+=================  ================================  ======================  ======================
+Normal, loc        :math:`1 / \sigma \sqrt{2 \pi}`   :math:`\mu + \sigma W`  :math:`\mu - \sigma W`
+Normal, scale      :math:`1 / \sigma`                :math:`\mu + \sigma M`  the Normal
+Bernoulli, probs   1                                 at 1                    at 0
+Poisson, rate      1                                 the Poisson, plus 1     the Poisson
+=================  ================================  ======================  ======================
 
-Each pair is coupled. With :math:`n` a standard Gaussian vector in three dimensions, :math:`n_1` is
-normal, :math:`\sqrt{n_2^2 + n_3^2}` is Weibull (of shape 2 and scale :math:`\sqrt2`: density
-:math:`w e^{-w^2 / 2}`) and :math:`\mathrm{sign}(n_1) |n|` is double-sided Maxwell (density
-:math:`m^2 e^{-m^2/2} / \sqrt{2 \pi}`), of which :math:`n_1` is a uniform fraction. So the sample
-of the bound serves as the lower point wherever the table has the family itself there; for a
-Bernoulli it is one of the two points.
+with :math:`W` of the Weibull density :math:`w e^{-w^2 / 2}`, :math:`w > 0`, and :math:`M` of the
+double-sided Maxwell density :math:`m^2 e^{-m^2 / 2} / \sqrt{2 \pi}`.
+
+Each pair is coupled. With :math:`n` a standard Gaussian vector in three dimensions,
+:math:`W = \sqrt{n_2^2 + n_3^2}` and :math:`M = \mathrm{sign}(n_1) |n|`, of which the normal
+:math:`n_1` is a uniform fraction. So the sample of the bound serves as the lower point wherever
+the table has the family itself there; for a Bernoulli it is one of the two points.
 
 With several samples, sample k sees the objective :math:`h_k`, as a function of its own f alone.
 """
@@ -42,7 +40,7 @@ from torch.distributions import Bernoulli, Distribution, Normal, Poisson
 
 from vae.distributions import base_of, describe, detach, parameters
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
-from vae.estimators.local_expectation import values_of_one_at_a_time
+from vae.estimators.local_expectation import local_objective
 from vae.objectives import Objective
 
 __all__ = ["MeasureValued", "WeakDerivative", "weak_derivatives"]
@@ -109,13 +107,12 @@ def _(q: Poisson, sample_shape: Size) -> tuple[Tensor, list[WeakDerivative]]:
 class MeasureValued(Estimator):
     r"""Creates the measure-valued estimator, with coupled points.
 
-    .. math:: c_\phi \big( f(z_{-d}, z_d^+) - f(z_{-d}, z_d^-) \big) \quad \text{for each variable } d
+    .. math:: c_\phi \big( f(z_{-d}, z_d^+) - f(z_{-d}, z_d^-) \big), \quad d = 1, \dots, D
 
     For Bernoulli variables it is the local expectation gradient.
 
     References:
-        | Monte Carlo Gradient Estimation in Machine Learning (Mohamed et al., 2020), section 6
-        | and table 1.
+        | Monte Carlo Gradient Estimation in Machine Learning (Mohamed et al., 2020), section 6.
         | Measure-Valued Derivatives for Approximate Bayesian Inference (Rosca et al., 2019).
     """
 
@@ -135,7 +132,7 @@ class MeasureValued(Estimator):
         fz = f(z, detach(q) if objective.linear else q)  # (K, B)
         bound = objective.reduce(fz)
         points = [p for d in derivatives for p in (d.plus, d.minus) if p is not None]
-        h = iter(values_of_one_at_a_time(q, z, torch.stack(points), fz, f, objective))
+        h = iter(local_objective(q, z, torch.stack(points), fz, f, objective))
         surrogate = torch.zeros_like(bound)
         for d in derivatives:
             plus = next(h)  # (K, B, D)

@@ -42,8 +42,9 @@ class MuProp(Estimator):
     Of a linear f, under an average, it is exact and without variance.
 
     References:
-        | MuProp: Unbiased Backpropagation for Stochastic Neural Networks (Gu et al., 2016),
-        | equations 4-7, without the further baseline.
+        | MuProp: Unbiased Backpropagation for Stochastic Neural Networks (Gu et al., 2016);
+        | without
+        | its further, learned baseline.
     """
 
     families = (Bernoulli, OneHotCategorical, Normal)

@@ -19,7 +19,16 @@ from vae.distributions import detach
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.objectives import Objective
 
-__all__ = ["Baseline", "LeaveOneOut", "Learned", "MovingAverage", "NoBaseline", "ScoreFunction"]
+__all__ = [
+    "RLOO",
+    "VIMCO",
+    "Baseline",
+    "LeaveOneOut",
+    "Learned",
+    "MovingAverage",
+    "NoBaseline",
+    "ScoreFunction",
+]
 
 
 class Baseline(nn.Module, ABC):
@@ -158,3 +167,38 @@ class ScoreFunction(Estimator):
         if alternative is not None:
             signal = signal - objective.swap_one_out(fz.detach(), alternative)
         return Estimate(attach(bound, (signal * q.log_prob(z)).sum(0)), loss)
+
+
+class RLOO(ScoreFunction):
+    """Creates REINFORCE with the leave-one-out baseline.
+
+    References:
+        | Buy 4 REINFORCE Samples, Get a Baseline for Free! (Kool, van Hoof & Welling, 2019).
+    """
+
+    objectives = "average"
+
+    def __init__(self) -> None:
+        super().__init__(LeaveOneOut())
+        self.paper = "Kool et al. 2019"
+
+    def extra_name(self) -> str:
+        return "RLOO"
+
+
+class VIMCO(ScoreFunction):
+    """Creates the leave-one-out score function of the importance-weighted bound, with the
+    geometric mean of the other weights in place of each.
+
+    References:
+        | Variational Inference for Monte Carlo Objectives (Mnih & Rezende, 2016), equation 9.
+    """
+
+    objectives = "weighted"
+
+    def __init__(self) -> None:
+        super().__init__(LeaveOneOut())
+        self.paper = "Mnih & Rezende 2016"
+
+    def extra_name(self) -> str:
+        return "VIMCO"

@@ -212,7 +212,7 @@ class ReinMax(Tempered):
     """
 
     bias = "derivatives of f at vertices, for a difference of f between them"
-    exact_for = "quadratic"
+    exact_for: str | None = "quadratic"
     paper = "Liu et al. 2023"
 
     def __init__(self, temperature: float = 1.0) -> None:

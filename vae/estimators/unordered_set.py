@@ -4,14 +4,15 @@ A set :math:`S = \{s_1, \dots, s_K\}`, drawn without replacement, forgets its or
 :math:`S`, its first element was :math:`s` with probability :math:`p(s) R(S, s)`, with the
 leave-one-out ratio :math:`R`. Averaging a single-sample estimator over that,
 
-.. math:: \mathbb{E}[f] = \mathbb{E}_S \Big[ \sum_{s \in S} p(s) R(S, s) f(s) \Big], \qquad
-    R(S, s) = \frac{p^{D \setminus s}(S \setminus s)}{p(S)},
+.. math:: \mathbb{E}[f] = \mathbb{E}_S \Big[ \sum_{s \in S} p(s) R(S, s) f(s) \Big],
+    \qquad R(S, s) = \frac{p^{D \setminus s}(S \setminus s)}{p(S)},
 
 and so for the score function, :math:`p(s) R(S, s) \nabla \log p(s) (f(s) - B_s)`. The baseline is
 built in: had :math:`s` come first, the rest of the set would be drawn without replacement from the
 rest of the support, and the same theorem estimates :math:`\mathbb{E}[f]` by
 
-.. math:: B_s = p(s) f(s) + \sum_{s' \in S \setminus s} p(s') R^{D \setminus s}(S \setminus s, s') f(s'),
+.. math:: B_s = p(s) f(s) + \sum_{s' \in S \setminus s}
+    p(s') R^{D \setminus s}(S \setminus s, s') f(s'),
 
 which has the mean :math:`\mathbb{E}[f]` whatever :math:`s`.
 
@@ -19,7 +20,8 @@ which has the mean :math:`\mathbb{E}[f]` whatever :math:`s`.
 over the orders in which a subset :math:`T` of :math:`S` may have come after all the others of
 :math:`S`:
 
-.. math:: W(T) = \frac{1}{p(D \setminus S) + p(T)} \sum_{s \in T} p(s) W(T \setminus s), \qquad W(\emptyset) = 1,
+.. math:: W(T) = \frac{1}{p(D \setminus S) + p(T)} \sum_{s \in T} p(s) W(T \setminus s),
+    \qquad W(\emptyset) = 1,
 
 :math:`2^K` terms for the K! orders. Nothing is subtracted: :math:`p(D \setminus S)` is a sum over
 the configurations that were not drawn. Two normalizations follow from the recursion:
@@ -52,7 +54,7 @@ class UnorderedSet(Estimator):
 
     References:
         | Estimating Gradients for Discrete Random Variables by Sampling without Replacement (Kool,
-        | van Hoof & Welling, 2020), equations 12 and 22.
+        | van Hoof & Welling, 2020).
     """
 
     objectives = "average"

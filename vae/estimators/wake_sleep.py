@@ -35,9 +35,9 @@ class WakeSleep(Estimator):
     .. math:: \nabla_\theta = \sum_k v_k \nabla_\theta \log p(x, z_k), \qquad \nabla_\phi = \sum_k v_k \nabla_\phi \log q(z_k)
 
     References:
-        | Reweighted Wake-Sleep (Bornschein & Bengio, 2015), sections 3.1-3.2.
+        | Reweighted Wake-Sleep (Bornschein & Bengio, 2015).
         | Revisiting Reweighted Wake-Sleep for Models with Stochastic Control Flow (Le et al.,
-        | 2019), section 3.
+        | 2019).
     """
 
     bias = "follows KL(posterior || q), not the bound"
