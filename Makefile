@@ -10,12 +10,12 @@ ARGS ?=
 FIT = $(PY) experiments/train.py fit --seed_everything $(SEED) --config
 
 .DEFAULT_GOAL := help
-.PHONY: help install data train train-gaussian train-discrete train-reinforce fit evaluate \
+.PHONY: help install data estimators gradients train train-gaussian train-discrete train-reinforce fit evaluate \
 	reconstruct sample test test-fast test-slow lint format typecheck wandb-sync clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "variables: CONFIG= CKPT= SEED= ARGS=\"--model.lr 3e-4 ...\"   VAE_DATA_DIR= VAE_RUNS_DIR= WANDB_MODE="
+	@echo "variables: SEED= ARGS=\"--model.lr 3e-4 ...\"; CONFIG= of fit; CKPT= of evaluate, reconstruct, sample, gradients"
 
 install: $(VENV)/.installed ## create .venv and install (the others do it by themselves)
 
@@ -31,6 +31,12 @@ data: $(VENV)/.installed ## find or download MNIST and verify it
 train: $(VENV)/.installed ## train the Gaussian VAE on MNIST, then write reconstructions and samples
 	$(PY) experiments/quickstart.py --seed_everything $(SEED) $(ARGS)
 
+estimators: $(VENV)/.installed ## the matrix of estimators, families and claims
+	$(PY) experiments/estimators.py $(ARGS)
+
+gradients: $(VENV)/.installed ## bias, variance, SNR and cost of every estimator at CKPT=
+	$(PY) experiments/gradients.py $(CKPT) $(ARGS)
+
 train-gaussian: $(VENV)/.installed ## Gaussian VAE, reparameterization trick
 	$(FIT) experiments/configs/gaussian.yaml $(ARGS)
 
@@ -44,16 +50,17 @@ fit: $(VENV)/.installed ## train what CONFIG= says
 	$(FIT) $(CONFIG) $(ARGS)
 
 evaluate: $(VENV)/.installed ## ELBO, rate, distortion of CKPT=; ARGS="--log_likelihood" for log p(x), K=5000
-	$(PY) experiments/evaluate.py $(CKPT) $(ARGS)
+	$(PY) experiments/evaluate.py $(CKPT) --seed $(SEED) $(ARGS)
 
 reconstruct: $(VENV)/.installed ## test images above their reconstructions, from CKPT=
-	$(PY) experiments/reconstruct.py $(CKPT) $(ARGS)
+	$(PY) experiments/reconstruct.py $(CKPT) --seed $(SEED) $(ARGS)
 
 sample: $(VENV)/.installed ## images drawn from the prior of CKPT=; needs no data
-	$(PY) experiments/sample.py $(CKPT) $(ARGS)
+	$(PY) experiments/sample.py $(CKPT) --seed $(SEED) $(ARGS)
 
 test: $(VENV)/.installed ## all tests but the slow ones, with lint, types and import layers
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-cache
 	$(PY) -m pytest -m "not slow" $(ARGS)

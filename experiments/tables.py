@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from estimators import markdown
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "experiments" / "results"
 
@@ -62,7 +64,7 @@ def bounds() -> str:
     return f"{head}\n|{'---|' * len(rows)}\n| " + " | ".join(_value(r) for _, r in rows) + " |"
 
 
-TABLES = {"runs": runs, "bounds": bounds}
+TABLES = {"runs": runs, "bounds": bounds, "estimators": markdown}
 
 
 def fill(text: str) -> str:

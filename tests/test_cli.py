@@ -3,8 +3,10 @@ one line for every mistake."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from vae.tracking import JSONLLogger, wandb_mode, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / "experiments" / "configs"
+GAUSSIAN = ["--config", str(CONFIGS / "digits.yaml")]
 
 
 def run(script, *arguments, **environment):
@@ -167,6 +170,81 @@ def test_evaluation_agrees_with_the_test_at_the_end_of_training(trained):
 
 
 @pytest.mark.e2e
+def test_a_run_is_continued_in_its_own_folder_under_its_own_id(trained):
+    _, path, _ = trained
+    before = set(path.parent.iterdir())
+    flags = ["--config", path / "config.yaml", "--ckpt_path", path, "--trainer.max_epochs", 7]
+    environment = {"VAE_RUNS_DIR": str(path.parent), "WANDB_MODE": "offline"}
+    process = run("train.py", "fit", *flags, **environment)
+    assert process.returncode == 0, process.stderr
+    assert set(path.parent.iterdir()) == before
+    steps = [
+        json.loads(line)["step"]
+        for line in (path / "metrics.jsonl").read_text().splitlines()
+        if "train/bound" in line
+    ]
+    assert steps == list(range(9, 147, 10))  # 7 epochs of 21 steps, no gap and no repetition
+    runs = [wandb_offline.read(file) for file in path.glob("wandb/offline-run-*/*.wandb")]
+    assert [r.id for r in runs] == [path.name] * 2
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_keeps_a_checkpoint_and_exits_as_shells_expect(number, code, tmp_path):
+    command = [sys.executable, "experiments/train.py", "fit", *GAUSSIAN]
+    command += ["--trainer.max_epochs", "100000", "--image_every", "0"]
+    environment = {**os.environ, "VAE_RUNS_DIR": str(tmp_path), "WANDB_MODE": "disabled"}
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        # a parent that ignores SIGINT, as shells do for background jobs, must not be inherited
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("*/checkpoints/last.ckpt")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == code
+    (last,) = tmp_path.glob("*/checkpoints/last.ckpt")
+    assert f"continue with --ckpt_path {last}" in out
+    assert torch.load(last, weights_only=True)["global_step"] > 0
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--trainer.max_steps", 7],
+        ["--trainer.check_val_every_n_epoch", 3],
+        ["--trainer.limit_val_batches", 0, "--trainer.limit_test_batches", 0],
+        ["--trainer.precision", "bf16-mixed", "--trainer.gradient_clip_val", 1],
+        ["--model", "ContinuousVAE", "--model.latent", "gamma"],
+    ],
+    ids=lambda flags: flags[0],
+)
+def test_odd_lengths_and_precisions_end_well(flags, tmp_path):
+    environment = {"VAE_RUNS_DIR": str(tmp_path), "WANDB_MODE": "disabled"}
+    process = run("train.py", "fit", *GAUSSIAN, "--trainer.max_epochs", 2, *flags, **environment)
+    assert process.returncode == 0, process.stderr
+    (path,) = tmp_path.iterdir()
+    assert list(path.glob("checkpoints/*.ckpt")) and list(path.glob("images/*.png"))
+
+
+@pytest.mark.e2e
+def test_a_rehearsal_leaves_nothing_behind(tmp_path):
+    environment = {"VAE_RUNS_DIR": str(tmp_path), "WANDB_MODE": "disabled"}
+    process = run("train.py", "fit", *GAUSSIAN, "--trainer.fast_dev_run", "true", **environment)
+    assert process.returncode == 0, process.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.e2e
 def test_quickstart_without_mnist_says_so_and_trains_on_digits(tmp_path):
     environment = {"VAE_RUNS_DIR": str(tmp_path), "WANDB_MODE": "disabled"}
     environment |= {"VAE_DATA_DIR": str(tmp_path / "none")}
@@ -201,7 +279,6 @@ def test_every_configuration_parses_and_holds_differences_only(path, monkeypatch
 
 # Mistakes: one line, exit code 2, nothing written ---------------------------------------------
 
-GAUSSIAN = ["--config", str(CONFIGS / "digits.yaml")]
 MISTAKES = {
     "unknown key": (["--modell.lr", "1"], "unrecognized arguments: --modell.lr"),
     "unknown option": (["--model.init_args.nope", "1"], "Option 'nope' is not accepted"),
@@ -222,6 +299,12 @@ MISTAKES = {
     "no such device": (["--trainer.accelerator", "abacus"], "abacus"),
     "no such config": (["--config", "nope.yaml"], "nope.yaml"),
     "no such model": (["--model", "FooVAE"], "FooVAE"),
+    "no such checkpoint": (["--ckpt_path", "last"], "no checkpoint at last"),
+    "a checkpoint of nothing": (["--ckpt_path", str(ROOT / "LICENSE")], "cannot be read"),
+    "a seed that is no number": (["--seed_everything", "true"], "seed_everything"),
+    "true half precision": (["--trainer.precision", "bf16-true"], "bf16-mixed"),
+    "a name that is a path": (["--name", "a/b"], "letters, digits"),
+    "negative image_every": (["--image_every", "-1"], "image_every"),
 }
 
 
@@ -246,16 +329,17 @@ def test_a_mistake_is_one_line(mistake, monkeypatch, capsys, tmp_path):
         ("sample.py", ["TRUNCATED"], "truncated, damaged"),
         ("evaluate.py", [], "train one first"),
         ("evaluate.py", ["--log_likelihood", 0], "at least 1"),
-        ("evaluate.py", ["--device", "cuda:99"], "cuda:99"),
+        ("evaluate.py", ["CHECKPOINT", "--device", "abacus"], "abacus"),
         ("reconstruct.py", ["--count", 0], "count must be at least 1"),
         ("reconstruct.py", ["--colour", 1], "unrecognized arguments"),
     ],
 )
-def test_the_scripts_report_mistakes_in_one_line(script, arguments, words, tmp_path):
+def test_the_scripts_report_mistakes_in_one_line(script, arguments, words, tmp_path, trained):
     truncated = tmp_path / "truncated.ckpt"
     torch.save({"state_dict": torch.zeros(1000)}, truncated)
     truncated.write_bytes(truncated.read_bytes()[:-500])
-    arguments = [truncated if a == "TRUNCATED" else a for a in arguments]
+    named = {"TRUNCATED": truncated, "CHECKPOINT": trained[0]}
+    arguments = [named[a] if a in ("TRUNCATED", "CHECKPOINT") else a for a in arguments]
     process = run(script, *arguments, VAE_RUNS_DIR=str(tmp_path / "runs"))
     assert process.returncode == 2, process.stderr
     (line,) = process.stderr.splitlines()
@@ -270,7 +354,10 @@ def test_wandb_mode_is_the_environments_or_offline_without_an_account(monkeypatc
     for mode in ("disabled", "offline", "online"):
         monkeypatch.setenv("WANDB_MODE", mode)
         assert wandb_mode() == mode
-    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setenv("WANDB_MODE", "loud")
+    with pytest.raises(ValueError, match="WANDB_MODE=loud: choose from"):
+        wandb_mode()
+    monkeypatch.setenv("WANDB_MODE", "")  # as if unset
     monkeypatch.setattr("wandb.login", lambda prompt: False)
     assert wandb_mode() == "offline"
     monkeypatch.setattr("wandb.login", lambda prompt: True)

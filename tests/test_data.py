@@ -57,6 +57,14 @@ def test_a_batch_does_not_depend_on_those_before_it(grey):
         assert torch.equal(next(iterator), want)
 
 
+def test_batches_and_processes_have_noise_of_their_own():
+    images = torch.full((64, 1, 8, 8), 128, dtype=torch.uint8)
+    first, second = loader(images)
+    assert not torch.equal(first, second)
+    shares = [next(iter(loader(images, rank=r, world_size=2))) for r in (0, 1)]
+    assert not torch.equal(*shares)
+
+
 def test_an_epoch_presents_every_image_once():
     images = torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1)
     seen = (epoch(images, 2, binarization="none") * 255).round().flatten().sort().values

@@ -129,6 +129,8 @@ def test_validation_neither_depends_on_nor_disturbs_the_global_generator():
         module.validation_step(x, 0)
         assert torch.equal(before, torch.get_rng_state())
     assert seen[0] == seen[1]
+    module.validation_step(x, 1)
+    assert seen[2] != seen[1]  # batches have noise of their own
 
 
 def test_one_optimiser_with_a_group_for_the_estimator():
@@ -222,7 +224,14 @@ def test_every_option_changes_the_run(option, tmp_path):
         (lambda: GaussianVAE(test_samples=0), "test_samples"),
         (lambda: GaussianVAE(network="conv", hidden=[4, 4, 4]), "must be divisible by 8"),
         (lambda: DiscreteVAE(temperature=0.0), "temperature"),
-        (lambda: DiscreteVAE(temperature=0.3), "temperature_min <= temperature"),
+        (lambda: DiscreteVAE(temperature=0.3, temperature_min=0.4), "temperature_min <= temp"),
+        (lambda: DiscreteVAE(estimator="rloo", num_samples=2, temperature=1.0), "no temperature"),
+        (lambda: DiscreteVAE(prior_temperature=0.4), "set kl=relaxed"),
+        (lambda: DiscreteVAE(latent="binary", num_categories=3), "no num_categories"),
+        (lambda: DiscreteVAE(estimator_options={"temperature": 0.4}), "as the model's"),
+        (lambda: GaussianVAE(estimator_lr=1e-3), "leave out estimator_lr"),
+        (lambda: GaussianVAE(lr=math.inf), "learning rates"),
+        (lambda: GaussianVAE(beta_warmup=-5), "beta_warmup"),
         (lambda: DiscreteVAE(num_categories=1), "num_categories must be at least 2"),
         (lambda: DiscreteVAE(latent="binary", kl="relaxed"), "kl=relaxed"),
         (lambda: DiscreteVAE(estimator="enumerate"), "10\\^20 configurations"),

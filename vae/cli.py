@@ -190,18 +190,19 @@ class VAECLI(LightningCLI):
             enable_version_counter=False,
             auto_insert_metric_name=False,
         )
-        callbacks: list[Callback] = [
-            self.checkpoints,
-            ImageGrids(self.run / "images", options["image_every"]),
-            _SaveConfig(self._parser("fit"), self.config["fit"], path=self.run / "config.yaml"),
-        ]
+        callbacks: list[Callback] = [self.checkpoints]
+        if not config.get("fast_dev_run"):  # a rehearsal leaves nothing behind
+            callbacks += [
+                ImageGrids(self.run / "images", options["image_every"]),
+                _SaveConfig(self._parser("fit"), self.config["fit"], self.run / "config.yaml"),
+            ]
         if sys.stderr.isatty() and config.get("enable_progress_bar") is not False:
             callbacks.append(Progress())
         else:
             kwargs["enable_progress_bar"] = False
         config["callbacks"] = [*(config.get("callbacks") or []), *callbacks]
         if config.get("fast_dev_run"):
-            config["logger"] = False  # a rehearsal leaves nothing behind
+            config["logger"] = False
         elif config.get("logger") in (None, True):
             kwargs["logger"] = tracking.JSONLLogger(self.run)
         trainer = super().instantiate_trainer(**kwargs)
@@ -305,4 +306,5 @@ class VAECLI(LightningCLI):
         print(
             f"{epochs} epochs in {seconds:.0f} s ({seconds / max(1, epochs):.2f} s an epoch, validation included)"
         )
-        print(f"checkpoint  {checkpoint or '-'}\nrun folder  {self.run}")
+        best = self.run / "checkpoints" / Path(checkpoint).name if checkpoint else "-"
+        print(f"checkpoint  {best}\nrun folder  {self.run}")

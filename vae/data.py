@@ -69,7 +69,7 @@ def load_mnist(train: bool, download: bool = True) -> Tensor:
     name = _NAMES[train]
     raw = data_dir() / "MNIST" / "raw"
     packed, unpacked = raw / f"{name}.gz", raw / name
-    if download:
+    if download and not packed.exists() and not unpacked.exists():
         find_mnist()
     if not packed.exists() and not unpacked.exists():
         raise FileNotFoundError(_where())

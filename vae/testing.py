@@ -129,7 +129,7 @@ OBJECTIVES: dict[str, Objective] = {
 
 def example_prior() -> Distribution:
     """A prior to build the estimators that ask for one."""
-    base = Normal(torch.zeros(2), torch.ones(2), validate_args=False)
+    base = Normal(torch.zeros(1), torch.ones(1), validate_args=False)
     return Independent(base, 1, validate_args=False)
 
 
