@@ -57,7 +57,8 @@ def markdown() -> str:
     """The matrix for the README."""
     lines = ["| " + " | ".join(HEADERS) + " |", "|" + "---|" * len(HEADERS)]
     for name, *cells in rows():
-        lines.append(f"| `{name}` | " + " | ".join(cells) + " |")
+        escaped = " | ".join(cell.replace("|", "\\|") for cell in cells)
+        lines.append(f"| `{name}` | {escaped} |")
     return "\n".join(lines)
 
 
@@ -76,11 +77,12 @@ def show(format: str = "table") -> None:
     for row in rows():
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 180).print(table)
-    unbiased = [case for case in cases() if build(case[0], prior=example_prior).bias is None]
+    biased = [name for name in ESTIMATORS if build(name, prior=example_prior).bias is not None]
+    certified = [case for case in cases() if case[0] not in biased]
     print(
-        f"{len(ESTIMATORS)} estimators. make test certifies {len(unbiased)} triples (estimator,"
-        f" problem, bound) as unbiased by a z-test against the exact gradient, and rejects"
-        f" {len(cases()) - len(unbiased)} of biased estimators by the same test."
+        f"{len(ESTIMATORS)} estimators. make test certifies {len(certified)} triples (estimator,"
+        f" problem, bound) as unbiased, by a z-test against the exact gradient, and shows each of"
+        f" the {len(biased)} biased estimators to be so by the same test."
     )
 
 

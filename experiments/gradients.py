@@ -257,6 +257,8 @@ def write(stem: Path, about: dict[str, Any], rows: list[dict[str, Any]]) -> None
 
 
 def _format(value: object) -> str:
+    if value is None:
+        return "-"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

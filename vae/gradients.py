@@ -238,10 +238,11 @@ def _auxiliary(
 
 class Cost(NamedTuple):
     """What one gradient of one batch costs: milliseconds (median), megabytes kept for the backward
-    pass (on a GPU: the peak), evaluations of the decoder an image."""
+    pass (on a GPU: the peak; None on a CPU where torch.func, which cannot be watched, is at work),
+    evaluations of the decoder an image."""
 
     milliseconds: float
-    megabytes: float
+    megabytes: float | None
     evaluations: float
 
 
@@ -251,7 +252,8 @@ def cost(
     """Measures forward and backward of the bound of a batch, to the gradients of every
     parameter."""
     cuda = x.device.type == "cuda"
-    rows, saved, times = 0, 0, []
+    rows, saved, watched = 0, 0, True
+    times: list[float] = []
     log_likelihood = vae.log_likelihood
 
     def counted(x: Tensor, z: Tensor) -> Tensor:
@@ -273,7 +275,11 @@ def cost(
         if first:
             vae.log_likelihood = counted  # type: ignore[method-assign]
             try:
-                with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+                try:
+                    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+                        bound, _ = _auxiliary(vae, objective, estimator, x)
+                except RuntimeError:  # torch.func forbids the hooks
+                    watched, rows = False, 0
                     bound, _ = _auxiliary(vae, objective, estimator, x)
             finally:
                 del vae.log_likelihood
@@ -285,5 +291,6 @@ def cost(
             torch.cuda.synchronize()
         if not first:
             times.append(time.perf_counter() - started)
-    megabytes = torch.cuda.max_memory_allocated() / 2**20 if cuda else saved / 2**20
+    kept = torch.cuda.max_memory_allocated() if cuda else saved
+    megabytes = kept / 2**20 if cuda or watched else None
     return Cost(1e3 * sorted(times)[len(times) // 2], megabytes, rows / len(x))

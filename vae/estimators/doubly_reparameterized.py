@@ -46,7 +46,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 from torch.func import vjp
 
-from vae.distributions import describe, detach
+from vae.distributions import base_of, describe, detach
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.objectives import Objective
 
@@ -150,6 +150,12 @@ class GeneralizedDReG(_Reparameterized):
     def __init__(self, prior: Callable[[], Distribution]) -> None:
         super().__init__()
         self.prior = prior
+
+    def supports(self, q: Distribution) -> bool:
+        return q.has_rsample and isinstance(base_of(self.prior()), (Normal, MultivariateNormal))
+
+    def hint(self) -> str:
+        return f" with a prior {describe(self.prior())}: it takes a Gaussian prior"
 
     def estimate(
         self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None

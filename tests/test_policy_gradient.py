@@ -1,0 +1,57 @@
+"""The notes' own setting: a categorical policy by the score function, a Gaussian one by the path."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def policy_gradient(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
+    import policy_gradient
+
+    return policy_gradient
+
+
+def test_a_gaussian_policy_learns_through_a_differentiable_environment(policy_gradient, tmp_path):
+    returns = policy_gradient.train("pointmass", updates=60, output=str(tmp_path / "p"))
+    assert sum(returns[-10:]) / 10 > sum(returns[:10]) / 10 + 10
+    (record,) = tmp_path.glob("*.json")
+    assert len(json.loads(record.read_text())["returns"]) == 60
+    assert record.with_suffix(".png").exists()
+
+
+@pytest.mark.parametrize("estimator", ["rloo", "reinforce_moving_average"])
+def test_a_categorical_policy_learns_cartpole(policy_gradient, tmp_path, estimator):
+    pytest.importorskip("gymnasium", reason="gymnasium is the extra `rl`")
+    returns = policy_gradient.train(
+        "cartpole", estimator, num_samples=8, updates=25, output=str(tmp_path / "p")
+    )
+    assert sum(returns[-5:]) > 1.5 * sum(returns[:5])
+
+
+def test_a_trajectory_has_the_log_probability_of_its_actions(policy_gradient):
+    pytest.importorskip("gymnasium", reason="gymnasium is the extra `rl`")
+    policy = torch.nn.Linear(4, 2)
+    q = policy_gradient.CartPoleEpisodes(policy, seed=0, horizon=30)
+    path = q.sample(torch.Size([3]))
+    assert path.shape == (3, 1, 30, 7)
+    log_prob = torch.zeros(3)
+    for k in range(3):
+        for step in path[k, 0]:
+            if step[6]:
+                log_prob[k] += policy(step[:4]).log_softmax(-1)[int(step[4])]
+    torch.testing.assert_close(q.log_prob(path)[:, 0], log_prob)
+    alive = path[..., 6].sum(-1)
+    torch.testing.assert_close(policy_gradient.total_reward(path, q), alive)  # one a step
+
+
+def test_mistakes_say_so(policy_gradient):
+    with pytest.raises(ValueError, match="unknown estimator"):
+        policy_gradient.train(estimator="foo")
+    with pytest.raises(NotImplementedError, match="CartPoleEpisodes"):
+        policy_gradient.train("cartpole", "pathwise", num_samples=1, updates=1)
