@@ -21,6 +21,7 @@ install: $(VENV)/.installed ## create .venv and install (the others do it by the
 
 # A second run finds the stamp and does nothing; a change of dependencies installs again.
 $(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "first time: installing into $(VENV) (some minutes; torch alone is gigabytes)"
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
