@@ -190,9 +190,10 @@ class VAECLI(LightningCLI):
             enable_version_counter=False,
             auto_insert_metric_name=False,
         )
-        callbacks: list[Callback] = [self.checkpoints]
+        callbacks: list[Callback] = []
         if not config.get("fast_dev_run"):  # a rehearsal leaves nothing behind
             callbacks += [
+                self.checkpoints,
                 ImageGrids(self.run / "images", options["image_every"]),
                 _SaveConfig(self._parser("fit"), self.config["fit"], self.run / "config.yaml"),
             ]
