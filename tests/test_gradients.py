@@ -66,7 +66,7 @@ def test_the_summary_sees_a_bias_and_only_a_bias():
         assert abs(summary.bias_squared - 3 * bias**2) < 6 * summary.bias_error
         assert (summary.bias_squared > 6 * summary.bias_error) == (bias > 0)
         assert summary.variance == pytest.approx(12, rel=0.05)
-        snr = (truth + bias).abs().mean().item() / 2
+        snr = (truth + bias).norm().item() / math.sqrt(12)
         assert summary.snr == pytest.approx(snr, abs=0.03)
         assert summary.cosine > 0.95
 

@@ -177,8 +177,7 @@ class ShadowEstimators(Callback):
                 estimator.train(training)
                 variance = moments.variance
                 values[f"grad/variance/{name}"] = variance.sum()
-                snr = moments.mean.abs() / variance.sqrt()
-                values[f"grad/snr/{name}"] = snr[variance > 0].mean()
+                values[f"grad/snr/{name}"] = moments.mean.norm() / variance.sum().sqrt()
         for logger in trainer.loggers:
             logger.log_metrics({k: float(v) for k, v in values.items()}, trainer.global_step - 1)
 

@@ -6,7 +6,7 @@ For an estimator :math:`g` of the gradient :math:`\gamma` of the mean bound over
 .. math::
     \mathrm{bias}^2 = \|\mathbb{E} g - \gamma\|^2, \quad
     \mathrm{variance} = \mathbb{E}\|g - \mathbb{E} g\|^2, \quad
-    \mathrm{SNR} = \mathrm{mean}_i\, |\mathbb{E} g_i| / \mathrm{sd}(g_i), \quad
+    \mathrm{SNR} = \|\mathbb{E} g\| / \sqrt{\mathrm{variance}}, \quad
     \mathrm{DSNR} = \mathbb{E}\, \|g_\parallel\| / \|g_\perp\|
 
 with :math:`g_\parallel` the part of :math:`g` along :math:`\gamma`. All of it once for the
@@ -84,7 +84,8 @@ class Summary(NamedTuple):
         bias_squared: ||E g - truth||^2, less what the noise of both adds to it in the mean.
         bias_error: One standard error of that, where the truth itself is an average.
         variance: Of one estimate, summed over coordinates.
-        snr: Mean of |E g_i| / sd(g_i) over coordinates with a gradient.
+        snr: ||E g|| / sqrt(variance); of the norms, since a mean of ratios is one of the coordinates
+            that hardly vary.
         dsnr: Mean of the part along the truth over the part across.
         cosine: Of the mean gradient and the truth.
     """
@@ -113,16 +114,16 @@ def summarize(moments: Moments, truth: Tensor, truth_variance: Tensor | None = N
     error = moments.mean - truth
     # error_i^2 - noise_i has mean bias_i^2 and, for Gaussian errors, this variance
     spread = (2 * noise.square() + 4 * noise * (error.square() - noise).clamp_min(0)).sum()
-    live = variance > 0
-    sd = variance[live].sqrt()
-    snr = (moments.mean[live].abs() / sd).mean().item() if live.any() else float("inf")
+    live = bool((variance > 0).any())
+    signal = (moments.mean.square().sum() - (variance / moments.count).sum()).clamp_min(0)
+    snr = (signal / variance.sum()).sqrt().item() if live else float("inf")
     cosine = torch.nn.functional.cosine_similarity(moments.mean, truth, dim=0)
     return Summary(
         bias_squared=(error.square().sum() - noise.sum()).item(),
         bias_error=spread.sqrt().item(),
         variance=variance.sum().item(),
         snr=snr,
-        dsnr=moments.dsnr if live.any() else float("inf"),
+        dsnr=moments.dsnr if live else float("inf"),
         cosine=cosine.item(),
     )
 

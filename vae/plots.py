@@ -10,6 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 __all__ = ["curve", "pareto"]
 
@@ -50,6 +51,9 @@ def pareto(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
                 zorder=2,
             )
         axis.set(xscale="log", yscale="log", xlabel=label)
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_ylabel("variance of the gradient in q's parameters")
         axis.grid(alpha=0.2, which="both")
         _names(axis, [(r[key], r["variance"], r["estimator"]) for r in noisy])
