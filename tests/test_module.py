@@ -38,7 +38,7 @@ MODULES = {
 }
 
 
-def fit(module, run, steps=40, **options):
+def fit(module, run, steps=40, log_every=5, **options):
     data = DigitsDataModule()
     trainer = Trainer(
         max_steps=steps,
@@ -47,7 +47,7 @@ def fit(module, run, steps=40, **options):
         enable_model_summary=False,
         enable_checkpointing=False,
         num_sanity_val_steps=0,
-        log_every_n_steps=5,
+        log_every_n_steps=log_every,
         accelerator="cpu",
         **options,
     )
@@ -131,6 +131,16 @@ def test_validation_neither_depends_on_nor_disturbs_the_global_generator():
     assert seen[0] == seen[1]
     module.validation_step(x, 1)
     assert seen[2] != seen[1]  # batches have noise of their own
+
+
+def test_how_often_is_logged_does_not_change_what_is_trained(tmp_path):
+    ends = []
+    for log_every in (3, 50):
+        torch.manual_seed(0)
+        module = MODULES["gumbel"]()
+        fit(module, new_run("test"), steps=12, log_every=log_every)
+        ends.append(module.state_dict())
+    assert all(torch.equal(ends[0][k], ends[1][k]) for k in ends[0])
 
 
 def test_one_optimiser_with_a_group_for_the_estimator():
