@@ -37,6 +37,7 @@ __all__ = [
     "find_device",
     "new_run",
     "hardware",
+    "read_json",
     "runs_dir",
     "wandb_logger",
     "write_json",
@@ -125,6 +126,18 @@ def _git(*arguments: str) -> str | None:
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):  # installed without git, or outside a repository
         return None
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        ValueError: If it is not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        raise ValueError(f"{path} is not JSON: it was cut short or edited; delete it") from None
 
 
 def write_json(path: Path, content: Any) -> None:
