@@ -153,6 +153,8 @@ def report(
         "hardware": tracking.hardware(device),
     }
     write(stem, about, rows)
+    if (folder_of(path) / "run.json").exists():
+        tracking.log_table(folder_of(path), "gradients", rows, stem.with_suffix(".png"))
     return rows
 
 
@@ -238,7 +240,7 @@ def measure(
 
 
 def write(stem: Path, about: dict[str, Any], rows: list[dict[str, Any]]) -> None:
-    """Prints the table, and writes it as JSON, CSV and a plot, and to W&B where a run is open."""
+    """Prints the table, and writes it as JSON, CSV and a plot."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     tracking.write_json(stem.with_suffix(".json"), about | {"rows": rows})
     with stem.with_suffix(".csv").open("w", newline="") as file:

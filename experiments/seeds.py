@@ -69,7 +69,10 @@ def study(
         _same_as_before(folder / f"{label}.json", settings | {"variant": own}, name)
     todo = [(label, seed) for seed in range(seeds) for label in variants]
     with ThreadPoolExecutor(jobs) as pool:
-        runs = list(pool.map(lambda job: run(folder, path, *job, flags[job[0]], jobs=jobs), todo))
+        waiting = [
+            pool.submit(run, folder, path, label, seed, flags[label], jobs) for label, seed in todo
+        ]
+        runs = [job.result() for job in waiting]
     failed = [
         f"{label} (seed {seed})" for (label, seed), r in zip(todo, runs, strict=True) if not r
     ]

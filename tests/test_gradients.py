@@ -168,6 +168,28 @@ def test_the_report_of_a_checkpoint(tmp_path, monkeypatch, capsys):
     assert "estimator" in capsys.readouterr().out
 
 
+def test_the_report_of_a_run_is_a_table_of_its_page(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    import gradients
+    import wandb_offline
+    from test_module import SMALL, fit
+
+    from vae.tracking import new_run
+
+    run = tmp_path / "20260101-000000-t-0000"
+    module = DiscreteVAE(latent="binary", num_variables=3, **SMALL)
+    fit(module, new_run("t"), 3).save_checkpoint(run / "checkpoints" / "best.ckpt")
+    (run / "run.json").write_text("{}")
+    options = {"images": 2, "replicates": 4, "chunk": 4, "warm_up_steps": 1}
+    gradients.report(str(run), estimators=["rloo", "disarm"], **options)
+    (file,) = run.glob("wandb/offline-run-*/*.wandb")
+    page = wandb_offline.read(file)
+    (row,) = page.history
+    assert page.id == run.name and row["gradients._type"] == "table-file"
+    assert row["gradients.nrows"] == 2 and row["gradients/figure._type"] == "image-file"
+
+
 def test_a_continuous_model_is_judged_by_a_long_average(x):
     vae, objective = toy(DiagonalGaussian, 2), IWAE(2).double()
     truth = moments_of(vae, objective, "pathwise", x, 20_000, 5000)

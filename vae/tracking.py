@@ -37,6 +37,7 @@ __all__ = [
     "find_device",
     "new_run",
     "hardware",
+    "log_table",
     "read_json",
     "runs_dir",
     "wandb_logger",
@@ -205,6 +206,18 @@ def wandb_mode() -> str:
         return "offline"
 
 
+def _prepare_wandb(run: Path) -> str:
+    """Points W&B at a run's folder, and tells the mode."""
+    run.mkdir(parents=True, exist_ok=True)
+    # Artifacts are staged here, not in the home folder. Before W&B starts: later it ignores them.
+    os.environ["WANDB_DATA_DIR"] = str((run / "wandb" / "data").resolve())
+    os.environ.setdefault("WANDB_SILENT", "true")
+    mode = wandb_mode()
+    if wandb.run is not None:
+        wandb.finish()  # else the new run would silently continue it
+    return mode
+
+
 def wandb_logger(
     run: Path,
     config: dict[str, Any],
@@ -220,15 +233,9 @@ def wandb_logger(
     """
     if getattr(rank_zero_only, "rank", 0) != 0:
         return None
-    run.mkdir(parents=True, exist_ok=True)
-    # Artifacts are staged here, not in the home folder. Before W&B starts: later it ignores them.
-    os.environ["WANDB_DATA_DIR"] = str((run / "wandb" / "data").resolve())
-    os.environ.setdefault("WANDB_SILENT", "true")
-    mode = wandb_mode()
+    mode = _prepare_wandb(run)
     if mode == "disabled":
         return None
-    if wandb.run is not None:
-        wandb.finish()  # else the new run would silently continue it
     experiment = wandb.init(
         project=os.environ.get("WANDB_PROJECT", project),
         id=run.name,
@@ -252,3 +259,21 @@ def wandb_logger(
         name=run.name,
         log_model=mode == "online",
     )
+
+
+def log_table(run: Path, name: str, rows: list[dict[str, Any]], figure: Path) -> None:
+    """Adds a table and its figure to a run's page in W&B, under the run's own id.
+
+    Arguments:
+        run: The run's folder.
+        name: What the table is called there.
+        rows: Column names to values, every row with the same columns.
+        figure: A PNG.
+    """
+    mode = _prepare_wandb(run)
+    if mode == "disabled":
+        return
+    project = os.environ.get("WANDB_PROJECT", "vae")
+    with wandb.init(project=project, id=run.name, dir=str(run), mode=mode, resume="allow") as page:  # type: ignore[arg-type]
+        table = wandb.Table(columns=list(rows[0]), data=[list(row.values()) for row in rows])
+        page.log({name: table, f"{name}/figure": wandb.Image(str(figure))})
