@@ -28,7 +28,7 @@ from vae.distributions import rebuild
 from vae.estimators import ESTIMATORS
 from vae.objectives import ELBO
 from vae.plots import curve
-from vae.tracking import write_json
+from vae.tracking import runs_dir, write_json
 
 
 class CartPoleEpisodes(Distribution):
@@ -117,30 +117,23 @@ def total_reward(path: Tensor, q: Distribution) -> Tensor:
 
 
 def train(
-    task: Literal["cartpole", "pointmass"] = "cartpole",
-    estimator: str | None = None,
+    task: str,
+    name: str,
     num_samples: int = 16,
-    updates: int = 150,
+    updates: int = 100,
     lr: float = 1e-2,
     seed: int = 0,
-    output: str = "runs/policy_gradient",
 ) -> list[float]:
-    """Trains a policy by gradient ascent on its expected return.
+    """The mean return of each update of a policy that ascends its expected return.
 
     Args:
-        task: cartpole (score function) or pointmass (pathwise).
-        estimator: A name in ESTIMATORS; by default rloo, or pathwise for pointmass.
+        task: cartpole or pointmass.
+        name: The estimator.
         num_samples: Episodes an update.
         updates: Updates.
         lr: Adam's step size.
         seed: The seed of policy, actions and environments.
-        output: Where to write the JSON and the plot of returns, without suffix.
     """
-    if min(num_samples, updates) < 1:
-        raise ValueError("num_samples and updates must be at least 1")
-    name = estimator or ("rloo" if task == "cartpole" else "pathwise")
-    if name not in ESTIMATORS:
-        raise ValueError(f"unknown estimator {name!r}: choose from {', '.join(ESTIMATORS)}")
     torch.manual_seed(seed)
     inputs, outputs = (4, 2) if task == "cartpole" else (2, 2)
     policy = nn.Sequential(nn.Linear(inputs, 32), nn.Tanh(), nn.Linear(32, outputs))
@@ -155,7 +148,9 @@ def train(
 
     optimizer = None
     returns = []
-    for update in track(range(updates), name, disable=not sys.stderr.isatty()):
+    for update in track(
+        range(updates), f"{name}, seed {seed}", disable=not sys.stderr.isatty(), transient=True
+    ):
         estimate = gradient(episodes(update), f, objective, context)
         if optimizer is None:  # after lazy layers have their shape
             groups = [{"params": policy.parameters()}, {"params": gradient.parameters()}]
@@ -164,14 +159,57 @@ def train(
         (estimate.auxiliary - estimate.bound.mean() / 10).backward()
         optimizer.step()
         returns.append(estimate.bound.mean().item())
-    stem = Path(output).with_name(f"{Path(output).name}-{task}-{name}-{seed}")
-    record = {"task": task, "estimator": name, "num_samples": num_samples, "lr": lr, "seed": seed}
-    write_json(stem.with_suffix(".json"), record | {"returns": [round(r, 3) for r in returns]})
-    curve({name: returns}, "update", "mean return", f"{task}, {name}", stem.with_suffix(".png"))
-    first, last = sum(returns[:10]) / len(returns[:10]), sum(returns[-10:]) / len(returns[-10:])
-    print(
-        f"{task}, {name}: mean return {first:.1f} in the first ten updates, {last:.1f} in the last"
-    )
+    return returns
+
+
+def compare(
+    task: Literal["cartpole", "pointmass"] = "cartpole",
+    estimators: list[str] | None = None,
+    num_samples: int = 16,
+    updates: int = 100,
+    lr: float = 1e-2,
+    seeds: int = 1,
+    output: str | None = None,
+) -> dict[str, list[list[float]]]:
+    """Trains a policy by gradient ascent on its expected return, by one or more estimators.
+
+    Args:
+        task: cartpole (score function) or pointmass (pathwise).
+        estimators: Names in ESTIMATORS; by default rloo, or pathwise for pointmass.
+        num_samples: Episodes an update.
+        updates: Updates.
+        lr: Adam's step size.
+        seeds: How many, from 0 on, of policy, actions and environments.
+        output: Where to write the JSON and the plot of returns, without suffix; by default
+            policy_gradient-TASK in the folder of runs.
+    """
+    if min(num_samples, updates, seeds) < 1:
+        raise ValueError("num_samples, updates and seeds must be at least 1")
+    names = estimators or ["rloo" if task == "cartpole" else "pathwise"]
+    for name in names:
+        if name not in ESTIMATORS:
+            raise ValueError(f"unknown estimator {name!r}: choose from {', '.join(ESTIMATORS)}")
+    returns = {
+        name: [train(task, name, num_samples, updates, lr, seed) for seed in range(seeds)]
+        for name in names
+    }
+    stem = Path(output) if output else runs_dir() / f"policy_gradient-{task}"
+    record = {"task": task, "num_samples": num_samples, "updates": updates, "lr": lr}
+    rounded = {
+        name: [[round(r, 3) for r in run] for run in runs] for name, runs in returns.items()
+    }
+    write_json(stem.with_suffix(".json"), record | {"seeds": seeds, "returns": rounded})
+    means = {
+        name: [sum(at) / seeds for at in zip(*runs, strict=True)] for name, runs in returns.items()
+    }
+    title = f"{task}: {num_samples} episodes an update, mean of {seeds} seed{'s' * (seeds > 1)}"
+    curve(means, "update", "mean return", title, stem.with_suffix(".png"))
+    for name, values in means.items():
+        first, last = sum(values[:10]) / len(values[:10]), sum(values[-10:]) / len(values[-10:])
+        print(
+            f"{task}, {name}: mean return {first:.1f} in the first ten updates,"
+            f" {last:.1f} in the last"
+        )
     print(f"written {stem}.json, .png")
     return returns
 
@@ -179,5 +217,5 @@ def train(
 if __name__ == "__main__":
     with one_line_errors():
         parser = ScriptParser(description=__doc__)
-        parser.add_function_arguments(train)
-        train(**vars(parser.parse_args()))
+        parser.add_function_arguments(compare)
+        compare(**vars(parser.parse_args()))

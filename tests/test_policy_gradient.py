@@ -18,19 +18,19 @@ def policy_gradient(monkeypatch):
 
 
 def test_a_gaussian_policy_learns_through_a_differentiable_environment(policy_gradient, tmp_path):
-    returns = policy_gradient.train("pointmass", updates=60, output=str(tmp_path / "p"))
-    assert sum(returns[-10:]) / 10 > sum(returns[:10]) / 10 + 10
-    (record,) = tmp_path.glob("*.json")
-    assert len(json.loads(record.read_text())["returns"]) == 60
-    assert record.with_suffix(".png").exists()
+    found = policy_gradient.compare("pointmass", updates=60, seeds=2, output=str(tmp_path / "p"))
+    for returns in found["pathwise"]:
+        assert sum(returns[-10:]) / 10 > sum(returns[:10]) / 10 + 10
+    assert found["pathwise"][0] != found["pathwise"][1]
+    record = json.loads((tmp_path / "p.json").read_text())
+    assert [len(r) for r in record["returns"]["pathwise"]] == [60, 60]
+    assert (tmp_path / "p.png").exists()
 
 
 @pytest.mark.parametrize("estimator", ["rloo", "reinforce_moving_average"])
-def test_a_categorical_policy_learns_cartpole(policy_gradient, tmp_path, estimator):
+def test_a_categorical_policy_learns_cartpole(policy_gradient, estimator):
     pytest.importorskip("gymnasium", reason="gymnasium is the extra `rl`")
-    returns = policy_gradient.train(
-        "cartpole", estimator, num_samples=8, updates=25, output=str(tmp_path / "p")
-    )
+    returns = policy_gradient.train("cartpole", estimator, num_samples=8, updates=25)
     assert sum(returns[-5:]) > 1.5 * sum(returns[:5])
 
 
@@ -52,6 +52,6 @@ def test_a_trajectory_has_the_log_probability_of_its_actions(policy_gradient):
 
 def test_mistakes_say_so(policy_gradient):
     with pytest.raises(ValueError, match="unknown estimator"):
-        policy_gradient.train(estimator="foo")
+        policy_gradient.compare(estimators=["foo"])
     with pytest.raises(NotImplementedError, match="CartPoleEpisodes"):
         policy_gradient.train("cartpole", "pathwise", num_samples=1, updates=1)
