@@ -205,14 +205,14 @@ def test_an_interruption_keeps_a_checkpoint_and_exits_as_shells_expect(number, c
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("*/checkpoints/last.ckpt")):
+    while not list(tmp_path.glob("*/checkpoints/best.ckpt")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.2)
     process.send_signal(number)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == code
     (last,) = tmp_path.glob("*/checkpoints/last.ckpt")
-    assert f"continue with --ckpt_path {last}" in out
+    assert f"continue: make resume RUN={last.parent.parent}" in out
     assert torch.load(last, weights_only=True)["global_step"] > 0
 
 
@@ -223,7 +223,7 @@ def test_an_interruption_keeps_a_checkpoint_and_exits_as_shells_expect(number, c
         ["--trainer.max_steps", 7],
         ["--trainer.check_val_every_n_epoch", 3],
         ["--trainer.limit_val_batches", 0, "--trainer.limit_test_batches", 0],
-        ["--trainer.precision", "bf16-mixed", "--trainer.gradient_clip_val", 1],
+        ["--trainer.precision", "bf16-mixed", "--model.gradient_clip_norm", 1],
         ["--model", "ContinuousVAE", "--model.latent", "gamma"],
     ],
     ids=lambda flags: flags[0],

@@ -86,7 +86,7 @@ def test_digits():
     data = DigitsDataModule()
     data.setup()
     assert [len(data.splits[s]) for s in ("train", "val", "test")] == [1297, 250, 250]
-    x = next(iter(data.train_dataloader()))
+    x = next(iter(data.loader("train", train=True)))
     assert x.shape == (64, *data.image_shape) and x.dtype == torch.float32
     assert set(x.unique().tolist()) == {0.0, 1.0}
 
@@ -110,7 +110,7 @@ def test_static_data_are_binary_and_fixed_and_grey_data_are_neither():
         data.setup()
     levels = static.splits["train"].unique().tolist()
     assert levels == [0, 255]
-    assert len(next(iter(none.train_dataloader())).unique()) > 10
+    assert len(next(iter(none.loader("train", train=True))).unique()) > 10
 
 
 @pytest.mark.parametrize(

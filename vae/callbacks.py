@@ -1,8 +1,7 @@
-"""Callbacks: schedules, image grids, the progress bar and the closing table."""
+"""Callbacks: image grids, shadow estimators, the progress bar."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,47 +21,7 @@ from vae.grids import reconstruction_grid, sample_grid
 from vae.model import VAE
 from vae.objectives import Objective
 
-__all__ = ["Anneal", "ImageGrids", "Progress", "ShadowEstimators"]
-
-
-class Anneal(Callback):
-    """Fills every buffer of a name by a schedule: a pure function of the optimiser step, so that
-    a resumed run is on it too.
-
-    A buffer, because a Python number that changes would be compiled anew, and because a
-    checkpoint keeps it.
-
-    Arguments:
-        name: The buffer's own name, wherever it is in the module: ``temperature``, ``beta``.
-        schedule: Step to value.
-        every: Steps between updates.
-    """
-
-    def __init__(self, name: str, schedule: Callable[[int], float], every: int = 1) -> None:
-        self.name, self.schedule, self.every = name, schedule, every
-
-    @property
-    def state_key(self) -> str:  # two schedules, of two names, may run side by side
-        return f"Anneal({self.name})"
-
-    @staticmethod
-    def exponential(start: float, minimum: float, rate: float) -> Callable[[int], float]:
-        """max(minimum, start * exp(-rate * step)): Jang et al. (2017), section 4."""
-        return lambda step: max(minimum, start * math.exp(-rate * step))
-
-    @staticmethod
-    def linear(end: float, steps: int) -> Callable[[int], float]:
-        """From 0 to ``end`` in so many steps."""
-        return lambda step: end * min(1.0, step / steps)
-
-    def on_train_batch_start(
-        self, trainer: Trainer, module: LightningModule, batch: Tensor, batch_idx: int
-    ) -> None:
-        if trainer.global_step % self.every == 0:
-            value = self.schedule(trainer.global_step)
-            for name, buffer in module.named_buffers():
-                if name.rpartition(".")[2] == self.name:
-                    buffer.fill_(value)
+__all__ = ["ImageGrids", "Progress", "ShadowEstimators"]
 
 
 class ImageGrids(Callback):
@@ -146,24 +105,24 @@ class ShadowEstimators(Callback):
         self.every_n_steps, self.replicates = every_n_steps, replicates
         self.images, self.warm_up_steps = images, warm_up_steps
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Tensor,
-        batch_idx: int,
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        after_step = cast(list[Callable[[int, Tensor], None]], pl_module.after_step)
+        after_step.append(lambda step, x: self.measure(trainer, pl_module, step, x))
+
+    def measure(
+        self, trainer: Trainer, pl_module: LightningModule, step: int, batch: Tensor
     ) -> None:
-        if trainer.global_step % self.every_n_steps:
+        """Measures, if it is the step to."""
+        if step % self.every_n_steps:
             return
         vae, objective = cast(VAE, pl_module.vae), cast(Objective, pl_module.objective)
         x, values = batch[: self.images], {}
         own = cast(Estimator, pl_module.estimator)
         device = pl_module.device
-        with fixed_noise(device, trainer.global_step):
+        with fixed_noise(device, step):
             for name, estimator in {"trained": own, **self.shadows}.items():
                 training = estimator.training
-                torch.manual_seed(trainer.global_step)
+                torch.manual_seed(step)
                 estimator.to(device)
                 if name != "trained":
                     warm_up(vae, objective, estimator, lambda: batch, self.warm_up_steps)
@@ -179,7 +138,7 @@ class ShadowEstimators(Callback):
                 values[f"grad/variance/{name}"] = variance.sum()
                 values[f"grad/snr/{name}"] = moments.mean.norm() / variance.sum().sqrt()
         for logger in trainer.loggers:
-            logger.log_metrics({k: float(v) for k, v in values.items()}, trainer.global_step - 1)
+            logger.log_metrics({k: float(v) for k, v in values.items()}, step - 1)
 
 
 class Progress(TQDMProgressBar):
@@ -189,10 +148,10 @@ class Progress(TQDMProgressBar):
     It counts epochs, images a second and the time left of the whole run; piped, it is silent.
 
     Arguments:
-        refresh_rate: Steps between redraws.
+        refresh_rate: Groups of steps between redraws.
     """
 
-    def __init__(self, refresh_rate: int = 50) -> None:
+    def __init__(self, refresh_rate: int = 3) -> None:
         super().__init__(refresh_rate=refresh_rate)
         self._started, self._steps = 0.0, 0
 
@@ -210,8 +169,10 @@ class Progress(TQDMProgressBar):
         if done and seconds:
             batch_size = trainer.datamodule.batch_size * trainer.world_size  # type: ignore[attr-defined]
             shown["images/s"] = f"{done * batch_size / seconds:,.0f}"
-            total = trainer.estimated_stepping_batches
-            if math.isfinite(total):
+            total = trainer.max_steps
+            if total < 0 and trainer.max_epochs and trainer.max_epochs > 0:
+                total = trainer.max_epochs * trainer.train_dataloader.total  # type: ignore[union-attr]
+            if total > 0:
                 left = int(seconds / done * (total - trainer.global_step))
                 shown["left"] = f"{left // 60}:{left % 60:02d}"
         return shown

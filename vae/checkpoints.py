@@ -4,6 +4,7 @@ tensors are read: no code runs."""
 from __future__ import annotations
 
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,18 @@ import torch
 
 from vae.data import DigitsDataModule, ImageDataModule, MNISTDataModule
 from vae.module import ContinuousVAE, DiscreteVAE, GaussianVAE, ImageVAE
+from vae.saving import PREVIOUS
 from vae.tracking import runs_dir
 
-__all__ = ["find_checkpoint", "folder_of", "load", "load_data", "newest_run", "read_checkpoint"]
+__all__ = [
+    "find_checkpoint",
+    "find_last",
+    "folder_of",
+    "load",
+    "load_data",
+    "newest_run",
+    "read_checkpoint",
+]
 
 MODULES: dict[str, type[ImageVAE]] = {
     "GaussianVAE": GaussianVAE,
@@ -59,6 +69,34 @@ def find_checkpoint(path: str | Path | None = None, prefer: str = "best.ckpt") -
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}: name a .ckpt file or a run's folder")
     return path
+
+
+def find_last(path: str | Path) -> tuple[Path, dict[str, Any]]:
+    """The checkpoint to continue from, and what it holds: the file that is named or, of a run's
+    folder, ``last.ckpt``; where that is damaged, the one before it, and a line says so.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If none can be read.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        path = find_checkpoint(path)
+        return path, read_checkpoint(path)
+    found = [path / "checkpoints" / name for name in ("last.ckpt", PREVIOUS)]
+    found = [file for file in found if file.exists()]
+    if not found:
+        raise FileNotFoundError(
+            f"{path} holds no checkpoints/last.ckpt: nothing was trained there yet, start it anew"
+        )
+    for file in found:
+        try:
+            return file, read_checkpoint(file)
+        except ValueError as error:
+            if file is found[-1]:
+                raise
+            print(f"{error}; continuing from {PREVIOUS}, the one before it", file=sys.stderr)
+    raise AssertionError
 
 
 def folder_of(path: Path) -> Path:

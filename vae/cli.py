@@ -14,19 +14,23 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import jsonargparse
+import torch
 import wandb
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
 from vae import tracking
 from vae.callbacks import ImageGrids, Progress
-from vae.checkpoints import find_checkpoint, folder_of, read_checkpoint
+from vae.checkpoints import find_last, folder_of
 from vae.data import ImageDataModule
 from vae.module import ImageVAE
+from vae.numerics import NonFiniteError
+from vae.saving import AtomicCheckpointIO, LastCheckpoint
 
 __all__ = ["ScriptParser", "VAECLI", "checkpoint_parser", "one_line_errors", "print_table"]
 
@@ -74,6 +78,7 @@ def quiet() -> None:
     warnings.filterwarnings(
         "ignore", message="Total length of .* across ranks is zero"
     )  # num_val 0
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     # Our interval counts across epochs, so that short ones are logged too.
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
 
@@ -133,10 +138,14 @@ class VAECLI(LightningCLI):
 
     run: Path
     record: dict[str, Any]
-    checkpoints: ModelCheckpoint
+    best: ModelCheckpoint | None
+    rows: int | None
 
     def __init__(self, args: list[str] | None = None) -> None:
         quiet()
+        # Adam's moments of the weights of pixels that are never on decay into denormal numbers,
+        # on which a CPU is many times slower; before torch's threads start, which take it over.
+        torch.set_flush_denormal(True)
         super().__init__(
             ImageVAE,
             ImageDataModule,
@@ -168,6 +177,18 @@ class VAECLI(LightningCLI):
         parser.add_argument(
             "--image_every", type=int, default=10, help="Epochs between image grids."
         )
+        parser.add_argument(
+            "--checkpoint_every_n_steps",
+            type=int | None,
+            default=None,
+            help="Optimiser steps between checkpoints inside an epoch; each epoch's end has one.",
+        )
+        parser.add_argument(
+            "--checkpoint_every_n_minutes",
+            type=float | None,
+            default=10.0,
+            help="Minutes between checkpoints inside an epoch.",
+        )
         parser.link_arguments(
             "data.image_shape", "model.init_args.image_shape", apply_on="instantiate"
         )
@@ -180,23 +201,32 @@ class VAECLI(LightningCLI):
         self.run = self._run_folder(options)
         config = self._get(self.config_init, "trainer")
         validates = len(self.datamodule.splits["val"]) and config["limit_val_batches"] != 0
-        self.checkpoints = ModelCheckpoint(
-            dirpath=self.run / "checkpoints",
-            filename="best",
-            monitor="val/elbo" if validates else None,  # else "best" is the last
-            mode="max",
-            save_last=True,
-            save_on_exception=True,
-            enable_version_counter=False,
-            auto_insert_metric_name=False,
+        last = LastCheckpoint(
+            self.run / "checkpoints",
+            options["checkpoint_every_n_steps"],
+            options["checkpoint_every_n_minutes"],
         )
+        self.best = None
+        if validates:
+            self.best = ModelCheckpoint(
+                dirpath=self.run / "checkpoints",
+                filename="best",
+                monitor="val/elbo",
+                mode="max",
+                save_on_exception=False,
+                enable_version_counter=False,
+                auto_insert_metric_name=False,
+            )
         callbacks: list[Callback] = []
         if not config.get("fast_dev_run"):  # a rehearsal leaves nothing behind
+            callbacks += [self.best] if self.best else []
             callbacks += [
-                self.checkpoints,
                 ImageGrids(self.run / "images", options["image_every"]),
                 _SaveConfig(self._parser("fit"), self.config["fit"], self.run / "config.yaml"),
+                last,  # the last to see an epoch's end, as its state has all the others'
             ]
+        config["plugins"] = [*(config.get("plugins") or []), AtomicCheckpointIO()]
+        self._count_in_steps(config)
         if sys.stderr.isatty() and config.get("enable_progress_bar") is not False:
             callbacks.append(Progress())
         else:
@@ -205,7 +235,7 @@ class VAECLI(LightningCLI):
         if config.get("fast_dev_run"):
             config["logger"] = False
         elif config.get("logger") in (None, True):
-            kwargs["logger"] = tracking.JSONLLogger(self.run)
+            kwargs["logger"] = self._metrics_file()
         trainer = super().instantiate_trainer(**kwargs)
         device = str(trainer.strategy.root_device)
         self.record = tracking.describe_run(self.run, options["seed_everything"], device)
@@ -216,7 +246,11 @@ class VAECLI(LightningCLI):
                 "parameters": sum(p.numel() for p in self.model.parameters()),
             }
             online = tracking.wandb_logger(
-                self.run, config, group=options["group"], tags=options["tags"]
+                self.run,
+                config,
+                group=options["group"],
+                tags=options["tags"],
+                rows=kwargs["logger"].rows,
             )
             trainer.loggers = [*trainer.loggers, *([online] if online else [])]
         return trainer
@@ -231,10 +265,31 @@ class VAECLI(LightningCLI):
         precision = str(options.trainer.precision)
         if precision not in ("None", "32", "32-true", "bf16-mixed", "16-mixed"):
             raise ValueError(f"precision {precision}: use 32-true, bf16-mixed or 16-mixed")
+        self.rows = None
+        if options.trainer.gradient_clip_val:
+            raise ValueError("gradient_clip_val is the trainer's: use --model.gradient_clip_norm")
+        if options.trainer.accumulate_grad_batches > 1:
+            raise ValueError("accumulate_grad_batches is not supported: use a larger batch_size")
         if options.ckpt_path:
-            path = find_checkpoint(options.ckpt_path, "last.ckpt")
-            read_checkpoint(path)
+            path, contents = find_last(options.ckpt_path)
+            self.rows = contents["vae"].get("rows")
             options.ckpt_path = str(path)
+
+    def _metrics_file(self) -> tracking.JSONLLogger:
+        """``metrics.jsonl``, cut to what the checkpoint knows of, if the run is continued."""
+        first = getattr(rank_zero_only, "rank", 0) == 0
+        return tracking.JSONLLogger(self.run, self.rows if first else None)
+
+    def _count_in_steps(self, config: Any) -> None:
+        """Lightning counts batches, and a batch of its loop is a group of them."""
+        every, group = config.get("val_check_interval"), self.datamodule.steps_per_batch
+        if isinstance(every, int) and group > 1:
+            if every % group:
+                raise ValueError(
+                    f"val_check_interval {every} is no multiple of data.steps_per_batch {group}:"
+                    " choose either so that it is"
+                )
+            config["val_check_interval"] = every // group
 
     def _run_folder(self, options: dict[str, Any]) -> Path:
         """A new run's; or that of the checkpoint that is continued, under the same id."""
@@ -248,12 +303,12 @@ class VAECLI(LightningCLI):
         try:
             rehearsal = bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
             if self.trainer.is_global_zero and not rehearsal:
-                tracking.write_json(self.run / "run.json", self.record)
-                print(f"training in {self.run} (metrics.jsonl grows there)", flush=True)
+                verb = self._write_record()
+                print(f"{verb} in {self.run} (metrics.jsonl grows there)", flush=True)
             started = time.monotonic()
             self._fit(model, **kwargs)
             seconds = time.monotonic() - started
-            best = self.checkpoints.best_model_path or self.checkpoints.last_model_path
+            best = self.best.best_model_path if self.best else ""
             if not rehearsal:
                 tested = self.trainer.test(
                     model, kwargs["datamodule"], ckpt_path=best or None, verbose=False
@@ -265,6 +320,17 @@ class VAECLI(LightningCLI):
             if wandb.run is not None:
                 wandb.finish(exit_code=exit_code)
 
+    def _write_record(self) -> str:
+        """``run.json``; a run that is continued keeps the first one, and lists the others."""
+        path = self.run / "run.json"
+        if not path.exists():
+            tracking.write_json(path, self.record)
+            return "training"
+        first = tracking.read_json(path)
+        first.setdefault("continued", []).append(self.record)
+        tracking.write_json(path, first)
+        return "continuing"
+
     def _fit(self, model: ImageVAE, **kwargs: Any) -> None:
         """Trains; an interruption says where the run can be continued from, and exits as shells
         expect: 130 for Ctrl-C, 143 for SIGTERM."""
@@ -275,14 +341,19 @@ class VAECLI(LightningCLI):
             code = 143
         except SystemExit:  # how Lightning ends on Ctrl-C
             code = 130
+        except NonFiniteError as error:
+            crash = self.run / "checkpoints" / "crash.ckpt"
+            print(f"error: {error}; repeat it: make replay CKPT={crash}", file=sys.stderr)
+            raise SystemExit(1) from None
         except (ValueError, NotImplementedError) as error:  # in training that is our mistake
             raise RuntimeError(f"training failed: {error}") from error
         if not code and self.trainer.received_sigterm:  # type: ignore[attr-defined]
             code = 143
         if code:
-            last = self.run / "checkpoints" / "last.ckpt"
-            where = f"; continue with --ckpt_path {last}" if last.exists() else ""
-            print(f"interrupted at step {self.trainer.global_step}{where}", flush=True)
+            print(
+                f"interrupted at step {self.trainer.global_step}; continue: make resume RUN={self.run}",
+                flush=True,
+            )
             raise SystemExit(code)
 
     def _report(self, metrics: Mapping[str, float], seconds: float, checkpoint: str) -> None:
@@ -307,5 +378,5 @@ class VAECLI(LightningCLI):
         print(
             f"{epochs} epochs in {seconds:.0f} s ({seconds / max(1, epochs):.2f} s an epoch, validation included)"
         )
-        best = self.run / "checkpoints" / Path(checkpoint).name if checkpoint else "-"
+        best = self.run / "checkpoints" / (Path(checkpoint).name if checkpoint else "last.ckpt")
         print(f"checkpoint  {best}\nrun folder  {self.run}")

@@ -1,5 +1,4 @@
-r"""Data sets as one uint8 tensor on the training device; a batch is an index, a scale and a
-binarisation there, with no workers.
+"""Data sets as one uint8 tensor on the training device.
 
 Binarisation, one of three:
 
@@ -7,8 +6,6 @@ Binarisation, one of three:
   Evaluation draws once, by a fixed seed.
 * ``static``: drawn once, by a seed kept in the checkpoint, for training and evaluation alike.
 * ``none``: grey levels in [0, 1].
-
-Order and binarisation are pure functions of (seed, epoch, batch), and of nothing else.
 """
 
 from __future__ import annotations
@@ -19,9 +16,8 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -29,18 +25,16 @@ from torch import Tensor
 from torchvision.datasets import MNIST
 from torchvision.datasets.mnist import read_image_file
 
+from vae.loader import Binarization, ImageLoader, StepLoader, binarize, mix_seeds
+
 __all__ = [
-    "Binarization",
     "DigitsDataModule",
     "ImageDataModule",
-    "ImageLoader",
     "MNISTDataModule",
     "data_dir",
     "find_mnist",
     "load_mnist",
 ]
-
-Binarization = Literal["dynamic", "static", "none"]
 
 UNPACKED_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -123,76 +117,6 @@ def find_mnist() -> None:
         socket.setdefaulttimeout(timeout)
 
 
-def binarize(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Draws pixels from Bernoulli(v / 255) for uint8 images of grey level v.
-
-    A uniform integer of 0..254 is below v with probability v / 255 exactly; five times cheaper
-    than ``torch.bernoulli`` on a CPU.
-    """
-    return torch.empty_like(images).random_(0, 255, generator=generator) < images
-
-
-def _seed(*parts: int) -> int:
-    """Mixes integers into a seed: neighbouring (seed, epoch, batch) give unrelated generators."""
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
-
-
-class ImageLoader:
-    """An iterable of float batches ``(B, *image)`` in [0, 1], made on the device that holds the
-    images.
-
-    Arguments:
-        images: All images, uint8 with shape ``(N, *image)``.
-        batch_size: Images a batch; the last batch of an epoch may be smaller.
-        binarization: ``dynamic`` draws at each presentation, anything else scales.
-        seed: With the epoch, what determines order and binarisation.
-        shuffle: Whether the order changes with the epoch; else it is that of the file, and every
-            epoch is the same.
-        epoch: Tells the epoch when an iteration starts.
-        rank: This process's number among ``world_size``; each sees its share of every epoch.
-        world_size: The number of processes.
-    """
-
-    def __init__(
-        self,
-        images: Tensor,
-        batch_size: int,
-        binarization: Binarization,
-        seed: int,
-        shuffle: bool = False,
-        epoch: Callable[[], int] = lambda: 0,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        self.images, self.batch_size, self.binarization = images, batch_size, binarization
-        self.seed, self.shuffle, self.epoch = seed, shuffle, epoch
-        self.rank, self.world_size = rank, world_size
-
-    def __len__(self) -> int:
-        share = len(self.images) // self.world_size
-        return -(-share // self.batch_size)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        device = self.images.device
-        epoch = self.epoch() if self.shuffle else 0
-        noise = torch.Generator(device)
-        share = len(self.images) // self.world_size
-        if self.shuffle:
-            order_generator = torch.Generator().manual_seed(_seed(self.seed, epoch))
-            order = torch.randperm(len(self.images), generator=order_generator)
-        else:
-            order = torch.arange(len(self.images))
-        order = order[self.rank :: self.world_size][:share].to(device)
-        for batch, index in enumerate(order.split(self.batch_size)):
-            x = self.images.index_select(0, index)
-            if self.binarization == "dynamic":
-                noise.manual_seed(_seed(self.seed, epoch, batch, self.rank))
-                yield binarize(x, noise).float()
-            else:
-                yield x.float().div_(255)
-
-
 class ImageDataModule(LightningDataModule):
     """Splits and serves a data set of images; what its subclasses share.
 
@@ -209,17 +133,21 @@ class ImageDataModule(LightningDataModule):
         binarization: Binarization,
         seed: int,
         binarization_seed: int,
+        steps_per_batch: int,
     ) -> None:
         super().__init__()
         if batch_size < 1 or eval_batch_size < 1:
             raise ValueError(
                 f"batch sizes must be at least 1, got {batch_size} and {eval_batch_size}"
             )
+        if steps_per_batch < 1:
+            raise ValueError(f"steps_per_batch must be at least 1, got {steps_per_batch}")
         if binarization not in get_args(Binarization):
             raise ValueError(
                 f"unknown binarization {binarization!r}: choose from {', '.join(get_args(Binarization))}"
             )
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.steps_per_batch = steps_per_batch
         self.binarization, self.seed, self.binarization_seed = (
             binarization,
             seed,
@@ -240,7 +168,9 @@ class ImageDataModule(LightningDataModule):
             if self.binarization == "static" or (
                 self.binarization == "dynamic" and name != "train"
             ):
-                generator = torch.Generator().manual_seed(_seed(self.binarization_seed, number))
+                generator = torch.Generator().manual_seed(
+                    mix_seeds(self.binarization_seed, number)
+                )
                 images = binarize(images, generator).to(torch.uint8) * 255
             self.splits[name] = images
 
@@ -269,8 +199,12 @@ class ImageDataModule(LightningDataModule):
             world_size=trainer.world_size if trainer else 1,
         )
 
-    def train_dataloader(self) -> ImageLoader:
-        return self.loader("train", train=True)
+    def train_dataloader(self) -> StepLoader:
+        """The training epoch in groups of ``steps_per_batch`` batches: the trainer's unit, of as
+        many optimiser steps."""
+        limit = self.trainer.limit_train_batches if self.trainer else None
+        batches = limit if isinstance(limit, int) else None  # a fraction is Lightning's, of groups
+        return StepLoader(self.loader("train", train=True), self.steps_per_batch, batches)
 
     def val_dataloader(self) -> ImageLoader | list:
         return self.loader("val") if len(self.splits["val"]) else []
@@ -292,6 +226,8 @@ class MNISTDataModule(ImageDataModule):
         binarization_seed: Decides the static binarisation, and the one draw that dynamic
             evaluation makes: runs that differ in ``seed`` only are trained and judged on the same
             data.
+        steps_per_batch: Optimiser steps in one step of the Lightning loop: a matter of speed and
+            of how often signals and the clock are looked at; the numbers stay the same.
     """
 
     image_shape = (1, 28, 28)
@@ -304,8 +240,11 @@ class MNISTDataModule(ImageDataModule):
         num_val: int = 10000,
         seed: int = 0,
         binarization_seed: int = 0,
+        steps_per_batch: int = 20,
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, binarization, seed, binarization_seed)
+        super().__init__(
+            batch_size, eval_batch_size, binarization, seed, binarization_seed, steps_per_batch
+        )
         if not 0 <= num_val < 60000:
             raise ValueError(f"num_val must be from 0 to 59999, got {num_val}")
         self.num_val = num_val
@@ -333,6 +272,8 @@ class DigitsDataModule(ImageDataModule):
         binarization_seed: Decides the static binarisation, and the one draw that dynamic
             evaluation makes: runs that differ in ``seed`` only are trained and judged on the same
             data.
+        steps_per_batch: Optimiser steps in one step of the Lightning loop: a matter of speed and
+            of how often signals and the clock are looked at; the numbers stay the same.
     """
 
     image_shape = (1, 8, 8)
@@ -344,8 +285,11 @@ class DigitsDataModule(ImageDataModule):
         binarization: Binarization = "dynamic",
         seed: int = 0,
         binarization_seed: int = 0,
+        steps_per_batch: int = 20,
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, binarization, seed, binarization_seed)
+        super().__init__(
+            batch_size, eval_batch_size, binarization, seed, binarization_seed, steps_per_batch
+        )
         self.save_hyperparameters()
 
     def load(self) -> dict[str, Tensor]:

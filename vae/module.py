@@ -1,10 +1,6 @@
-r"""The Lightning modules. The sign flips here, once: the loss is the negative bound, in nats an
-image.
-
-``VAEModule`` trains any model, objective and estimator. ``GaussianVAE`` and ``DiscreteVAE`` build
-theirs from plain values, so that a checkpoint holds all it takes to rebuild them; they differ
-only in the latent layer.
-"""
+"""The modules that the command line trains. They build model, objective and estimator from plain
+values, so that a checkpoint holds all it takes to rebuild them, and differ only in the latent
+layer."""
 
 from __future__ import annotations
 
@@ -14,126 +10,19 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch import Callback, LightningModule
 from torch import Tensor
-from torch.distributions import Distribution
 
-from vae import evaluation
-from vae.callbacks import Anneal
-from vae.estimators import Estimate, Estimator, build, options_of
+from vae.estimators import Estimator, build, options_of
 from vae.families import FAMILIES
 from vae.latents import Binary, DiagonalGaussian, Latent, OneHot, RelaxedOneHot
 from vae.likelihoods import LIKELIHOODS
 from vae.model import VAE
 from vae.networks import NETWORKS
 from vae.objectives import ELBO, OBJECTIVES, Objective
+from vae.schedules import Anneal
+from vae.training import VAEModule
 
 __all__ = ["ContinuousVAE", "DiscreteVAE", "GaussianVAE", "ImageVAE", "VAEModule"]
-
-
-class VAEModule(LightningModule):
-    """Trains a VAE by a bound, with the gradient of an estimator.
-
-    Logs, in nats an image: ``train/bound`` (what is maximised), and ``train/elbo``,
-    ``train/rate``, ``train/distortion`` of the model with hard latents on the same batch;
-    ``val/...`` and ``test/...`` likewise; ``test/log_likelihood_K``.
-
-    Arguments:
-        vae: The model.
-        objective: The bound.
-        estimator: How its gradient passes the random node.
-        lr: Adam's step size.
-        estimator_lr: That of the estimator's own parameters (a baseline, a control variate); by
-            default ``lr``.
-        test_samples: K of ``test/log_likelihood_K``.
-    """
-
-    def __init__(
-        self,
-        vae: VAE,
-        objective: Objective,
-        estimator: Estimator,
-        lr: float = 1e-3,
-        estimator_lr: float | None = None,
-        test_samples: int = 100,
-    ) -> None:
-        super().__init__()
-        own = lr if estimator_lr is None else estimator_lr
-        if not 0 < lr < math.inf or not 0 < own < math.inf:
-            raise ValueError(
-                f"learning rates must be positive, got lr={lr}, estimator_lr={estimator_lr}"
-            )
-        if estimator_lr is not None and not list(estimator.parameters()):
-            raise ValueError("the estimator has no parameters of its own: leave out estimator_lr")
-        if test_samples < 1:
-            raise ValueError(f"test_samples must be at least 1, got {test_samples}")
-        self.vae, self.objective, self.estimator = vae, objective, estimator
-        self.lr, self.estimator_lr = lr, own
-        self.test_samples = test_samples
-        self.latest: dict[str, Tensor] = {}
-
-    def bound(self, x: Tensor) -> Estimate:
-        """The objective at images ``(B, *image)``, with shape (B,), and the estimator's own
-        loss."""
-        q = self.vae.posterior(x)
-
-        def integrand(z: Tensor, q: Distribution) -> Tensor:
-            return self.objective.integrand(self.vae, x, z, q)
-
-        estimate = self.estimator(q, integrand, self.objective, context=x)
-        return estimate._replace(bound=estimate.bound - self.objective.penalty(self.vae, q))
-
-    def training_step(self, x: Tensor, batch_idx: int) -> Tensor:
-        estimate = self.bound(x)
-        bound = estimate.bound.mean()
-        # A call to self.log costs more than Adam: only on the steps that Lightning will record.
-        every = int(getattr(self.trainer, "log_every_n_steps", 0))
-        if every and (self.global_step + 1) % every == 0:
-            self._log_training(x, bound.detach())
-        return estimate.auxiliary - bound
-
-    def _log_training(self, x: Tensor, bound: Tensor) -> None:
-        with evaluation.fixed_noise(x.device, self.global_step):
-            terms = evaluation.elbo_terms(self.vae, x)
-        self.latest = {"bound": bound} | {
-            name: value.mean() for name, value in terms._asdict().items()
-        }
-        self.log_dict({f"train/{name}": value for name, value in self.latest.items()})
-        scheduled = {n: b for n, b in self.named_buffers() if n.endswith(("beta", ".temperature"))}
-        self.log_dict(
-            {f"schedule/{name.rpartition('.')[2]}": value for name, value in scheduled.items()}
-        )
-
-    def _evaluate(self, split: str, x: Tensor, batch_idx: int) -> None:
-        with evaluation.fixed_noise(x.device, batch_idx):  # the same at every evaluation
-            terms = evaluation.elbo_terms(self.vae, x)._asdict()
-            if split == "test":
-                name = f"log_likelihood_{self.test_samples}"
-                terms[name] = evaluation.log_likelihood(self.vae, x, self.test_samples)
-        values = {f"{split}/{name}": value.mean() for name, value in terms.items()}
-        self.log_dict(values, batch_size=len(x), on_step=False, on_epoch=True, sync_dist=True)
-
-    def validation_step(self, x: Tensor, batch_idx: int) -> None:
-        self._evaluate("val", x, batch_idx)
-
-    def test_step(self, x: Tensor, batch_idx: int) -> None:
-        self._evaluate("test", x, batch_idx)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        groups: list[dict[str, Any]] = [{"params": list(self.vae.parameters())}]
-        own = list(self.estimator.parameters())
-        if own:  # a group of the one optimiser: two optimisers would count every step twice
-            groups.append({"params": own, "lr": self.estimator_lr})
-        # Lightning cannot clip what a fused step scales by itself under mixed precision
-        clipped = self._trainer is not None and bool(self._trainer.gradient_clip_val)
-        return torch.optim.Adam(groups, lr=self.lr, fused=not clipped)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        data = getattr(self.trainer, "datamodule", None)
-        checkpoint["vae"] = {
-            "module": type(self).__name__,
-            "data": type(data).__name__ if data is not None else None,
-        }
 
 
 class ImageVAE(VAEModule):
@@ -156,6 +45,7 @@ class ImageVAE(VAEModule):
         lr: float = 1e-3,
         estimator_lr: float | None = None,
         test_samples: int = 100,
+        gradient_clip_norm: float | None = None,
     ) -> None:
         if any(width < 1 for width in hidden):
             raise ValueError(f"hidden widths must be at least 1, got {list(hidden)}")
@@ -175,8 +65,9 @@ class ImageVAE(VAEModule):
         else:
             bound = OBJECTIVES[objective](num_samples)
         vae = VAE(encoder, latent, likelihood_class(decoder))
-        super().__init__(vae, bound, make_estimator(latent), lr, estimator_lr, test_samples)
-        self.schedules: list[Callback] = []
+        super().__init__(
+            vae, bound, make_estimator(latent), lr, estimator_lr, test_samples, gradient_clip_norm
+        )
         if beta_warmup < 0:
             raise ValueError(f"beta_warmup must not be negative, got {beta_warmup}")
         if beta_warmup:
@@ -190,9 +81,6 @@ class ImageVAE(VAEModule):
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             self.bound(x)
         self.train()
-
-    def configure_callbacks(self) -> list[Callback]:
-        return self.schedules
 
 
 class GaussianVAE(ImageVAE):
@@ -218,6 +106,7 @@ class GaussianVAE(ImageVAE):
         lr: Adam's step size.
         estimator_lr: That of the estimator's own parameters; by default lr.
         test_samples: K of test/log_likelihood_K.
+        gradient_clip_norm: The norm to which the model's gradient is clipped; by default it is not.
     """
 
     def __init__(
@@ -322,6 +211,7 @@ class DiscreteVAE(ImageVAE):
         lr: Adam's step size.
         estimator_lr: That of the estimator's own parameters; by default lr.
         test_samples: K of test/log_likelihood_K.
+        gradient_clip_norm: The norm to which the model's gradient is clipped; by default it is not.
     """
 
     def __init__(

@@ -31,8 +31,11 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
+from vae.history import read_history
+
 __all__ = [
     "JSONLLogger",
+    "RunLogger",
     "describe_run",
     "find_device",
     "new_run",
@@ -129,6 +132,21 @@ def _git(*arguments: str) -> str | None:
         return None
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    temporary.replace(path)
+
+
 def read_json(path: Path) -> Any:
     """What a JSON file holds.
 
@@ -143,10 +161,7 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, content: Any) -> None:
     """Writes a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.replace(path)
+    replace_text(path, json.dumps(content, indent=2) + "\n")
 
 
 class JSONLLogger(Logger):
@@ -155,11 +170,18 @@ class JSONLLogger(Logger):
 
     Arguments:
         run: The run's folder.
+        rows: How many of the lines that are there are kept, by default all: a run that is continued
+            logs anew what came after its checkpoint.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, rows: int | None = None) -> None:
         super().__init__()
-        self.run = run
+        self.run, self.path, self.rows = run, run / "metrics.jsonl", 0
+        if self.path.exists():
+            lines = self.path.read_text().splitlines(keepends=True)
+            self.rows = len(lines[:rows])
+            if self.rows < len(lines):
+                replace_text(self.path, "".join(lines[:rows]))
 
     @property
     def name(self) -> str:
@@ -183,8 +205,63 @@ class JSONLLogger(Logger):
             k: float(v) for k, v in metrics.items()
         }
         self.run.mkdir(parents=True, exist_ok=True)
-        with (self.run / "metrics.jsonl").open("a") as file:
+        with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
+        self.rows += 1
+
+    def sync(self) -> None:
+        """Returns when every line is on the disk."""
+        if self.path.exists():
+            with self.path.open("a") as file:
+                os.fsync(file.fileno())
+
+
+class RunLogger(WandbLogger):
+    """W&B's page of a run: the same rows as ``metrics.jsonl``, each once, however often the run
+    was cut short and continued.
+
+    Every row carries its number, ``row``. What a continued run logs again, W&B already has, and
+    is not sent; what W&B lost, is sent first.
+
+    Arguments:
+        rows: The number of rows in ``metrics.jsonl``.
+        sent: The number of rows that W&B has.
+        kwargs: As Lightning's ``WandbLogger``.
+    """
+
+    def __init__(self, rows: int = 0, sent: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.row, self.sent = rows, sent
+
+    def resend(self, path: Path) -> None:
+        """Sends the rows of a ``metrics.jsonl`` that W&B has not."""
+        lines = path.read_text().splitlines()[: self.row] if path.exists() else []
+        for number, line in list(enumerate(lines))[self.sent :]:
+            metrics = json.loads(line)
+            step = metrics.pop("step")
+            del metrics["time"]
+            self._send(metrics, step, number)
+
+    def _send(self, metrics: Mapping[str, Any], step: int | None, row: int) -> None:
+        self.experiment.log({**metrics, "trainer/global_step": step, "row": row})
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        if all(isinstance(value, (int, float, Tensor)) for value in metrics.values()):
+            if self.row >= self.sent:
+                self._send({k: float(v) for k, v in metrics.items()}, step, self.row)
+            self.row += 1
+        elif self.row >= self.sent:  # images, which are no rows
+            self.experiment.log({**metrics, "trainer/global_step": step})
+
+
+def rows_sent(run: Path) -> int:
+    """The number of rows that a run's offline W&B files hold, 0 if there are none."""
+    last = -1
+    for path in sorted(run.glob("wandb/offline-run-*/*.wandb")):
+        for row in read_history(path):
+            last = max(last, int(row.get("row", -1)))
+    return last + 1
 
 
 def wandb_mode() -> str:
@@ -224,9 +301,18 @@ def wandb_logger(
     project: str = "vae",
     group: str | None = None,
     tags: list[str] | None = None,
+    rows: int = 0,
 ) -> Logger | None:
     """A W&B logger for a run, under the run's own id and inside its folder; None if W&B is
     disabled, or on other ranks than zero.
+
+    Arguments:
+        run: The run's folder.
+        config: What the page shows as the run's configuration.
+        project: The W&B project, unless ``WANDB_PROJECT`` names one.
+        group: The W&B group.
+        tags: W&B tags.
+        rows: The number of rows in ``metrics.jsonl``, of a run that is continued.
 
     The W&B run is made here and handed to Lightning's logger, which would otherwise pass it an
     argument that W&B warns about.
@@ -249,9 +335,13 @@ def wandb_logger(
         job_type="train",
     )
     experiment.define_metric("trainer/global_step")
+    experiment.define_metric("row", hidden=True)
     experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)
     experiment.define_metric("val/elbo", step_metric="trainer/global_step", summary="max,last")
-    return WandbLogger(
+    sent = int(experiment.summary.get("row", -1)) + 1 if mode == "online" else rows_sent(run)
+    logger = RunLogger(
+        rows,
+        sent,
         experiment=experiment,
         project=project,
         save_dir=str(run),
@@ -259,6 +349,8 @@ def wandb_logger(
         name=run.name,
         log_model=mode == "online",
     )
+    logger.resend(run / "metrics.jsonl")
+    return logger
 
 
 def log_table(run: Path, name: str, rows: list[dict[str, Any]], figure: Path) -> None:

@@ -1,0 +1,229 @@
+r"""The Lightning module. The sign flips here, once: the loss is the negative bound, in nats an
+image.
+
+One step of Lightning's loop is several optimiser steps (``steps_per_batch`` of the data): the
+loop's own cost, of the order of a small VAE's whole step, is paid once for all of them. What
+counts steps counts optimiser steps, whatever their grouping: ``global_step``, ``max_steps``,
+schedules, logging, and the place where an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.optim import Adam
+
+from vae import evaluation
+from vae.estimators import Estimate, Estimator
+from vae.loader import Steps
+from vae.model import VAE
+from vae.numerics import NonFiniteError, first_non_finite
+from vae.objectives import Objective
+from vae.schedules import Anneal
+
+__all__ = ["VAEModule"]
+
+
+class VAEModule(LightningModule):
+    """Trains a VAE by a bound, with the gradient of an estimator.
+
+    Logs, in nats an image: ``train/bound`` (what is maximised), and ``train/elbo``,
+    ``train/rate``, ``train/distortion`` of the model with hard latents on the same batch;
+    ``val/...`` and ``test/...`` likewise; ``test/log_likelihood_K``.
+
+    Arguments:
+        vae: The model.
+        objective: The bound.
+        estimator: How its gradient passes the random node.
+        lr: Adam's step size.
+        estimator_lr: That of the estimator's own parameters (a baseline, a control variate); by
+            default ``lr``.
+        test_samples: K of ``test/log_likelihood_K``.
+        gradient_clip_norm: The norm to which the model's gradient is clipped, or None.
+
+    Attributes:
+        schedules: What fills buffers by the step.
+        after_step: Called after each optimiser step with its number, from 1 on, and its images.
+        latest: What was last logged in training.
+
+    Raises:
+        NonFiniteError: In training, if the loss or a gradient is not finite.
+    """
+
+    def __init__(
+        self,
+        vae: VAE,
+        objective: Objective,
+        estimator: Estimator,
+        lr: float = 1e-3,
+        estimator_lr: float | None = None,
+        test_samples: int = 100,
+        gradient_clip_norm: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        own = lr if estimator_lr is None else estimator_lr
+        if not 0 < lr < math.inf or not 0 < own < math.inf:
+            raise ValueError(
+                f"learning rates must be positive, got lr={lr}, estimator_lr={estimator_lr}"
+            )
+        if estimator_lr is not None and not list(estimator.parameters()):
+            raise ValueError("the estimator has no parameters of its own: leave out estimator_lr")
+        if test_samples < 1:
+            raise ValueError(f"test_samples must be at least 1, got {test_samples}")
+        if gradient_clip_norm is not None and not gradient_clip_norm > 0:
+            raise ValueError(f"gradient_clip_norm must be positive, got {gradient_clip_norm}")
+        self.vae, self.objective, self.estimator = vae, objective, estimator
+        self.lr, self.estimator_lr = lr, own
+        self.test_samples, self.gradient_clip_norm = test_samples, gradient_clip_norm
+        self.schedules: list[Anneal] = []
+        self.after_step: list[Callable[[int, Tensor], None]] = []
+        self.latest: dict[str, Tensor] = {}
+        self._generators: dict[str, Tensor] = {}  # of a run that is continued
+
+    def bound(self, x: Tensor) -> Estimate:
+        """The objective at images ``(B, *image)``, with shape (B,), and the estimator's own
+        loss."""
+        q = self.vae.posterior(x)
+
+        def integrand(z: Tensor, q: Distribution) -> Tensor:
+            return self.objective.integrand(self.vae, x, z, q)
+
+        estimate = self.estimator(q, integrand, self.objective, context=x)
+        return estimate._replace(bound=estimate.bound - self.objective.penalty(self.vae, q))
+
+    def training_step(self, batch: Tensor | Steps, batch_idx: int) -> None:
+        """One optimiser step for every batch of images, ``(B, *image)`` each."""
+        if self._generators:  # continued: as if it had never stopped
+            _set_generators(self._generators)
+            self._generators = {}
+        trainer, optimizer = self.trainer, self.optimizers()
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        step = self.global_step
+        # under a gradient scaler, which expects infinities, only the bound is looked at
+        scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
+        vectors = [] if scaled else [p for p in self.parameters() if p.dim() == 1]
+        # GPUs are not made to wait: there, what is checked is what is logged
+        watched = self.device.type == "cpu"
+        for x in [batch] if isinstance(batch, Tensor) else batch:
+            for schedule in self.schedules:
+                schedule.apply(self, step)
+            before = _generators(self.device) if watched else {}
+            own = [b.clone() for b in self.estimator.buffers()]
+            estimate = self.bound(x)
+            bound = estimate.bound.mean()
+            for parameter in self.parameters():
+                parameter.grad = None
+            self.manual_backward(estimate.auxiliary - bound)
+            recorded = every > 0 and (step + 1) % every == 0
+            if watched or recorded:
+                self._check(bound, vectors, step, x, before, own)
+            if self.gradient_clip_norm is not None:
+                torch.nn.utils.clip_grad_norm_(self.vae.parameters(), self.gradient_clip_norm)
+            optimizer.step()  # type: ignore[union-attr]
+            step += 1
+            # What Lightning takes for the step when it logs: it would count groups of steps.
+            trainer.fit_loop.epoch_loop._batches_that_stepped = step - 1
+            if recorded:
+                self._log_training(x, bound.detach(), step - 1)
+            for call in self.after_step:
+                call(step, x)
+            if step == trainer.max_steps:
+                break
+
+    def _check(
+        self,
+        bound: Tensor,
+        vectors: Sequence[Tensor],
+        step: int,
+        x: Tensor,
+        before: dict[str, Tensor],
+        own: list[Tensor],
+    ) -> None:
+        """Raises if the bound or a gradient is not finite. Of the gradients it looks at the
+        biases': what is wrong in a layer's gradient is wrong in its bias's, at a fraction of the
+        cost."""
+        total = bound.detach()
+        for vector in vectors:
+            if vector.grad is not None:
+                total = total + vector.grad.sum()
+        if math.isfinite(total):
+            return
+        for buffer, value in zip(self.estimator.buffers(), own, strict=True):
+            buffer.copy_(value)
+        if before:
+            _set_generators(before)
+        found = first_non_finite(self, x) or "the sum of bound and gradients is not finite"
+        if before:  # a checkpoint written now repeats the step
+            for buffer, value in zip(self.estimator.buffers(), own, strict=True):
+                buffer.copy_(value)
+            _set_generators(before)
+        raise NonFiniteError(
+            f"{found}, at step {step} (epoch {self.current_epoch}, batch of {len(x)} images)"
+        )
+
+    def _log_training(self, x: Tensor, bound: Tensor, step: int) -> None:
+        with evaluation.fixed_noise(x.device, step):
+            terms = evaluation.elbo_terms(self.vae, x)
+        self.latest = {"bound": bound} | {
+            name: value.mean() for name, value in terms._asdict().items()
+        }
+        values = {f"train/{name}": float(value) for name, value in self.latest.items()}
+        for name, buffer in self.named_buffers():
+            if name.endswith(("beta", ".temperature")):
+                values[f"schedule/{name.rpartition('.')[2]}"] = float(buffer)
+        for logger in self.trainer.loggers:
+            logger.log_metrics(values | {"epoch": self.current_epoch}, step)
+
+    def _evaluate(self, split: str, x: Tensor, batch_idx: int) -> None:
+        with evaluation.fixed_noise(x.device, batch_idx):  # the same at every evaluation
+            terms = evaluation.elbo_terms(self.vae, x)._asdict()
+            if split == "test":
+                name = f"log_likelihood_{self.test_samples}"
+                terms[name] = evaluation.log_likelihood(self.vae, x, self.test_samples)
+        values = {f"{split}/{name}": value.mean() for name, value in terms.items()}
+        self.log_dict(values, batch_size=len(x), on_step=False, on_epoch=True, sync_dist=True)
+
+    def validation_step(self, x: Tensor, batch_idx: int) -> None:
+        self._evaluate("val", x, batch_idx)
+
+    def test_step(self, x: Tensor, batch_idx: int) -> None:
+        self._evaluate("test", x, batch_idx)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        groups: list[dict[str, Any]] = [{"params": list(self.vae.parameters())}]
+        own = list(self.estimator.parameters())
+        if own:  # a group of the one optimiser: two optimisers would count every step twice
+            groups.append({"params": own, "lr": self.estimator_lr})
+        return Adam(groups, lr=self.lr, fused=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        data = getattr(self.trainer, "datamodule", None)
+        checkpoint.setdefault("vae", {}).update(
+            {
+                "module": type(self).__name__,
+                "data": type(data).__name__ if data is not None else None,
+                "generators": _generators(self.device),
+            }
+        )
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._generators = checkpoint["vae"].get("generators", {})
+
+
+def _generators(device: torch.device) -> dict[str, Tensor]:
+    """The states of the generators that training draws from."""
+    states = {"cpu": torch.get_rng_state()}
+    return states | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+
+
+def _set_generators(states: dict[str, Tensor]) -> None:
+    torch.set_rng_state(states["cpu"].cpu())
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"].cpu())
