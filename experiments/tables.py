@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import mutants
 from estimators import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,7 +65,7 @@ def bounds() -> str:
     return f"{head}\n|{'---|' * len(rows)}\n| " + " | ".join(_value(r) for _, r in rows) + " |"
 
 
-TABLES = {"runs": runs, "bounds": bounds, "estimators": markdown}
+TABLES = {"runs": runs, "bounds": bounds, "estimators": markdown, "mutants": mutants.markdown}
 
 
 def fill(text: str) -> str:

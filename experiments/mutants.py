@@ -1,0 +1,90 @@
+"""How clearly the bias test rejects estimators with a programming error: the mutants of
+``tests/mutant_estimators.py``, each beside its original on the same case."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vae.cli import ScriptParser, one_line_errors
+from vae.testing import OBJECTIVES, PROBLEMS, bias_z_scores, z_limit
+from vae.tracking import hardware, write_json
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "experiments" / "results" / "mutants.json"
+TEST = "tests/test_mutants.py::test_a_mutant_is_rejected"
+
+
+def measure(
+    replicates: int = 50_000, alpha: float = 1e-6, seed: int = 0, output: str = str(RESULTS)
+) -> None:
+    """Runs the bias test on every mutant and its original, and writes the z-scores as JSON.
+
+    Args:
+        replicates: Estimates of each; the tests take as many.
+        alpha: The family-wise false-alarm rate of the limit.
+        seed: Each estimator starts from it.
+        output: Where to write.
+    """
+    sys.path.append(str(ROOT / "tests"))
+    from mutant_estimators import MUTANTS
+
+    rows: dict[str, dict[str, Any]] = {}
+    for name, mutant in MUTANTS.items():
+        problem, objective = PROBLEMS[mutant.problem], OBJECTIVES[mutant.objective]
+        scores = []
+        for make in (mutant.make, mutant.make_original):
+            torch.manual_seed(seed)
+            scores.append(bias_z_scores(make(), problem, objective, replicates).abs().tolist())
+        (*gradient, bound), original = scores
+        rows[name] = {
+            "wrong": mutant.wrong,
+            "original": mutant.original,
+            "problem": mutant.problem,
+            "objective": mutant.objective,
+            "bound": type(objective).__name__,
+            "num_samples": objective.num_samples,
+            "max_z": round(max(*gradient, bound), 1),
+            "max_z_gradient": round(max(gradient), 1),
+            "z_bound": round(bound, 1),
+            "original_max_z": round(max(original), 1),
+            "limit": round(z_limit(alpha / (2 * len(original))), 2),
+            "test": f"{TEST}[{name}]",
+        }
+    settings = {"replicates": replicates, "alpha": alpha, "seed": seed}
+    record = {"torch": torch.__version__, "hardware": hardware("cpu")}
+    write_json(Path(output), settings | record | {"mutants": rows})
+    print(markdown(Path(output)))
+
+
+def markdown(path: Path = RESULTS) -> str:
+    """The table for the README, from the committed JSON."""
+    result = json.loads(path.read_text())
+    lines = [
+        "| mutant | of | what is wrong | problem | bound | its largest z | limit"
+        " | the original's |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in result["mutants"].items():
+        lines.append(
+            f"| {name} | `{row['original']}` | {row['wrong']} | {row['problem']}"
+            f" | {row['bound']}, K = {row['num_samples']} | {row['max_z']:.1f}"
+            f" | {row['limit']:.1f} | {row['original_max_z']:.1f} |"
+        )
+    lines += [
+        "",
+        f"{result['replicates']:,} estimates each, seed {result['seed']}; the limit is at a"
+        f" family-wise false-alarm rate of {result['alpha']:g} over gradient and bound.",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        parser = ScriptParser(description=__doc__)
+        parser.add_function_arguments(measure)
+        measure(**vars(parser.parse_args()))
