@@ -74,11 +74,6 @@ class CartPoleEpisodes(Distribution):
         return (policy.log_prob(value[..., 4]) * value[..., 6]).sum(-1)
 
 
-@rebuild.register
-def _(q: CartPoleEpisodes, **changes: Tensor) -> Distribution:
-    return q  # its parameters are the policy's; a return does not look at them
-
-
 class PointMassEpisodes(Distribution):
     """Trajectories of a Gaussian policy that pushes a point mass to the origin, through dynamics
     that are differentiable; batch shape (1,).
@@ -104,6 +99,18 @@ class PointMassEpisodes(Distribution):
             x = x + 0.1 * v
             steps.append(torch.stack([x, v, force], -1))
         return torch.stack(steps, -2)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        x, v, force = value.unbind(-1)
+        before = torch.stack([x - 0.1 * v, v - 0.1 * force], -1)  # what the policy saw
+        loc, log_scale = self.policy(before).unbind(-1)
+        return Normal(loc, log_scale.exp(), validate_args=False).log_prob(force).sum(-1)
+
+
+@rebuild.register(CartPoleEpisodes)
+@rebuild.register(PointMassEpisodes)
+def _(q: Distribution, **changes: Tensor) -> Distribution:
+    return q  # its parameters are the policy's; a return does not look at them
 
 
 def cost_of_motion(path: Tensor, q: Distribution) -> Tensor:

@@ -34,6 +34,24 @@ def test_a_categorical_policy_learns_cartpole(policy_gradient, estimator):
     assert sum(returns[-5:]) > 1.5 * sum(returns[:5])
 
 
+def test_a_gaussian_policy_learns_by_the_score_function_too(policy_gradient):
+    returns = policy_gradient.train("pointmass", "rloo", updates=60)
+    assert sum(returns[-10:]) > 0.7 * sum(returns[:10])  # of costs
+
+
+def test_a_force_has_the_log_probability_that_it_was_drawn_with(policy_gradient):
+    policy = torch.nn.Linear(2, 2)
+    q = policy_gradient.PointMassEpisodes(policy, horizon=20)
+    path = q.sample(torch.Size([4]))  # (4, 1, 20, 3)
+    log_prob = torch.zeros(4)
+    x, v = path[:, 0, 0, 0] - 0.1 * path[:, 0, 0, 1], torch.zeros(4)
+    for step in range(20):
+        loc, log_scale = policy(torch.stack([x, v], -1)).unbind(-1)
+        log_prob += torch.distributions.Normal(loc, log_scale.exp()).log_prob(path[:, 0, step, 2])
+        x, v = path[:, 0, step, 0], path[:, 0, step, 1]
+    torch.testing.assert_close(q.log_prob(path)[:, 0], log_prob, rtol=1e-4, atol=1e-4)
+
+
 def test_a_trajectory_has_the_log_probability_of_its_actions(policy_gradient):
     pytest.importorskip("gymnasium", reason="gymnasium is the extra `rl`")
     policy = torch.nn.Linear(4, 2)

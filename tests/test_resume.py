@@ -1,0 +1,202 @@
+"""A run is never lost: killed at any moment, it ends as if it had never stopped."""
+
+import json
+import random
+import signal
+
+import pytest
+import torch
+from chaos import (
+    RUNS,
+    assert_same_run,
+    finish,
+    kill,
+    pages,
+    rows,
+    run_of,
+    start,
+)
+from test_module import MODULES, fit
+
+from vae.checkpoints import find_last, read_checkpoint
+from vae.saving import PREVIOUS, AtomicCheckpointIO
+from vae.tracking import JSONLLogger, new_run
+
+
+@pytest.fixture(scope="module")
+def references(tmp_path_factory):
+    """A run of each kind that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("references")
+    children = {
+        name: start("train.py", ["fit", *flags], folder / name) for name, flags in RUNS.items()
+    }
+    for name, child in children.items():
+        finish(child, folder / name)
+    return {name: run_of(folder / name) for name in RUNS}
+
+
+def killed_and_resumed(name, folder, seed, writing, number, wandb="disabled"):
+    """Kills a run, twice if it comes to that, and lets it end; how often it was killed."""
+    generator = random.Random(seed)
+    kills = 0
+    child = start("train.py", ["fit", *RUNS[name]], folder, wandb)
+    for _ in range(2):
+        if not kill(child, folder, generator, writing, number, kills + 1):
+            break
+        kills += 1
+        child = start("resume.py", [str(run_of(folder))], folder, wandb)
+    finish(child, folder)
+    return kills
+
+
+CASES = {
+    "killed": ("gaussian", False, signal.SIGKILL),
+    "killed while writing": ("discrete", True, signal.SIGKILL),
+    "SIGTERM": ("gumbel", False, signal.SIGTERM),
+    "SIGINT": ("discrete", False, signal.SIGINT),
+}
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("case", CASES)
+def test_a_killed_run_ends_as_if_it_had_never_stopped(case, references, tmp_path):
+    name, writing, number = CASES[case]
+    wandb = "offline" if writing else "disabled"
+    kills = 0
+    for seed in range(5):  # a kill may come too late
+        kills = killed_and_resumed(name, tmp_path / str(seed), seed, writing, number, wandb)
+        if kills:
+            break
+    assert kills
+    run = run_of(tmp_path / str(seed))
+    assert_same_run(run, references[name])
+    if wandb == "offline":  # W&B has every row once, in order, under one id
+        found = pages(run)
+        assert [row["row"] for row in found] == list(range(len(rows(run))))
+        assert [row["trainer/global_step"] for row in found] == [row["step"] for row in rows(run)]
+        files = list(run.glob("wandb/offline-run-*/*.wandb"))
+        assert len(files) == kills + 1 and {file.stem for file in files} == {f"run-{run.name}"}
+    assert len(json.loads((run / "run.json").read_text())["continued"]) == kills
+
+
+@pytest.mark.slow
+@pytest.mark.chaos
+def test_fifty_kills(references, tmp_path):
+    """The whole of it: a third of the kills while a checkpoint is being written."""
+    done, during, trial = 0, 0, 0
+    while done < 50:
+        name, writing = list(RUNS)[trial % len(RUNS)], trial % 3 == 2
+        folder = tmp_path / str(trial)
+        kills = killed_and_resumed(name, folder, trial, writing, signal.SIGKILL, "offline")
+        if kills:
+            assert_same_run(run_of(folder), references[name])
+            found = [row["row"] for row in pages(run_of(folder))]
+            assert found == list(range(len(rows(run_of(folder)))))
+        done, during, trial = done + kills, during + kills * writing, trial + 1
+    print(f"{done} kills, {during} of them during a checkpoint's writing: 0 runs lost")
+    assert during >= 15
+
+
+@pytest.mark.parametrize("name", ["gaussian", "rloo", "gaussian-reinforce"])
+def test_steps_grouped_or_not_are_the_same_steps(name):
+    ends, records = [], []
+    for group in (1, 4, 21):
+        torch.manual_seed(0)
+        module, run = MODULES[name](), new_run(f"g{group}")
+        trainer = fit(module, run, steps=30, steps_per_batch=group)
+        assert trainer.global_step == 30  # in the middle of an epoch and of a group
+        ends.append(module.state_dict())
+        records.append(rows(run))
+    assert records[1] == records[0]
+    # where a group of 21 is cut short, the trainer takes its epoch for whole, and validates
+    records = [[row for row in record if "train/bound" in row] for record in records]
+    for end, record in zip(ends[1:], records[1:], strict=True):
+        assert all(torch.equal(end[k], ends[0][k]) for k in end)
+        assert record == records[0]
+    assert [row["step"] for row in records[0]] == [4, 9, 14, 19, 24, 29]
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, capsys):
+    run = tmp_path / "run"
+    trainer = fit(MODULES["gaussian"](), new_run("t"), steps=3, plugins=[AtomicCheckpointIO()])
+    last = run / "checkpoints" / "last.ckpt"
+    trainer.save_checkpoint(last)
+    first = last.read_bytes()
+    trainer.save_checkpoint(last)
+    assert (last.parent / PREVIOUS).read_bytes() == first and find_last(run)[0] == last
+    last.write_bytes(first[: len(first) // 2])
+    found, contents = find_last(run)
+    assert found.name == PREVIOUS and contents["global_step"] == 3
+    assert "last.ckpt cannot be read" in (said := capsys.readouterr().err) and PREVIOUS in said
+    found.write_bytes(b"")
+    with pytest.raises(ValueError, match="cannot be read"):
+        find_last(run)
+    last.unlink()
+    found.unlink()
+    with pytest.raises(FileNotFoundError, match="nothing was trained"):
+        find_last(run)
+
+
+def test_a_full_disk_leaves_the_old_checkpoint_whole(tmp_path, monkeypatch):
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"a": 1}, path)
+
+    def full(*args, **kwargs):
+        args[1].write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(
+        OSError, match="No space left on device.*the checkpoint before it is whole"
+    ):
+        AtomicCheckpointIO().save_checkpoint({"a": 2}, path)
+    assert torch.load(path, weights_only=True) == {"a": 1} and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_continued_metrics_file_forgets_what_came_after(tmp_path):
+    logger = JSONLLogger(tmp_path)
+    for step in range(5):
+        logger.log_metrics({"a": step}, step)
+    again = JSONLLogger(tmp_path, rows=3)
+    again.log_metrics({"a": 10}, 3)
+    assert [row["a"] for row in rows(tmp_path)] == [0, 1, 2, 10] and again.rows == 4
+    assert JSONLLogger(tmp_path).rows == 4
+
+
+@pytest.mark.e2e
+def test_a_finished_run_is_left_alone_and_a_longer_one_goes_on(references, tmp_path):
+    folder = tmp_path / "r"
+    finish(start("train.py", ["fit", *RUNS["gaussian"]], folder), folder)
+    run = run_of(folder)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    finish(start("resume.py", [str(run)], folder), folder)
+    assert "complete: nothing to do" in (folder / "log").read_text()
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+    finish(start("resume.py", [str(run), "--trainer.max_epochs", "8"], folder), folder)
+    whole = tmp_path / "whole"
+    longer = [*RUNS["gaussian"], "--trainer.max_epochs", "8"]
+    finish(start("train.py", ["fit", *longer], whole), whole)
+    last = [read_checkpoint(p / "checkpoints" / "last.ckpt") for p in (run, run_of(whole))]
+    for key, value in last[0]["state_dict"].items():
+        assert torch.equal(value, last[1]["state_dict"][key])
+
+
+@pytest.mark.e2e
+def test_what_cannot_be_continued_says_so(tmp_path):
+    folder = tmp_path / "r"
+    child = start("train.py", ["fit", *RUNS["gaussian"], "--trainer.max_epochs", "100000"], folder)
+    while not list(folder.glob("*/checkpoints/best.ckpt")):
+        assert child.is_alive()
+    assert kill(child, folder, random.Random(0), False, signal.SIGINT)
+    run = run_of(folder)
+    step = read_checkpoint(run / "checkpoints" / "last.ckpt")
+    loader = step["loops"]["fit_loop"]["state_dict"]["combined_loader"][0]
+    if loader["batch"]:  # inside an epoch
+        finish(start("resume.py", [str(run), "--data.batch_size", "32"], folder), folder, 2)
+        assert "with batch_size 64, not 32: continue with the same" in (folder / "log").read_text()
+    finish(start("resume.py", [str(tmp_path / "nowhere")], folder), folder, 2)
+    assert "holds no config.yaml" in (folder / "log").read_text()
+    for file in (run / "checkpoints").iterdir():
+        file.unlink()
+    finish(start("resume.py", [str(run)], folder), folder, 2)
+    assert "nothing was trained there yet" in (folder / "log").read_text()
