@@ -40,12 +40,12 @@ MODULES = {
 
 def fit(module, run, steps=40, log_every=5, steps_per_batch=1, **options):
     data = DigitsDataModule(steps_per_batch=steps_per_batch)
+    options = {"enable_checkpointing": False} | options
     trainer = Trainer(
         max_steps=steps,
         logger=JSONLLogger(run),
         enable_progress_bar=False,
         enable_model_summary=False,
-        enable_checkpointing=False,
         num_sanity_val_steps=0,
         log_every_n_steps=log_every,
         accelerator="cpu",

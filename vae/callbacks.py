@@ -1,7 +1,8 @@
-"""Callbacks: image grids, shadow estimators, the progress bar."""
+"""Callbacks: image grids, shadow estimators, the watch for collapse, the progress bar."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from vae.grids import reconstruction_grid, sample_grid
 from vae.model import VAE
 from vae.objectives import Objective
 
-__all__ = ["ImageGrids", "Progress", "ShadowEstimators"]
+__all__ = ["CollapseWatch", "ImageGrids", "Progress", "ShadowEstimators"]
 
 
 class ImageGrids(Callback):
@@ -139,6 +140,47 @@ class ShadowEstimators(Callback):
                 values[f"grad/snr/{name}"] = moments.mean.norm() / variance.sum().sqrt()
         for logger in trainer.loggers:
             logger.log_metrics({k: float(v) for k, v in values.items()}, step - 1)
+
+
+class CollapseWatch(Callback):
+    """Says once, and alerts W&B where the run is online, that the posterior has collapsed: that the
+    rate KL(q(z|x) || p(z)), averaged over the validation images, stays near 0, so that the decoder
+    ignores the latents.
+
+    References:
+        | Generating Sentences from a Continuous Space (Bowman et al., 2016), section 3.1.
+
+    Arguments:
+        rate: Below this, in nats an image, it counts as collapsed.
+        patience: Validations in a row.
+    """
+
+    def __init__(self, rate: float = 0.1, patience: int = 3) -> None:
+        self.rate, self.patience, self.low, self.told = rate, patience, 0, False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        rate = trainer.callback_metrics.get("val/rate")
+        if rate is None or trainer.sanity_checking:
+            return
+        self.low = self.low + 1 if float(rate) < self.rate else 0
+        if self.low < self.patience or self.told or not trainer.is_global_zero:
+            return
+        self.told = True
+        text = (
+            f"the posterior has collapsed: val/rate is {float(rate):.3f} nats at step"
+            f" {trainer.global_step}, and the decoder ignores the latents;"
+            " try a beta_warmup, a smaller beta or another learning rate"
+        )
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger) and not logger.experiment.offline:
+                logger.experiment.alert(title="posterior collapse", text=text)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"low": self.low, "told": self.told}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.low, self.told = state_dict["low"], state_dict["told"]
 
 
 class Progress(TQDMProgressBar):

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vae import tracking
-from vae.callbacks import ImageGrids, Progress
+from vae.callbacks import CollapseWatch, ImageGrids, Progress
 from vae.checkpoints import find_last, folder_of
 from vae.data import ImageDataModule
 from vae.module import ImageVAE
@@ -221,6 +221,7 @@ class VAECLI(LightningCLI):
         if not config.get("fast_dev_run"):  # a rehearsal leaves nothing behind
             callbacks += [self.best] if self.best else []
             callbacks += [
+                CollapseWatch(),
                 ImageGrids(self.run / "images", options["image_every"]),
                 _SaveConfig(self._parser("fit"), self.config["fit"], self.run / "config.yaml"),
                 last,  # the last to see an epoch's end, as its state has all the others'

@@ -73,10 +73,10 @@ class ImageLoader:
     def __iter__(self) -> Iterator[Tensor]:
         return self.batches()
 
-    def batches(self, first: int = 0) -> Iterator[Tensor]:
-        """The batches of the epoch, from number ``first`` on."""
+    def batches(self, first: int = 0, epoch: int | None = None) -> Iterator[Tensor]:
+        """The batches of an epoch, by default the present one, from number ``first`` on."""
         device = self.images.device
-        epoch = self.epoch() if self.shuffle else 0
+        epoch = (self.epoch() if epoch is None else epoch) if self.shuffle else 0
         noise = torch.Generator(device)
         share = len(self.images) // self.world_size
         if self.shuffle:

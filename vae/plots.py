@@ -64,7 +64,8 @@ def pareto(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
 
 
 def curve(series: Mapping[str, Sequence[float]], x: str, y: str, title: str, path: Path) -> None:
-    """Lines over their index, one a name, with a running mean of ten over the raw values."""
+    """Lines over their index, one a name, with a running mean of ten over the raw values; on a
+    symmetric logarithmic scale where they are negative."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
@@ -73,6 +74,8 @@ def curve(series: Mapping[str, Sequence[float]], x: str, y: str, title: str, pat
         mean = [sum(values[max(0, i - 9) : i + 1]) / min(10, i + 1) for i in range(len(values))]
         axis.plot(mean, color=f"C{number}", label=name)
     axis.set(xlabel=x, ylabel=y, title=title)
+    if min(min(values) for values in series.values()) < 0:
+        axis.set_yscale("symlog", linthresh=1)
     axis.grid(alpha=0.2)
     axis.legend()
     figure.savefig(path, dpi=110)

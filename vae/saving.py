@@ -17,6 +17,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from vae.loader import StepLoader
 from vae.numerics import NonFiniteError
 from vae.tracking import JSONLLogger
 
@@ -143,6 +144,8 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         self._give_back()
         if isinstance(exception, NonFiniteError):
+            if isinstance(trainer.train_dataloader, StepLoader):
+                trainer.train_dataloader.done -= 1  # the step is to be repeated
             self.save(trainer, "crash.ckpt")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -101,7 +101,7 @@ class VAEModule(LightningModule):
     def training_step(self, batch: Tensor | Steps, batch_idx: int) -> None:
         """One optimiser step for every batch of images, ``(B, *image)`` each."""
         if self._generators:  # continued: as if it had never stopped
-            _set_generators(self._generators)
+            set_generators(self._generators)
             self._generators = {}
         trainer, optimizer = self.trainer, self.optimizers()
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
@@ -114,7 +114,7 @@ class VAEModule(LightningModule):
         for x in [batch] if isinstance(batch, Tensor) else batch:
             for schedule in self.schedules:
                 schedule.apply(self, step)
-            before = _generators(self.device) if watched else {}
+            before = generators(self.device) if watched else {}
             own = [b.clone() for b in self.estimator.buffers()]
             estimate = self.bound(x)
             bound = estimate.bound.mean()
@@ -158,12 +158,12 @@ class VAEModule(LightningModule):
         for buffer, value in zip(self.estimator.buffers(), own, strict=True):
             buffer.copy_(value)
         if before:
-            _set_generators(before)
+            set_generators(before)
         found = first_non_finite(self, x) or "the sum of bound and gradients is not finite"
         if before:  # a checkpoint written now repeats the step
             for buffer, value in zip(self.estimator.buffers(), own, strict=True):
                 buffer.copy_(value)
-            _set_generators(before)
+            set_generators(before)
         raise NonFiniteError(
             f"{found}, at step {step} (epoch {self.current_epoch}, batch of {len(x)} images)"
         )
@@ -209,7 +209,7 @@ class VAEModule(LightningModule):
             {
                 "module": type(self).__name__,
                 "data": type(data).__name__ if data is not None else None,
-                "generators": _generators(self.device),
+                "generators": generators(self.device),
             }
         )
 
@@ -217,13 +217,13 @@ class VAEModule(LightningModule):
         self._generators = checkpoint["vae"].get("generators", {})
 
 
-def _generators(device: torch.device) -> dict[str, Tensor]:
+def generators(device: torch.device) -> dict[str, Tensor]:
     """The states of the generators that training draws from."""
     states = {"cpu": torch.get_rng_state()}
     return states | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
 
 
-def _set_generators(states: dict[str, Tensor]) -> None:
+def set_generators(states: dict[str, Tensor]) -> None:
     torch.set_rng_state(states["cpu"].cpu())
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state(states["cuda"].cpu())

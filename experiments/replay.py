@@ -1,0 +1,72 @@
+"""Repeats training steps from a checkpoint, looking at everything, until a number goes wrong:
+``crash.ckpt`` repeats the step that ended a run, ``last.ckpt`` what came after it."""
+
+from __future__ import annotations
+
+import torch
+
+from vae.checkpoints import find_last, load, load_data
+from vae.cli import checkpoint_parser, one_line_errors
+from vae.numerics import first_non_finite
+from vae.tracking import find_device
+from vae.training import generators, set_generators
+
+
+def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto") -> str | None:
+    """Replays.
+
+    Args:
+        checkpoint: A .ckpt file, or a run's folder, of which its last is taken.
+        steps: How many optimiser steps at most.
+        device: cpu, cuda, or auto.
+
+    Returns:
+        What was the first to be NaN or infinite, and when; None if nothing was.
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    if checkpoint is None:
+        raise ValueError("name a checkpoint or a run's folder")
+    device = find_device(device)
+    path, contents = find_last(checkpoint)
+    module, contents, path = load(path)
+    module.to(device).train()
+    data = load_data(contents)
+    position, start = contents["loops"]["fit_loop"], contents["global_step"]
+    epoch = position["epoch_progress"]["current"]["processed"]
+    optimizer = module.configure_optimizers()
+    optimizer.load_state_dict(contents["optimizer_states"][0])
+    states = position["state_dict"].get("combined_loader") or [{"batch": 0}]
+    first = states[0]["batch"]
+    set_generators(contents["vae"]["generators"])
+    step = start
+    while step < start + steps:
+        loader = data.loader("train", device=device, train=True)
+        for batch, x in enumerate(loader.batches(first, epoch), first):
+            for schedule in module.schedules:
+                schedule.apply(module, step)
+            before, own = generators(module.device), [b.clone() for b in module.buffers()]
+            if found := first_non_finite(module, x):
+                message = f"{found}, at step {step} (epoch {epoch}, batch {batch})"
+                print(message)
+                return message
+            set_generators(before)
+            for buffer, value in zip(module.buffers(), own, strict=True):
+                buffer.copy_(value)
+            estimate = module.bound(x)
+            optimizer.zero_grad()
+            (estimate.auxiliary - estimate.bound.mean()).backward()
+            if module.gradient_clip_norm is not None:
+                torch.nn.utils.clip_grad_norm_(module.vae.parameters(), module.gradient_clip_norm)
+            optimizer.step()
+            step += 1
+            if step == start + steps:
+                break
+        epoch, first = epoch + 1, 0
+    print(f"all finite in {steps} steps from step {start} on ({path})")
+    return None
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        replay(**vars(checkpoint_parser(replay).parse_args()))
