@@ -4,12 +4,14 @@ import math
 
 import pytest
 import torch
+from torch import distributions as distributions
 from torch import nn
 from torch.distributions import MultivariateNormal
 
 from vae import VAE, evaluation
-from vae.latents import Binary, DiagonalGaussian, OneHot, RelaxedOneHot
-from vae.likelihoods import Bernoulli, Gaussian
+from vae.families import FAMILIES
+from vae.latents import LATENTS, Binary, DiagonalGaussian, OneHot, RelaxedOneHot
+from vae.likelihoods import LIKELIHOODS, Bernoulli, Gaussian
 from vae.networks import MLPDecoder, MLPEncoder
 
 SHAPE = (1, 2, 2)
@@ -31,26 +33,63 @@ def x():
     return torch.randint(0, 2, (5, *SHAPE), generator=torch.Generator().manual_seed(1)).float()
 
 
-@pytest.mark.parametrize("num_samples", [1, 9, 50, 100, 101, 250])
-def test_exactly_k_samples_are_drawn(x, num_samples, monkeypatch):
-    vae, drawn = toy(Binary, 3), []
-    log_likelihood = VAE.log_likelihood
+@pytest.fixture
+def seen(monkeypatch):
+    """What ``log_likelihood`` decodes, in order: images and latents."""
+    calls, log_likelihood = [], VAE.log_likelihood
 
-    def count(self, x, z):
-        drawn.append(len(z))
+    def look(self, x, z):
+        calls.append((x, z))
         return log_likelihood(self, x, z)
 
-    monkeypatch.setattr(VAE, "log_likelihood", count)
-    evaluation.log_likelihood(vae, x, num_samples, chunk=50)
-    assert sum(drawn) == num_samples and max(drawn) <= 50
+    monkeypatch.setattr(VAE, "log_likelihood", look)
+    return calls
+
+
+@pytest.mark.parametrize("num_samples", [1, 9, 10, 50, 51, 101])
+@pytest.mark.parametrize("chunk", [1, 2, 5, 9, 50, 10_000])
+def test_exactly_k_samples_are_drawn_of_each_image(x, seen, num_samples, chunk):
+    value = evaluation.log_likelihood(toy(Binary, 3), x, num_samples, chunk)
+    assert value.shape == (5,) and value.dtype == x.dtype and value.isfinite().all()
+    assert sum(z.shape[0] * z.shape[1] for _, z in seen) == 5 * num_samples
+    assert max(z.shape[0] * z.shape[1] for _, z in seen) <= chunk
+    assert all(len(images) == z.shape[1] for images, z in seen)
 
 
 def test_the_answer_does_not_depend_on_the_chunks(x):
     # every chunking has the same law, and with many samples the same value
     vae = toy(Binary, 3)
-    values = [evaluation.log_likelihood(vae, x, 50_000, c) for c in (70, 1000, 50_000)]
+    values = [evaluation.log_likelihood(vae, x, 50_000, c) for c in (350, 5000, 50_000)]
     for value in values[1:]:
         torch.testing.assert_close(value, values[0], atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("latent", [*LATENTS, *FAMILIES])
+def test_single_precision_is_that_of_the_plain_formula(latent, likelihood, seen):
+    # at the size of real images
+    torch.manual_seed(0)
+    image, num_samples = (1, 28, 28), 1000
+    layer = (LATENTS | FAMILIES)[latent](6)
+    family = LIKELIHOODS[likelihood]
+    decoder = MLPDecoder(layer.code_features, image, [6], channels=family.channels)
+    vae = VAE(MLPEncoder(image, [6]), layer, family(decoder))
+    x = torch.bernoulli(torch.full((2, *image), 0.3))
+    value = evaluation.log_likelihood(vae, x, num_samples, 100)
+    z = torch.cat([z for _, z in seen]).double()
+    vae, x = vae.double().hard, x.double()
+    with torch.no_grad():
+        q, prior = vae.posterior(x), vae.prior()
+        parameters = vae.likelihood.decoder(vae.latent.code(z)).squeeze(2)  # (K, B, *image)
+        if likelihood == "bernoulli":
+            pixels = distributions.Bernoulli(logits=parameters)
+        elif likelihood == "continuous_bernoulli":
+            pixels = distributions.ContinuousBernoulli(logits=parameters)
+        else:
+            pixels = distributions.Normal(parameters.sigmoid(), vae.likelihood.log_scale.exp())
+        log_weight = pixels.log_prob(x).sum((-1, -2, -3)) + prior.log_prob(z) - q.log_prob(z)
+        expected = log_weight.logsumexp(0) - math.log(num_samples)
+    torch.testing.assert_close(value.double(), expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -110,19 +149,13 @@ def test_linear_gaussian_model_has_a_closed_form():
     torch.testing.assert_close(elbo, exact, atol=0.01, rtol=0)
 
 
-def test_relaxed_models_are_evaluated_by_their_hard_samples(x, monkeypatch):
-    vae, seen = toy(RelaxedOneHot, 2, 3), []
-    log_likelihood = VAE.log_likelihood
-
-    def look(self, x, z):
-        seen.append(z)
-        return log_likelihood(self, x, z)
-
-    monkeypatch.setattr(VAE, "log_likelihood", look)
+def test_relaxed_models_are_evaluated_by_their_hard_samples(x, seen):
+    vae = toy(RelaxedOneHot, 2, 3)
     evaluation.elbo_terms(vae, x, 3)
     evaluation.log_likelihood(vae, x, 3)
-    assert all(set(z.unique().tolist()) == {0.0, 1.0} for z in seen)
-    assert all((z.sum(-1) == 1).all() for z in seen)
+    assert len(seen) == 2
+    assert all(set(z.unique().tolist()) == {0.0, 1.0} for _, z in seen)
+    assert all((z.sum(-1) == 1).all() for _, z in seen)
 
 
 @pytest.mark.parametrize("num_samples, chunk", [(0, 1), (1, 0), (-5, 1)])

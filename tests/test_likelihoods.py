@@ -10,7 +10,13 @@ from torch import Size
 from torch.nn.functional import softplus
 from torch.testing import assert_close
 
-from vae.likelihoods import LIKELIHOODS, Bernoulli, ContinuousBernoulli, Gaussian
+from vae.likelihoods import (
+    LIKELIHOODS,
+    Bernoulli,
+    ContinuousBernoulli,
+    Gaussian,
+    _BernoulliPixels,
+)
 from vae.networks import NETWORKS, MLPDecoder
 
 D = 5
@@ -93,6 +99,21 @@ def test_log_prob_is_the_sum_over_pixels_in_nats(family, formula):
     logits = likelihood.decoder(z)[:, :, 0]  # (K, B, *image): the first channel
     expected = formula(logits, x, likelihood).sum((-1, -2, -3))
     assert_close(likelihood(z).log_prob(x), expected)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-8)])
+def test_bernoulli_log_prob_and_its_derivatives_are_torchs(dtype, tolerance):
+    logits = torch.cat([torch.linspace(-150, 150, 301), 20 + torch.linspace(-1e-3, 1e-3, 5)])
+    x = torch.tensor([0.0, 1.0, 0.3])[:, None]  # grey is a cross-entropy
+    found, expected = [], []
+    for pixels, results in ((_BernoulliPixels, found), (torch.distributions.Bernoulli, expected)):
+        l = logits.to(dtype).requires_grad_()
+        value = pixels(logits=l, validate_args=False).log_prob(x.to(dtype))
+        (first,) = torch.autograd.grad(value.sum(), l, create_graph=True)
+        (second,) = torch.autograd.grad(first.sum(), l)
+        results += [value, first, second]
+    for a, b in zip(found, expected, strict=True):
+        assert_close(a, b, rtol=tolerance, atol=tolerance)
 
 
 def test_only_bernoulli_is_a_distribution_of_binary_images(family):
