@@ -27,7 +27,8 @@ def resume(run: str | None, flags: list[str]) -> None:
     if (folder / "results.json").exists() and not flags:
         print(f"{folder} is complete: nothing to do")
         return
-    sys.argv[1:] = ["fit", "--config", str(config), "--ckpt_path", str(folder), *flags]
+    train = Path(__file__).with_name("train.py")  # what further processes are started as
+    sys.argv = [str(train), "fit", "--config", str(config), "--ckpt_path", str(folder), *flags]
     VAECLI()
 
 

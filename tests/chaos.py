@@ -51,10 +51,9 @@ def _child(script: str, arguments: list[str], environment: dict[str, str]) -> No
     sys.path.insert(0, str(ROOT / "experiments"))
     torch.set_num_threads(1)
     sys.argv = [script, *arguments]
-    exec(
-        compile((ROOT / "experiments" / script).read_text(), script, "exec"),
-        {"__name__": "__main__"},
-    )
+    path = ROOT / "experiments" / script
+    code = compile(path.read_text(), script, "exec")
+    exec(code, {"__name__": "__main__", "__file__": str(path)})
 
 
 def start(script: str, arguments: list[str], folder: Path, wandb: str = "disabled") -> Any:

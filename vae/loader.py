@@ -133,12 +133,15 @@ class StepLoader:
         self.loader, self.steps = loader, steps
         self.total = len(loader) if limit is None else min(limit, len(loader))
         self.first = self.done = 0
+        self.epoch = -1  # the one to which first belongs
 
     def __len__(self) -> int:
         return -(-self.total // self.steps)
 
     def __iter__(self) -> Iterator[Steps]:
         first, self.first = self.first, 0
+        if self.loader.epoch() != self.epoch:  # max_steps ended that one: this is the next
+            first = 0
         batches = self.loader.batches(first)
         for start in range(first, self.total, self.steps):
             yield Steps(batches, min(self.steps, self.total - start), self._counter(start))
@@ -154,7 +157,8 @@ class StepLoader:
 
     def state_dict(self) -> dict[str, int]:
         """The number of batches of this epoch that are done."""
-        return {"batch": self.done if self.done < self.total else 0} | self._shape()
+        done = self.done if self.done < self.total else 0
+        return {"epoch": self.loader.epoch(), "batch": done} | self._shape()
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Makes the next epoch start where the state was taken.
@@ -169,3 +173,4 @@ class StepLoader:
                     f" {value}: continue with the same"
                 )
         self.first = self.done = state["batch"]
+        self.epoch = state["epoch"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -21,7 +21,7 @@ from torch.optim import Adam
 
 from vae import evaluation
 from vae.estimators import Estimate, Estimator
-from vae.loader import Steps
+from vae.loader import Steps, mix_seeds
 from vae.model import VAE
 from vae.numerics import NonFiniteError, first_non_finite
 from vae.objectives import Objective
@@ -101,8 +101,7 @@ class VAEModule(LightningModule):
     def training_step(self, batch: Tensor | Steps, batch_idx: int) -> None:
         """One optimiser step for every batch of images, ``(B, *image)`` each."""
         if self._generators:  # continued: as if it had never stopped
-            set_generators(self._generators)
-            self._generators = {}
+            self._restore_generators()
         trainer, optimizer = self.trainer, self.optimizers()
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         step = self.global_step
@@ -209,12 +208,36 @@ class VAEModule(LightningModule):
             {
                 "module": type(self).__name__,
                 "data": type(data).__name__ if data is not None else None,
-                "generators": generators(self.device),
+                "generators": self._all_generators(),
             }
         )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._generators = checkpoint["vae"].get("generators", {})
+
+    def on_train_start(self) -> None:
+        if self.trainer.world_size > 1 and not self._generators:
+            # every process starts from the same seed, for the same weights: not for the same noise
+            torch.manual_seed(mix_seeds(torch.initial_seed(), self.global_rank))
+
+    def _all_generators(self) -> dict[str, Tensor]:
+        """Of all processes, each with a leading dimension if they are several."""
+        states = generators(self.device)
+        if self.trainer.world_size == 1:
+            return states
+        gathered = {k: self.all_gather(v.to(self.device)) for k, v in states.items()}
+        return {k: cast(Tensor, v).cpu() for k, v in gathered.items()}
+
+    def _restore_generators(self) -> None:
+        states, self._generators = self._generators, {}
+        if states["cpu"].dim() == 1:
+            alone = self.trainer.world_size == 1
+            states = {k: v[None] for k, v in states.items()} if alone else {}
+        if not states or len(states["cpu"]) != self.trainer.world_size:
+            seed = mix_seeds(torch.initial_seed(), self.global_step, self.global_rank)
+            torch.manual_seed(seed)  # another number of processes: not the same run any more
+            return
+        set_generators({k: v[self.global_rank] for k, v in states.items()})
 
 
 def generators(device: torch.device) -> dict[str, Tensor]:
@@ -224,6 +247,6 @@ def generators(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_generators(states: dict[str, Tensor]) -> None:
-    torch.set_rng_state(states["cpu"].cpu())
+    torch.set_rng_state(states["cpu"].cpu().clone())  # it misreads a view of another tensor
     if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states["cuda"].cpu())
+        torch.cuda.set_rng_state(states["cuda"].cpu().clone())

@@ -1,0 +1,91 @@
+"""Several processes: the gradients and the data are those of one process with a batch as large as
+all of theirs; one of them writes."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from chaos import ROOT, rows, run_of
+
+from vae.checkpoints import read_checkpoint
+from vae.data import DigitsDataModule
+from vae.loader import ImageLoader
+
+FLAGS = [
+    *("--data", "DigitsDataModule", "--data.binarization", "static", "--name", "t"),
+    *("--model", "DiscreteVAE", "--model.num_variables", "2", "--model.num_categories", "3"),
+    *("--model.hidden", "[16]", "--model.test_samples", "2", "--image_every", "0"),
+    *("--trainer.max_steps", "18", "--trainer.log_every_n_steps", "10"),
+    *("--checkpoint_every_n_steps", "10", "--trainer.accelerator", "cpu"),
+]
+TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+
+
+def train(folder, *flags, script="train.py", words=("fit", *FLAGS)):
+    environment = {**os.environ, "VAE_RUNS_DIR": str(folder), "OMP_NUM_THREADS": "1"}
+    environment |= {"WANDB_MODE": "offline"}
+    command = [sys.executable, str(ROOT / "experiments" / script), *words, *flags]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.e2e
+def test_two_processes_are_one_with_twice_the_batch(tmp_path):
+    """By the exact gradient, which has no noise: the only difference is the order of sums."""
+    exact = ["--model.estimator", "enumerate"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    train(one, *exact, "--data.batch_size", "64")
+    out = train(two, *exact, "--data.batch_size", "32", *TWO)
+    assert out.count("training in") == 1 and out.count("test set") == 1
+    run, alone = run_of(two), run_of(one)
+    ends = [read_checkpoint(r / "checkpoints" / "last.ckpt") for r in (run, alone)]
+    assert ends[0]["global_step"] == ends[1]["global_step"] == 18
+    for key, value in ends[0]["state_dict"].items():
+        torch.testing.assert_close(value, ends[1]["state_dict"][key], rtol=1e-4, atol=1e-5)
+    results = [json.loads((r / "results.json").read_text())["metrics"] for r in (run, alone)]
+    for key, value in results[0].items():
+        assert value == pytest.approx(results[1][key], rel=0.02)  # shares of 125 of 250 images
+    assert [row["step"] for row in rows(run)] == [row["step"] for row in rows(alone)]
+    assert len(list(run.glob("wandb/offline-run-*"))) == 1
+
+
+@pytest.mark.e2e
+def test_a_run_of_two_processes_is_resumed_exactly(tmp_path):
+    """Each process has its own noise, and gets it back."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train(whole, "--data.batch_size", "64", *TWO, "--trainer.max_steps", "20")
+    train(cut, "--data.batch_size", "64", *TWO, "--trainer.max_epochs", "1")  # of 11 steps
+    (run_of(cut) / "results.json").unlink()
+    words = (str(run_of(cut)), "--trainer.max_epochs", "50", "--trainer.max_steps", "20")
+    train(cut, script="resume.py", words=words)
+    ends = [read_checkpoint(run_of(p) / "checkpoints" / "last.ckpt") for p in (whole, cut)]
+    states = ends[0]["vae"]["generators"]["cpu"]
+    assert states.shape[0] == 2 and not torch.equal(states[0], states[1])
+    for key, value in ends[0]["state_dict"].items():
+        assert torch.equal(value, ends[1]["state_dict"][key])
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_processes_share_an_epoch(world_size):
+    images = torch.arange(100).to(torch.uint8).view(100, 1, 1, 1)
+    seen, parts = [], []
+    for rank in range(world_size):
+        loader = ImageLoader(images, 8, "none", 0, True, lambda: 3, rank, world_size)
+        batches = [(x * 255).round().int().flatten() for x in loader]
+        assert len(batches) == len(loader)
+        parts.append(batches)
+        seen.append(torch.cat(batches))
+    together = torch.cat(seen)
+    assert len(together) == len(together.unique()) == 100 // world_size * world_size
+    whole = ImageLoader(images, 8 * world_size, "none", 0, True, lambda: 3)
+    for number, x in enumerate(whole):
+        if number < len(parts[0]) - 1:
+            union = torch.cat([batches[number] for batches in parts])
+            assert torch.equal(
+                union.sort().values, (x * 255).round().int().flatten().sort().values
+            )
+    assert DigitsDataModule().image_shape == (1, 8, 8)
