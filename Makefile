@@ -10,12 +10,17 @@ ARGS ?=
 FIT = $(PY) experiments/train.py fit --seed_everything $(SEED) --config
 
 .DEFAULT_GOAL := help
+SEEDS ?= 5
+KEEP ?=
+RUN ?=
+SWEEP ?=
 .PHONY: help install data estimators gradients train train-gaussian train-discrete train-reinforce fit evaluate \
-	reconstruct sample test test-fast test-slow lint format typecheck wandb-sync clean
+	reconstruct sample test test-fast test-slow test-chaos lint format typecheck wandb-sync clean resume replay seeds \
+	compare train-many policy bench sweep agent clean-runs
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "variables: SEED= ARGS=\"--model.lr 3e-4 ...\"; CONFIG= of fit; CKPT= of evaluate, reconstruct, sample, gradients"
+	@echo "variables: SEED= ARGS=\"--model.lr 3e-4 ...\"; CONFIG= of fit; CKPT= of evaluate, reconstruct, sample, gradients, replay; RUN= of resume; SEEDS= of seeds, train-many; KEEP= of clean-runs"
 
 install: $(VENV)/.installed ## create .venv and install (the others do it by themselves)
 
@@ -50,6 +55,36 @@ train-reinforce: $(VENV)/.installed ## discrete VAE, score function with leave-o
 fit: $(VENV)/.installed ## train what CONFIG= says
 	$(FIT) $(CONFIG) $(ARGS)
 
+resume: $(VENV)/.installed ## continue RUN= (by default the newest) from its last checkpoint
+	$(PY) experiments/resume.py $(RUN) $(ARGS)
+
+replay: $(VENV)/.installed ## repeat the step that ended a run in NaN, from CKPT=, and name the tensor
+	$(PY) experiments/replay.py $(CKPT) $(ARGS)
+
+seeds: $(VENV)/.installed ## train CONFIG= with SEEDS= seeds; mean, standard error; goes on where it stopped
+	$(PY) experiments/seeds.py --config $(CONFIG) --seeds $(SEEDS) $(ARGS)
+
+compare: $(VENV)/.installed ## train nine estimators side by side (Paulus et al., 2021, table 2)
+	$(PY) experiments/seeds.py --study experiments/studies/estimators.yaml $(ARGS)
+
+train-many: $(VENV)/.installed ## train CONFIG= with SEEDS= seeds at once, as one batched computation
+	$(PY) experiments/train_many.py --config $(CONFIG) --seeds $(SEEDS) $(ARGS)
+
+policy: $(VENV)/.installed ## CartPole by the score function; ARGS="--task pointmass" for the pathwise one
+	$(PY) experiments/policy_gradient.py $(ARGS)
+
+bench: $(VENV)/.installed ## images a second beside the raw loop, the tutorials' and plain Lightning
+	$(PY) experiments/bench.py $(ARGS)
+
+sweep: $(VENV)/.installed ## make a W&B sweep of experiments/sweeps/discrete.yaml (needs an account)
+	$(VENV)/bin/wandb sweep experiments/sweeps/discrete.yaml $(ARGS)
+
+agent: $(VENV)/.installed ## work on SWEEP=
+	$(VENV)/bin/wandb agent $(SWEEP) $(ARGS)
+
+clean-runs: $(VENV)/.installed ## delete all but the KEEP= newest runs
+	$(PY) experiments/clean_runs.py --keep "$(KEEP)"
+
 evaluate: $(VENV)/.installed ## ELBO, rate, distortion of CKPT=; ARGS="--log_likelihood" for log p(x), K=5000
 	$(PY) experiments/evaluate.py $(CKPT) --seed $(SEED) $(ARGS)
 
@@ -70,7 +105,10 @@ test-fast: $(VENV)/.installed ## the tests that take seconds
 	$(PY) -m pytest -m "not slow and not e2e" $(ARGS)
 
 test-slow: $(VENV)/.installed ## the thorough ones
-	$(PY) -m pytest -m slow $(ARGS)
+	$(PY) -m pytest -m "slow and not chaos" $(ARGS)
+
+test-chaos: $(VENV)/.installed ## fifty kills at random moments, a third in mid-write: nothing may be lost
+	$(PY) -m pytest -m chaos -s $(ARGS)
 
 lint: $(VENV)/.installed ## ruff and the import layers
 	$(PY) -m ruff check .

@@ -11,6 +11,7 @@ says where that is set. It never asks.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import re
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,14 @@ __all__ = [
     "RunLogger",
     "describe_run",
     "find_device",
+    "finish_wandb",
     "new_run",
     "hardware",
     "log_table",
     "read_json",
     "runs_dir",
     "wandb_logger",
+    "wandb_id",
     "write_json",
 ]
 
@@ -141,10 +144,10 @@ def replace_text(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-    except OSError:
+        temporary.replace(path)
+    except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise
-    temporary.replace(path)
+        raise OSError(f"cannot write {path} ({error.strerror})") from None
 
 
 def read_json(path: Path) -> Any:
@@ -178,7 +181,8 @@ class JSONLLogger(Logger):
         super().__init__()
         self.run, self.path, self.rows = run, run / "metrics.jsonl", 0
         if self.path.exists():
-            lines = self.path.read_text().splitlines(keepends=True)
+            text = self.path.read_text(errors="replace")  # it may be damaged
+            lines = re.findall(r".*\n|.+", text)  # at line ends only
             self.rows = len(lines[:rows])
             if self.rows < len(lines):
                 replace_text(self.path, "".join(lines[:rows]))
@@ -205,8 +209,11 @@ class JSONLLogger(Logger):
             k: float(v) for k, v in metrics.items()
         }
         self.run.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with self.path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise OSError(f"cannot write {self.path} ({error.strerror})") from None
         self.rows += 1
 
     def sync(self) -> None:
@@ -221,7 +228,8 @@ class RunLogger(WandbLogger):
     was cut short and continued.
 
     Every row carries its number, ``row``. What a continued run logs again, W&B already has, and
-    is not sent; what W&B lost, is sent first.
+    is not sent; what W&B lost, is sent first. Where W&B fails in mid-run, a line says so, and the
+    run goes on without it.
 
     Arguments:
         rows: The number of rows in ``metrics.jsonl``.
@@ -231,28 +239,58 @@ class RunLogger(WandbLogger):
 
     def __init__(self, rows: int = 0, sent: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.row, self.sent = rows, sent
+        self.row, self.sent, self.lost = rows, sent, False
 
     def resend(self, path: Path) -> None:
         """Sends the rows of a ``metrics.jsonl`` that W&B has not."""
         lines = path.read_text().splitlines()[: self.row] if path.exists() else []
         for number, line in list(enumerate(lines))[self.sent :]:
-            metrics = json.loads(line)
-            step = metrics.pop("step")
-            del metrics["time"]
-            self._send(metrics, step, number)
+            try:
+                metrics = json.loads(line)
+                step = metrics.pop("step")
+                del metrics["time"]
+            except (ValueError, LookupError, AttributeError, TypeError):
+                continue  # damaged
+            self._send(metrics | {"trainer/global_step": step, "row": number})
 
-    def _send(self, metrics: Mapping[str, Any], step: int | None, row: int) -> None:
-        self.experiment.log({**metrics, "trainer/global_step": step, "row": row})
+    def _send(self, metrics: Mapping[str, Any]) -> None:
+        self._attempt(lambda: self.experiment.log(dict(metrics)))
+
+    def _attempt(self, send: Callable[[], None]) -> None:
+        if self.lost:
+            return
+        try:
+            send()
+        except Exception as error:  # whatever it is: the run is worth more
+            self.lost = True
+            reason = " ".join(str(error).split()) or type(error).__name__
+            print(
+                f"warning: W&B is lost ({reason}); the run goes on without it, and metrics.jsonl"
+                " has every number",
+                file=sys.stderr,
+            )
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         if all(isinstance(value, (int, float, Tensor)) for value in metrics.values()):
             if self.row >= self.sent:
-                self._send({k: float(v) for k, v in metrics.items()}, step, self.row)
+                row = {k: float(v) for k, v in metrics.items()}
+                self._send(row | {"trainer/global_step": step, "row": self.row})
             self.row += 1
         elif self.row >= self.sent:  # images, which are no rows
-            self.experiment.log({**metrics, "trainer/global_step": step})
+            self._send({**metrics, "trainer/global_step": step})
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any) -> None:
+        self._attempt(lambda: super(RunLogger, self).log_hyperparams(params))
+
+    @rank_zero_only
+    def log_image(self, *args: Any, **kwargs: Any) -> None:
+        self._attempt(lambda: super(RunLogger, self).log_image(*args, **kwargs))
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        self._attempt(lambda: super(RunLogger, self).finalize(status))
 
 
 def rows_sent(run: Path) -> int:
@@ -260,7 +298,8 @@ def rows_sent(run: Path) -> int:
     last = -1
     for path in sorted(run.glob("wandb/offline-run-*/*.wandb")):
         for row in read_history(path):
-            last = max(last, int(row.get("row", -1)))
+            number = row.get("row")
+            last = max(last, number if isinstance(number, int) else -1)
     return last + 1
 
 
@@ -289,10 +328,20 @@ def _prepare_wandb(run: Path) -> str:
     # Artifacts are staged here, not in the home folder. Before W&B starts: later it ignores them.
     os.environ["WANDB_DATA_DIR"] = str((run / "wandb" / "data").resolve())
     os.environ.setdefault("WANDB_SILENT", "true")
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # of a lost W&B, RunLogger tells once
     mode = wandb_mode()
     if wandb.run is not None:
         wandb.finish()  # else the new run would silently continue it
     return mode
+
+
+def wandb_id(run: Path) -> str:
+    """The W&B run's id: the folder's name, or what a sweep's agent says, which is then kept in the
+    folder."""
+    kept = run / "wandb_id"
+    if "WANDB_SWEEP_ID" in os.environ and "WANDB_RUN_ID" in os.environ and not kept.exists():
+        replace_text(kept, os.environ["WANDB_RUN_ID"])
+    return kept.read_text() if kept.exists() else run.name
 
 
 def wandb_logger(
@@ -324,7 +373,7 @@ def wandb_logger(
         return None
     experiment = wandb.init(
         project=os.environ.get("WANDB_PROJECT", project),
-        id=run.name,
+        id=wandb_id(run),
         name=run.name,
         dir=str(run),
         mode=mode,  # type: ignore[arg-type]
@@ -353,6 +402,15 @@ def wandb_logger(
     return logger
 
 
+def finish_wandb(exit_code: int) -> None:
+    """Ends the W&B run, if there is one, as well as that can be done."""
+    if wandb.run is not None:
+        try:
+            wandb.finish(exit_code=exit_code)
+        except Exception as error:
+            print(f"warning: W&B did not end well ({error})", file=sys.stderr)
+
+
 def log_table(run: Path, name: str, rows: list[dict[str, Any]], figure: Path) -> None:
     """Adds a table and its figure to a run's page in W&B, under the run's own id.
 
@@ -366,6 +424,8 @@ def log_table(run: Path, name: str, rows: list[dict[str, Any]], figure: Path) ->
     if mode == "disabled":
         return
     project = os.environ.get("WANDB_PROJECT", "vae")
-    with wandb.init(project=project, id=run.name, dir=str(run), mode=mode, resume="allow") as page:  # type: ignore[arg-type]
+    with wandb.init(
+        project=project, id=wandb_id(run), dir=str(run), mode=mode, resume="allow"
+    ) as page:  # type: ignore[arg-type]
         table = wandb.Table(columns=list(rows[0]), data=[list(row.values()) for row in rows])
         page.log({name: table, f"{name}/figure": wandb.Image(str(figure))})

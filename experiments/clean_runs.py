@@ -1,0 +1,39 @@
+"""Deletes all but the newest runs. Only folders that carry a run's name are touched."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+from vae.cli import ScriptParser, one_line_errors
+from vae.tracking import runs_dir
+
+NAME = re.compile(r"\d{8}-\d{6}-[\w.-]+-[0-9a-z]{4,}")
+
+
+def clean_runs(keep: int) -> list[str]:
+    """Deletes.
+
+    Args:
+        keep: How many of the newest stay.
+
+    Returns:
+        The names of those that went.
+    """
+    if keep < 0:
+        raise ValueError(f"keep must not be negative, got {keep}")
+    folder = runs_dir()
+    runs = sorted(p for p in folder.glob("*") if p.is_dir() and NAME.fullmatch(p.name))
+    gone = runs[: len(runs) - keep] if keep < len(runs) else []
+    for run in gone:
+        shutil.rmtree(run)
+        print(f"deleted {run}")
+    print(f"{len(gone)} deleted, {len(runs) - len(gone)} kept in {folder}")
+    return [run.name for run in gone]
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        parser = ScriptParser(description=__doc__)
+        parser.add_function_arguments(clean_runs)
+        clean_runs(**vars(parser.parse_args()))
