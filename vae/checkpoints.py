@@ -3,9 +3,11 @@ tensors are read: no code runs."""
 
 from __future__ import annotations
 
-import pickle
+import re
 import sys
+import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from vae.saving import PREVIOUS
 from vae.tracking import runs_dir
 
 __all__ = [
+    "assert_same_model",
+    "build",
     "find_checkpoint",
     "find_last",
     "folder_of",
@@ -35,6 +39,17 @@ DATA: dict[str, type[ImageDataModule]] = {
     "MNISTDataModule": MNISTDataModule,
     "DigitsDataModule": DigitsDataModule,
 }
+
+
+RUN_STATE = {
+    "callbacks": dict,
+    "epoch": int,
+    "global_step": int,
+    "loops": dict,
+    "lr_schedulers": list,
+    "optimizer_states": list,
+}
+"""What a run is continued from, besides its model."""
 
 
 def newest_run() -> Path:
@@ -82,7 +97,7 @@ def find_last(path: str | Path) -> tuple[Path, dict[str, Any]]:
     path = Path(path)
     if not path.is_dir():
         path = find_checkpoint(path)
-        return path, read_checkpoint(path)
+        return path, _read_run_state(path)
     found = [path / "checkpoints" / name for name in ("last.ckpt", PREVIOUS)]
     found = [file for file in found if file.exists()]
     if not found:
@@ -91,7 +106,7 @@ def find_last(path: str | Path) -> tuple[Path, dict[str, Any]]:
         )
     for file in found:
         try:
-            return file, read_checkpoint(file)
+            return file, _read_run_state(file)
         except ValueError as error:
             if file is found[-1]:
                 raise
@@ -108,36 +123,57 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's contents, on the CPU, whatever device made it.
 
     Raises:
-        ValueError: If the file is damaged, or not a checkpoint of this library.
+        ValueError: If the file cannot be read, is damaged, or not a checkpoint of this library.
     """
     try:
-        if zipfile.is_zipfile(path) and (broken := zipfile.ZipFile(path).testzip()):
-            raise ValueError(f"bad checksum of {broken}")
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except PermissionError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch remarks on foreign files
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as file:
+                    if broken := file.testzip():
+                        raise ValueError(f"bad checksum of {broken}")
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
         raise
-    except (
-        OSError,
-        RuntimeError,
-        EOFError,
-        LookupError,
-        ValueError,
-        pickle.UnpicklingError,
-    ) as error:
-        reason = "it is empty" if path.stat().st_size == 0 else type(error).__name__
-        raise ValueError(
-            f"{path} cannot be read as a checkpoint ({reason}): it is truncated, damaged or of another kind"
-        ) from None
-    expected = {"vae", "state_dict", "hyper_parameters"}
-    if not isinstance(checkpoint, dict) or not expected <= checkpoint.keys():
+    except Exception as error:  # damaged bytes raise anything
+        raise ValueError(f"{path} {_complaint(path, error)}") from None
+    parts = {"vae": dict, "state_dict": dict, "hyper_parameters": dict}
+    if not isinstance(checkpoint, dict) or not _has(checkpoint, parts):
         raise ValueError(
             f"{path} is not a checkpoint of a GaussianVAE or a DiscreteVAE of this library"
         )
-    if not isinstance(checkpoint["vae"], dict) or not isinstance(checkpoint["state_dict"], dict):
-        raise ValueError(f"{path} is not a checkpoint of a GaussianVAE or a DiscreteVAE")
-    if checkpoint["vae"].get("module") not in MODULES:
+    name = checkpoint["vae"].get("module")
+    if not isinstance(name, str) or name not in MODULES:
+        raise ValueError(f"{path} holds a {name}, none of {', '.join(MODULES)}")
+    return checkpoint
+
+
+def _complaint(path: Path, error: Exception) -> str:
+    text = str(error)
+    if named := re.search(r"GLOBAL (\S+)", text):
+        return (
+            f"cannot be read as a checkpoint: it names {named[1]}, and would run it, where there"
+            " are plain values and tensors only"
+        )
+    if isinstance(error, OSError) and error.filename:
+        return f"cannot be read: {error.strerror}"
+    reason = text if text.startswith("bad checksum") else type(error).__name__
+    if path.is_file() and path.stat().st_size == 0:
+        reason = "it is empty"
+    return (
+        f"cannot be read as a checkpoint ({reason}): it is truncated, damaged or of another kind"
+    )
+
+
+def _has(checkpoint: Mapping[str, Any], parts: Mapping[str, type]) -> bool:
+    return all(isinstance(checkpoint.get(name), kind) for name, kind in parts.items())
+
+
+def _read_run_state(path: Path) -> dict[str, Any]:
+    checkpoint = read_checkpoint(path)
+    if not _has(checkpoint, RUN_STATE) or not _has(checkpoint["vae"], {"generators": dict}):
         raise ValueError(
-            f"{path} holds a {checkpoint['vae'].get('module')}, none of {', '.join(MODULES)}"
+            f"{path} holds a model, but not the state of a run: continue from a run's last.ckpt"
         )
     return checkpoint
 
@@ -155,13 +191,71 @@ def load(path: str | Path | None = None) -> tuple[ImageVAE, dict[str, Any], Path
     """
     path = find_checkpoint(path)
     checkpoint = read_checkpoint(path)
-    options = {k: v for k, v in checkpoint["hyper_parameters"].items() if not k.startswith("_")}
+    return build(checkpoint, path).eval(), checkpoint, path
+
+
+def build(checkpoint: dict[str, Any], path: Path) -> ImageVAE:
+    """The module of a checkpoint, with its weights.
+
+    Arguments:
+        checkpoint: What :func:`read_checkpoint` returned.
+        path: Where it came from, for the message.
+
+    Raises:
+        ValueError: If it does not fit this version of the library.
+    """
+    options = checkpoint["hyper_parameters"]
+    options = {k: v for k, v in options.items() if not str(k).startswith("_")}
     try:
         module = MODULES[checkpoint["vae"]["module"]](**options)
+        _assert_fits(module.state_dict(), checkpoint["state_dict"])
         module.load_state_dict(checkpoint["state_dict"])
-    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # another version's values raise anything
         raise ValueError(f"{path} does not fit this version of the library: {error}") from None
-    return module.eval(), checkpoint, path
+    return module
+
+
+def _assert_fits(own: dict[str, Any], found: dict[str, Any]) -> None:
+    """Names the first difference, where torch would list them all."""
+    lacking, foreign = sorted(own.keys() - found.keys()), sorted(map(str, found.keys() - own))
+    for names, verb in ((lacking, "lacks"), (foreign, "has an unknown")):
+        if names:
+            others = f" and {len(names) - 1} more" if names[1:] else ""
+            raise ValueError(f"it {verb} {names[0]}{others}")
+    for name, value in own.items():
+        if not isinstance(found[name], torch.Tensor) or found[name].shape != value.shape:
+            shape = tuple(getattr(found[name], "shape", ()))
+            raise ValueError(f"{name} has the shape {shape}, not {tuple(value.shape)}")
+
+
+def assert_same_model(path: Path, checkpoint: dict[str, Any], model: Any) -> None:
+    """Refuses to continue a run with another model than its own: Lightning would train that of
+    the checkpoint, and not say so.
+
+    Arguments:
+        path: The checkpoint's.
+        checkpoint: What it holds.
+        model: The configuration's ``class_path`` and ``init_args``.
+
+    Raises:
+        ValueError: If the class or an option differs, or the checkpoint is of another version.
+    """
+    with torch.random.fork_rng(devices=[]):
+        build(checkpoint, path)
+    hint = "continue with the run's own configuration (make resume RUN=...)"
+    held, asked = checkpoint["vae"]["module"], model.class_path.rpartition(".")[2]
+    if held != asked:
+        raise ValueError(f"{path} holds a {held}, not a {asked}: {hint}")
+    options = checkpoint["hyper_parameters"]
+    for name, value in (model.get("init_args") or {}).items():
+        if name in options and name != "image_shape" and _plain(options[name]) != _plain(value):
+            raise ValueError(
+                f"{path} was trained with {name} {_plain(options[name])}, not {_plain(value)}: {hint}"
+            )
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 def load_data(checkpoint: dict[str, Any]) -> ImageDataModule:
@@ -173,12 +267,12 @@ def load_data(checkpoint: dict[str, Any]) -> ImageDataModule:
         FileNotFoundError: If the data are not there.
     """
     name = checkpoint["vae"].get("data")
-    if name not in DATA:
+    if not isinstance(name, str) or name not in DATA:
         raise ValueError(f"the checkpoint names no data set of this library (it says {name})")
     options = checkpoint.get("datamodule_hyper_parameters", {})
     try:
         data = DATA[name](**{k: v for k, v in options.items() if not k.startswith("_")})
-    except TypeError as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"the checkpoint's data do not fit this version: {error}") from None
     data.prepare_data()
     data.setup()

@@ -1,71 +1,36 @@
-"""The command line: LightningCLI with a run directory, and errors of one line."""
+"""The command line: LightningCLI with a run directory."""
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import jsonargparse
 import torch
-import wandb
+import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
 from vae import tracking
 from vae.callbacks import CollapseWatch, ImageGrids, Progress
-from vae.checkpoints import find_last, folder_of
+from vae.checkpoints import assert_same_model, find_last, folder_of
 from vae.data import ImageDataModule
+from vae.errors import OneLine, ScriptParser, clear, one_line_errors
 from vae.module import ImageVAE
 from vae.numerics import NonFiniteError
 from vae.saving import AtomicCheckpointIO, LastCheckpoint
 
 __all__ = ["ScriptParser", "VAECLI", "checkpoint_parser", "one_line_errors", "print_table"]
-
-USER_ERRORS = (
-    ValueError,
-    NotImplementedError,
-    OSError,
-    MisconfigurationException,
-    wandb.errors.Error,
-)
-"""What the library raises for a user's mistake; anything else is ours, and keeps its traceback."""
-
-
-def fail(message: object) -> NoReturn:
-    text = " ".join(str(message).split())
-    # jsonargparse reports a constructor's complaint as one of the members of an optional type.
-    wrapped = re.fullmatch(
-        r"(.*?)Does not validate against any of the Union subtypes.*?Errors: - (.*?)"
-        r"(?: - Expected a <class 'NoneType'>.*| Given value type: .*)",
-        text,
-    )
-    print(f"error: {wrapped[1] + wrapped[2] if wrapped else text}", file=sys.stderr)
-    raise SystemExit(2)
-
-
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turns a user's mistake into one line and exit code 2. With ``VAE_DEBUG=1`` in the
-    environment the traceback stays."""
-    try:
-        yield
-    except USER_ERRORS as error:
-        if os.environ.get("VAE_DEBUG"):
-            raise
-        fail(error)
 
 
 def quiet() -> None:
@@ -83,15 +48,23 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
 
 
-class _OneLine:
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        if os.environ.get("VAE_DEBUG") and ex is not None:
-            raise ex
-        fail(message)
+def assert_yaml(words: Sequence[object]) -> None:
+    """Names the file, where jsonargparse would only name the line.
 
-
-class ScriptParser(_OneLine, jsonargparse.ArgumentParser):
-    """The argument parser of the scripts: typed, with a mistake reported in one line."""
+    Raises:
+        ValueError: If a ``--config`` among the words of a command line is no mapping in YAML.
+    """
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        name, _, value = str(word).partition("=")
+        path = Path(value or str(following))
+        if name == "--config" and path.is_file():
+            try:
+                content = yaml.safe_load(path.read_bytes())
+            except (yaml.YAMLError, ValueError, RecursionError) as error:
+                where = str(error).replace('in "<byte string>", ', "at ")
+                raise ValueError(f"{path} is not YAML: {where}") from None
+            if not isinstance(content, dict):
+                raise ValueError(f"{path} holds no configuration, that is, names with values")
 
 
 def checkpoint_parser(function: Callable[..., Any], *skip: str) -> ScriptParser:
@@ -106,7 +79,7 @@ def checkpoint_parser(function: Callable[..., Any], *skip: str) -> ScriptParser:
     return parser
 
 
-class _CLIParser(_OneLine, LightningArgumentParser):
+class _CLIParser(OneLine, LightningArgumentParser):
     pass
 
 
@@ -226,7 +199,9 @@ class VAECLI(LightningCLI):
                 _SaveConfig(self._parser("fit"), self.config["fit"], self.run / "config.yaml"),
                 last,  # the last to see an epoch's end, as its state has all the others'
             ]
-        config["plugins"] = [*(config.get("plugins") or []), AtomicCheckpointIO()]
+        plugins = config.get("plugins") or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        config["plugins"] = [*plugins, AtomicCheckpointIO()]
         self._count_in_steps(config)
         if sys.stderr.isatty() and config.get("enable_progress_bar") is not False:
             callbacks.append(Progress())
@@ -237,8 +212,16 @@ class VAECLI(LightningCLI):
             config["logger"] = False
         elif config.get("logger") in (None, True):
             kwargs["logger"] = self._metrics_file()
-        trainer = super().instantiate_trainer(**kwargs)
-        device = str(trainer.strategy.root_device)
+        try:
+            trainer = super().instantiate_trainer(**kwargs)
+        except TypeError as error:  # what Lightning says of some numbers
+            raise ValueError(error) from None
+        device, processors = str(trainer.strategy.root_device), os.cpu_count() or 1
+        if device == "cpu" and trainer.num_devices > processors:
+            raise ValueError(
+                f"trainer.devices {trainer.num_devices}: as many processes on {processors}"
+                " processors; use fewer"
+            )
         self.record = tracking.describe_run(self.run, options["seed_everything"], device)
         if "logger" in kwargs:  # W&B last, when nothing can be wrong with the configuration
             config = options | {
@@ -259,6 +242,7 @@ class VAECLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Refuses, before anything is built, what would fail later or do something else than it
         says."""
+        assert_yaml(sys.argv[1:] if args is None else args)
         super().parse_arguments(parser, args)
         options = self.config[self.config.subcommand]
         if isinstance(options.seed_everything, bool):
@@ -271,8 +255,13 @@ class VAECLI(LightningCLI):
             raise ValueError("gradient_clip_val is the trainer's: use --model.gradient_clip_norm")
         if options.trainer.accumulate_grad_batches > 1:
             raise ValueError("accumulate_grad_batches is not supported: use a larger batch_size")
+        if options.trainer.check_val_every_n_epoch == 0:
+            raise ValueError(
+                "check_val_every_n_epoch must be at least 1; limit_val_batches 0: never"
+            )
         if options.ckpt_path:
             path, contents = find_last(options.ckpt_path)
+            assert_same_model(path, contents, options.model)
             self.rows = contents["vae"].get("rows")
             options.ckpt_path = str(path)
 
@@ -291,6 +280,13 @@ class VAECLI(LightningCLI):
                     " choose either so that it is"
                 )
             config["val_check_interval"] = every // group
+        if isinstance(every, int) and config.get("check_val_every_n_epoch") is not None:
+            steps = -(-len(self.datamodule.splits["train"]) // self.datamodule.batch_size)
+            if every > steps:
+                raise ValueError(
+                    f"val_check_interval {every} is more than the {steps} steps of an epoch: use"
+                    " check_val_every_n_epoch"
+                )
 
     def _run_folder(self, options: dict[str, Any]) -> Path:
         """A new run's; or that of the checkpoint that is continued, under the same id."""
@@ -309,7 +305,8 @@ class VAECLI(LightningCLI):
             started = time.monotonic()
             self._fit(model, **kwargs)
             seconds = time.monotonic() - started
-            best = self.best.best_model_path if self.best else ""
+            own = self.run / "checkpoints" / "best.ckpt"  # wherever it was when the run began
+            best = str(own) if self.best and own.exists() else ""
             if not rehearsal:
                 tested = self.trainer.test(
                     model, kwargs["datamodule"], ckpt_path=best or None, verbose=False
@@ -318,8 +315,7 @@ class VAECLI(LightningCLI):
                     self._report(tested[0], seconds, best)
             exit_code = 0
         finally:
-            if wandb.run is not None:
-                wandb.finish(exit_code=exit_code)
+            tracking.finish_wandb(exit_code, self.trainer.loggers)
 
     def _write_record(self) -> str:
         """``run.json``; a run that is continued keeps the first one, and lists the others."""
@@ -346,6 +342,9 @@ class VAECLI(LightningCLI):
             crash = self.run / "checkpoints" / "crash.ckpt"
             print(f"error: {error}; repeat it: make replay CKPT={crash}", file=sys.stderr)
             raise SystemExit(1) from None
+        except OSError as error:  # a full disk: what was written before is whole
+            hint = f"when that is mended, continue: make resume RUN={self.run}"
+            raise OSError(f"{clear(error)}; {hint}") from error
         except (ValueError, NotImplementedError) as error:  # in training that is our mistake
             raise RuntimeError(f"training failed: {error}") from error
         if not code and self.trainer.received_sigterm:  # type: ignore[attr-defined]

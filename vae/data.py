@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import os
-import shutil
 import socket
-import tempfile
+import struct
+import zlib
 from pathlib import Path
 from typing import get_args
 
@@ -23,7 +24,6 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torchvision.datasets import MNIST
-from torchvision.datasets.mnist import read_image_file
 
 from vae.loader import Binarization, ImageLoader, StepLoader, binarize, mix_seeds
 
@@ -34,6 +34,7 @@ __all__ = [
     "data_dir",
     "find_mnist",
     "load_mnist",
+    "read_idx",
 ]
 
 UNPACKED_MD5 = {
@@ -67,22 +68,45 @@ def load_mnist(train: bool, download: bool = True) -> Tensor:
         find_mnist()
     if not packed.exists() and not unpacked.exists():
         raise FileNotFoundError(_where())
-    if packed.exists():
-        _verify(packed, dict(MNIST.resources)[packed.name])
-        with tempfile.TemporaryDirectory() as folder:  # the data folder may be read-only
-            copy = Path(folder) / name
-            with gzip.open(packed) as source, copy.open("wb") as target:
-                shutil.copyfileobj(source, target)
-            return read_image_file(str(copy))
-    _verify(unpacked, UNPACKED_MD5[name])
-    return read_image_file(str(unpacked))
-
-
-def _verify(path: Path, md5: str) -> None:
-    if hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != md5:
+    path = packed if packed.exists() else unpacked
+    count = 60000 if train else 10000
+    try:
+        images = read_idx(_unpacked(path, 16 + count * 28 * 28))
+        if images.shape != (count, 28, 28):
+            raise ValueError(f"it holds images of shape {tuple(images.shape)}")
+        md5 = dict(MNIST.resources)[path.name] if path is packed else UNPACKED_MD5[name]
+        if hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != md5:
+            raise ValueError("wrong checksum: damaged or foreign")
+    except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
-            f"{path} is not MNIST's file (wrong checksum: truncated or foreign); delete it to download it again, or fetch it anew"
+            f"{path} is not MNIST's file ({error}); delete it to download it again, or fetch it anew"
+        ) from None
+    return images
+
+
+def _unpacked(path: Path, size: int) -> bytes:
+    """A file's contents, of which no more is read than shows that they are too long."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        return file.read(size + 1)
+
+
+def read_idx(content: bytes) -> Tensor:
+    """The images of an idx file, uint8 with shape (N, height, width).
+
+    Raises:
+        ValueError: If it holds something else, or not as much as it says.
+    """
+    if len(content) < 16:
+        raise ValueError("it is empty" if not content else "it is cut short")
+    magic, *shape = struct.unpack(">IIII", content[:16])
+    if magic != 2051:
+        kind = "labels" if magic == 2049 else "something else"
+        raise ValueError(f"its magic number is {magic}, not 2051: it holds {kind}")
+    if len(content) - 16 != math.prod(shape):
+        raise ValueError(
+            f"wrong length for images of shape {tuple(shape)}: it is cut short or damaged"
         )
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=16).view(*shape)
 
 
 _NAMES = {True: "train-images-idx3-ubyte", False: "t10k-images-idx3-ubyte"}

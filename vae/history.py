@@ -1,11 +1,12 @@
 """Reads the history of an offline W&B run back. wandb offers no reader; its file is a LevelDB log
 of protobufs: 7 bytes of header, then blocks of 32 KiB of records (CRC 4, length 2, type 1,
-payload)."""
+payload). Nothing in a file makes these functions raise: they end where it is damaged."""
 
 from __future__ import annotations
 
 import json
 import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,21 @@ BLOCK, HEADER = 32768, 7
 
 
 def read_history(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a ``.wandb`` file, up to where it was cut off."""
+    """The rows of a ``.wandb`` file, up to where it was cut off or damaged."""
     for record in read_records(path):
         if record.WhichOneof("record_type") == "history":
-            yield {
-                item.key or ".".join(item.nested_key): json.loads(item.value_json)
-                for item in record.history.item
-            }
+            try:
+                row = {
+                    item.key or ".".join(item.nested_key): json.loads(item.value_json)
+                    for item in record.history.item
+                }
+            except (ValueError, RecursionError):
+                return
+            yield row
 
 
 def read_records(path: Path) -> Iterator[Any]:
-    """The protobuf records of a ``.wandb`` file, up to where it was cut off."""
+    """The protobuf records of a ``.wandb`` file, up to where it was cut off or damaged."""
     for payload in _payloads(path.read_bytes()):
         record = wandb_internal_pb2.Record()  # type: ignore[attr-defined]
         try:
@@ -48,9 +53,11 @@ def _payloads(data: bytes) -> Iterator[bytes]:
         if left < HEADER:  # the rest of a block too short for a record's header is padding
             position += left
             continue
-        _, length, kind = struct.unpack("<IHB", data[position : position + HEADER])
+        checksum, length, kind = struct.unpack("<IHB", data[position : position + HEADER])
         payload = data[position + HEADER : position + HEADER + length]
         if len(payload) < length or kind not in (1, 2, 3, 4):
+            return
+        if zlib.crc32(payload, zlib.crc32(bytes([kind]))) != checksum:
             return
         parts.append(payload)
         position += HEADER + length

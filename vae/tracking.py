@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -402,13 +402,15 @@ def wandb_logger(
     return logger
 
 
-def finish_wandb(exit_code: int) -> None:
-    """Ends the W&B run, if there is one, as well as that can be done."""
+def finish_wandb(exit_code: int, loggers: Sequence[Logger] = ()) -> None:
+    """Ends the W&B run, if there is one, as well as that can be done; of a loss that a logger has
+    told, nothing more is said."""
     if wandb.run is not None:
         try:
             wandb.finish(exit_code=exit_code)
         except Exception as error:
-            print(f"warning: W&B did not end well ({error})", file=sys.stderr)
+            if not any(isinstance(logger, RunLogger) and logger.lost for logger in loggers):
+                print(f"warning: W&B did not end well ({error})", file=sys.stderr)
 
 
 def log_table(run: Path, name: str, rows: list[dict[str, Any]], figure: Path) -> None:
@@ -425,7 +427,11 @@ def log_table(run: Path, name: str, rows: list[dict[str, Any]], figure: Path) ->
         return
     project = os.environ.get("WANDB_PROJECT", "vae")
     with wandb.init(
-        project=project, id=wandb_id(run), dir=str(run), mode=mode, resume="allow"
-    ) as page:  # type: ignore[arg-type]
+        project=project,
+        id=wandb_id(run),
+        dir=str(run),
+        mode=mode,  # type: ignore[arg-type]
+        resume="allow",
+    ) as page:
         table = wandb.Table(columns=list(rows[0]), data=[list(row.values()) for row in rows])
         page.log({name: table, f"{name}/figure": wandb.Image(str(figure))})
