@@ -1,0 +1,358 @@
+"""Trains one configuration with many seeds, and hyper-parameters, as one batched computation:
+``python experiments/train_many.py --config experiments/configs/gaussian.yaml --seeds 64 --vary
+'{"lr": [1e-3, 3e-4]}'``.
+
+Configurations and flags are those of train.py. Every seed is trained with every combination of the
+values that are varied. Each model is the one that train.py would have trained alone, in a run of
+its own: a folder, a W&B page and checkpoints that all scripts read; its ``config.yaml`` trains it
+alone. The group's folder holds ``summary.json``: means and standard errors over seeds.
+
+A model that diverges goes on beside the others; it is named at the end, and is in no mean. What a
+run of train.py has and these have not: image grids (make reconstruct CKPT=...), a watch for
+collapse, a checkpoint from which training is continued, and copies of the checkpoints in W&B.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+import yaml
+from jsonargparse.typing import PositiveInt
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from rich.console import Console
+from rich.table import Table
+from seeds import statistics, text
+from torch import Tensor
+
+from vae import tracking
+from vae.callbacks import Progress
+from vae.cli import VAECLI, one_line_errors
+from vae.data import ImageDataModule
+from vae.ensemble import VARIABLE, Ensemble, EnsembleData, check_mappable, seeded
+from vae.module import ImageVAE
+from vae.saving import AtomicCheckpointIO
+
+
+@dataclass
+class Run:
+    """One of the models, and what it leaves behind: what its own run would."""
+
+    model: ImageVAE
+    data: ImageDataModule
+    config: dict[str, Any]
+    seed: int = 0
+    varied: dict[str, float] = field(default_factory=dict)
+    folder: Path = Path()
+    record: dict[str, Any] = field(default_factory=dict)
+    loggers: list[Logger] = field(default_factory=list)
+    best: float = -math.inf
+    diverged: bool = False
+    results: dict[str, Any] = field(default_factory=dict)
+
+    def log(self, metrics: Mapping[str, float], step: int, epoch: int) -> None:
+        self.diverged |= not all(map(math.isfinite, metrics.values()))
+        for logger in self.loggers:
+            logger.log_metrics({**metrics, "epoch": epoch}, step)
+
+    def save(self, trainer: Trainer, name: str, epoch: int) -> None:
+        """Writes a checkpoint as a run of its own would, but for the optimiser's state."""
+        contents = {
+            "epoch": epoch,
+            "global_step": trainer.global_step,
+            "pytorch-lightning_version": lightning.__version__,
+            # copies: a view would take the whole stack into the file
+            "state_dict": {k: v.detach().clone() for k, v in self.model.state_dict().items()},
+            "vae": {"module": type(self.model).__name__, "data": type(self.data).__name__},
+        }
+        for part in (self.model, self.data):
+            contents[part.CHECKPOINT_HYPER_PARAMS_KEY] = dict(part.hparams)
+        trainer.strategy.save_checkpoint(contents, self.folder / "checkpoints" / name)
+
+    def restore(self, name: str) -> None:
+        path = self.folder / "checkpoints" / name
+        if path.exists():
+            self.model.load_state_dict(torch.load(path, weights_only=True)["state_dict"])
+
+
+class Runs(Callback):
+    """Logs, judges and saves each model of an :class:`~vae.ensemble.Ensemble` as a run of its
+    own."""
+
+    def __init__(self, runs: list[Run]) -> None:
+        self.runs = runs
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Tensor, n: int
+    ) -> None:
+        step, every = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if not every or step % every:
+            return
+        assert isinstance(pl_module, Ensemble)
+        terms = pl_module.terms("train", batch, step - 1)
+        values = {"train/bound": pl_module.bounds}
+        values |= {name: total / batch.shape[1] for name, total in terms.items()}
+        pl_module.latest = {"bound": pl_module.bounds.mean()}
+        for run, row in zip(self.runs, _rows(values), strict=True):
+            for name, buffer in run.model.named_buffers():
+                if name.endswith(("beta", ".temperature")):
+                    row[f"schedule/{name.rpartition('.')[2]}"] = float(buffer)
+            run.log(row, step - 1, trainer.current_epoch)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Tensor,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        for name, total in outputs.items():
+            self.sums[name] = self.sums.get(name, 0) + total
+        self.count += len(batch)
+
+    on_test_batch_end = on_validation_batch_end
+
+    def _log_averages(self, trainer: Trainer, step: int) -> None:
+        values = {name: total / self.count for name, total in self.sums.items()}
+        self.sums, self.count = {}, 0
+        for run, row in zip(self.runs, _rows(values), strict=True):
+            run.log(row, step, trainer.current_epoch)
+            finite = {k: round(v, 4) if math.isfinite(v) else None for k, v in row.items()}
+            run.results = {"metrics": finite, "diverged": run.diverged}
+            if row.get("val/elbo", -math.inf) > run.best:  # never, of a model that diverged
+                run.best = row["val/elbo"]
+                run.save(trainer, "best.ckpt", trainer.current_epoch)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._log_averages(trainer, trainer.global_step - 1)
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._log_averages(trainer, trainer.global_step)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for run in self.runs:
+            run.save(trainer, "last.ckpt", trainer.current_epoch - 1)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        for run in self.runs if trainer.global_step else []:
+            run.save(trainer, "last.ckpt", trainer.current_epoch)
+
+
+def _rows(values: Mapping[str, Tensor]) -> list[dict[str, float]]:
+    """One row of numbers a model, of tensors (S,)."""
+    columns = {name: column.tolist() for name, column in values.items()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+class ManyCLI(VAECLI):
+    """VAECLI with many models in the place of one."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        super().add_arguments_to_parser(parser)
+        parser.add_argument(
+            "--seeds",
+            type=PositiveInt,
+            default=8,
+            help="The number of seeds, from seed_everything on.",
+        )
+        parser.add_argument(
+            "--vary",
+            type=dict[str, list[int | float]],
+            default={},
+            help=f"Values of {', '.join(VARIABLE)}; each seed has every combination.",
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        super().parse_arguments(parser, args)
+        options = self.config.fit
+        for name, values in options.vary.items():
+            if name not in VARIABLE or not values or len(set(values)) < len(values):
+                raise ValueError(f"vary {name}: give different values of {', '.join(VARIABLE)}")
+        for name in ("ckpt_path", "trainer.callbacks", "trainer.logger", "trainer.fast_dev_run"):
+            if options.get(name) not in (None, False, []):
+                raise ValueError(f"{name} is not for many models at once: use train.py")
+        if str(options.trainer.precision) == "16-mixed":
+            raise ValueError(
+                "precision 16-mixed has one loss scale for all models: use bf16-mixed"
+            )
+
+    def instantiate_classes(self) -> None:
+        self.runs: list[Run] = []
+        whole, given, generators = self.config, self.config.fit, []
+        vary, self.name = given.vary, given.name
+        for values in itertools.product(*vary.values()):
+            varied = dict(zip(vary, values, strict=True))
+            label = "".join(f"-{k}{v}".replace("+", "") for k, v in varied.items())
+            for seed in range(given.seed_everything, given.seed_everything + given.seeds):
+                model = {"class_path": given.model.class_path, "init_args": varied}
+                changes = {"seed_everything": seed, "name": f"{given.name}{label}-seed{seed}"}
+                self.config = self.parser.parse_object({"fit": changes | {"model": model}}, whole)
+                generators.append(seeded(seed, self._build)[1])
+                self.runs[-1].seed, self.runs[-1].varied = seed, varied
+        self.model = Ensemble([run.model for run in self.runs], generators)
+        self.datamodule = EnsembleData([run.data for run in self.runs])
+        self.trainer = self.instantiate_trainer()
+
+    def _build(self) -> ImageVAE:
+        """One model, as train.py builds it: by the same parser, after the same draws."""
+        self.__dict__.pop("config_dump", None)  # of the model before
+        self.config_init = self.parser.instantiate_classes(self.config)
+        config = yaml.safe_load(self._parser("fit").dump(self.config.fit, skip_none=False))
+        del config["seeds"], config["vary"]
+        model, data = (self._get(self.config_init, part) for part in ("model", "data"))
+        self.runs.append(Run(model, data, config))
+        return model
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        self.datamodule.prepare_data()  # what is missing fails here, before anything is written
+        self.datamodule.setup("fit")
+        x = next(iter(self.runs[0].data.loader("train", train=True)))
+        check_mappable(self.runs[0].model, x[:2])
+        config = self._get(self.config_init, "trainer")
+        bar = sys.stderr.isatty() and config.get("enable_progress_bar") is not False
+        config["callbacks"] = [Runs(self.runs), *([Progress()] if bar else [])]
+        config["plugins"] = [*(config.get("plugins") or []), AtomicCheckpointIO()]
+        config["logger"] = config["enable_checkpointing"] = False
+        config["enable_progress_bar"] = bar
+        trainer = super(VAECLI, self).instantiate_trainer(**kwargs)
+        if trainer.world_size > 1:
+            raise ValueError("many models at once take one device: set --trainer.devices 1")
+        self._begin(str(trainer.strategy.root_device))
+        return trainer
+
+    def _begin(self, device: str) -> None:
+        """Gives each model its run: folder, record, and loggers."""
+        options, S = self.config_dump, len(self.runs)
+        self.run = tracking.new_run(f"{self.name}-x{S}")
+        self.record = tracking.describe_run(self.run, None, device)
+        os.environ["WANDB_REINIT"] = "create_new"  # several W&B runs in one process
+        for run in self.runs:
+            run.folder = tracking.new_run(run.config["name"])
+            run.record = self.record | {"id": run.folder.name, "seed": run.seed, "together": S}
+            run.loggers = [tracking.JSONLLogger(run.folder)]
+            page = run.config | {
+                "run": run.record,
+                "image_shape": list(run.data.image_shape),
+                "parameters": sum(p.numel() for p in run.model.parameters()),
+            }
+            group, tags = options["group"] or self.run.name, options["tags"]
+            online = tracking.wandb_logger(run.folder, page, group=group, tags=tags)
+            run.loggers += [online] if online else []
+
+    def fit(self, model: Ensemble, **kwargs: Any) -> None:  # type: ignore[override]
+        exit_code = 1
+        try:
+            for run in self.runs:
+                tracking.write_json(run.folder / "run.json", run.record)
+                config = yaml.safe_dump(run.config, sort_keys=False)
+                tracking.replace_text(run.folder / "config.yaml", config)
+            print(f"training {len(self.runs)} models at once; summary in {self.run}", flush=True)
+            started = time.monotonic()
+            self._fit(model, **kwargs)
+            seconds = time.monotonic() - started
+            for run in self.runs:
+                run.restore("best.ckpt")
+            self.trainer.test(model, kwargs["datamodule"], verbose=False)
+            for run in self.runs:
+                run.results |= {
+                    "epochs": self.trainer.current_epoch,
+                    "steps": self.trainer.global_step,
+                    "seconds": round(seconds, 1),
+                    "binarization": run.data.binarization,
+                    "parameters": sum(p.numel() for p in run.model.parameters()),
+                }
+                tracking.write_json(run.folder / "results.json", run.results)
+            summarize(self.run, self.record, self.runs)
+            exit_code = 0
+        finally:
+            for logger in itertools.chain(*(run.loggers for run in self.runs)):
+                if isinstance(logger, WandbLogger):
+                    logger.experiment.finish(exit_code=exit_code)
+
+    def _fit(self, model: Ensemble, **kwargs: Any) -> None:  # type: ignore[override]
+        try:
+            self.trainer.fit(model, **kwargs)
+            code = 143 if self.trainer.received_sigterm else 0  # type: ignore[attr-defined]
+        except SIGTERMException:
+            code = 143
+        except SystemExit:  # how Lightning ends on Ctrl-C
+            code = 130
+        if code:
+            print(f"interrupted at step {self.trainer.global_step}; each run has its last.ckpt")
+            raise SystemExit(code)
+
+
+def summarize(folder: Path, record: dict[str, Any], runs: list[Run]) -> None:
+    """Means and standard errors over seeds, and of the differences to the first variant by seed,
+    of the runs that did not diverge; writes them and prints a table."""
+    variants: dict[str, list[Run]] = {}
+    for run in runs:
+        label = ", ".join(f"{name} {value}" for name, value in run.varied.items())
+        variants.setdefault(label or "all", []).append(run)
+    first, metrics = next(iter(variants.values())), list(runs[0].results["metrics"])
+    rows: dict[str, Any] = {}
+    for label, members in variants.items():
+        rows[label] = {"varied": members[0].varied, "runs": [run.folder.name for run in members]}
+        for metric in metrics:
+            values, base = (
+                [None if r.diverged else r.results["metrics"][metric] for r in of]
+                for of in (members, first)
+            )
+            gaps = [
+                a - b for a, b in zip(values, base, strict=True) if a is not None and b is not None
+            ]
+            kept = [value for value in values if value is not None]
+            rows[label][metric] = (statistics(kept) if kept else {}) | {"values": values}
+            if members is not first and gaps:
+                rows[label][metric]["difference"] = statistics(gaps)
+    shared = ("epochs", "steps", "seconds", "binarization", "parameters")
+    summary = {
+        "models": len(runs),
+        "seeds": [run.seed for run in first],
+        **{key: runs[0].results[key] for key in shared},
+        "config": {k: v for k, v in runs[0].config.items() if k in ("model", "data", "trainer")},
+        "run": record,
+        "variants": rows,
+    }
+    tracking.write_json(folder / "summary.json", summary)
+    title = (
+        f"mean ± standard error over {len(first)} seeds, {summary['binarization']} binarisation"
+    )
+    table = Table("variant", *metrics, title=title, title_justify="left")
+    if len(rows) > 1:
+        table.add_column(f"{metrics[0]}, minus the first's, paired")
+    for label, row in rows.items():
+        cells = [text(row[metric] if "mean" in row[metric] else None) for metric in metrics]
+        if len(rows) > 1:
+            cells.append(text(row[metrics[0]].get("difference")))
+        table.add_row(label, *cells)
+    Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
+    if diverged := [run.folder.name for run in runs if run.diverged]:
+        print(f"{len(diverged)} diverged, and are in no mean: {', '.join(diverged)}")
+    print(f"{summary['steps']} steps of {len(runs)} models in {summary['seconds']} s")
+    print(f"written {folder / 'summary.json'}")
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        if sys.argv[1:2] != ["fit"]:  # train.py's only subcommand
+            sys.argv.insert(1, "fit")
+        ManyCLI()
