@@ -10,6 +10,7 @@ schedules, logging, and the place where an interrupted run goes on.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -107,7 +108,8 @@ class VAEModule(LightningModule):
         step = self.global_step
         # under a gradient scaler, which expects infinities, only the bound is looked at
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
-        vectors = [] if scaled else [p for p in self.parameters() if p.dim() == 1]
+        parameters = list(self.parameters())
+        vectors = [] if scaled else [p for p in parameters if p.dim() == 1]
         # GPUs are not made to wait: there, what is checked is what is logged
         watched = self.device.type == "cpu"
         for x in [batch] if isinstance(batch, Tensor) else batch:
@@ -117,7 +119,7 @@ class VAEModule(LightningModule):
             own = [b.clone() for b in self.estimator.buffers()]
             estimate = self.bound(x)
             bound = estimate.bound.mean()
-            for parameter in self.parameters():
+            for parameter in parameters:
                 parameter.grad = None
             self.manual_backward(estimate.auxiliary - bound)
             recorded = every > 0 and (step + 1) % every == 0
@@ -216,6 +218,9 @@ class VAEModule(LightningModule):
         self._generators = checkpoint["vae"].get("generators", {})
 
     def on_train_start(self) -> None:
+        if self.device.type == "cpu":
+            # Lightning has torch ask the driver whether there is a GPU; Adam asks at every step
+            os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
         if self.trainer.world_size > 1 and not self._generators:
             # every process starts from the same seed, for the same weights: not for the same noise
             torch.manual_seed(mix_seeds(torch.initial_seed(), self.global_rank))
