@@ -371,6 +371,9 @@ def wandb_logger(
     mode = _prepare_wandb(run)
     if mode == "disabled":
         return None
+    # Parts of a run are told apart by the second: one restarted at once must not meet the last.
+    while list(run.glob(f"wandb/*run-{time.strftime('%Y%m%d_%H%M%S')}-*")):
+        time.sleep(0.1)
     experiment = wandb.init(
         project=os.environ.get("WANDB_PROJECT", project),
         id=wandb_id(run),
