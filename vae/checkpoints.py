@@ -3,6 +3,7 @@ tensors are read: no code runs."""
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 import warnings
@@ -104,14 +105,14 @@ def find_last(path: str | Path) -> tuple[Path, dict[str, Any]]:
         raise FileNotFoundError(
             f"{path} holds no checkpoints/last.ckpt: nothing was trained there yet, start it anew"
         )
-    for file in found:
-        try:
-            return file, _read_run_state(file)
-        except ValueError as error:
-            if file is found[-1]:
-                raise
-            print(f"{error}; continuing from {PREVIOUS}, the one before it", file=sys.stderr)
-    raise AssertionError
+    try:
+        return found[0], _read_run_state(found[0])
+    except ValueError as error:
+        if len(found) == 1:
+            raise
+        contents = _read_run_state(found[1])
+        print(f"{error}; continuing from {PREVIOUS}, the one before it", file=sys.stderr)
+        return found[1], contents
 
 
 def folder_of(path: Path) -> Path:
@@ -155,7 +156,7 @@ def _complaint(path: Path, error: Exception) -> str:
             f"cannot be read as a checkpoint: it names {named[1]}, and would run it, where there"
             " are plain values and tensors only"
         )
-    if isinstance(error, OSError) and error.filename:
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EIO, errno.EPERM):
         return f"cannot be read: {error.strerror}"
     reason = text if text.startswith("bad checksum") else type(error).__name__
     if path.is_file() and path.stat().st_size == 0:

@@ -323,13 +323,22 @@ def wandb_mode() -> str:
 
 
 def _prepare_wandb(run: Path) -> str:
-    """Points W&B at a run's folder, and tells the mode."""
+    """Points W&B at a run's folder, which is made if it is not there, and tells the mode.
+
+    Raises:
+        ValueError: If it is to be online, and this machine is not logged in.
+    """
+    mode = wandb_mode()
+    if mode == "online" and not wandb.login(prompt=False):
+        raise ValueError(
+            "WANDB_MODE=online, and this machine is not logged in: wandb login, or"
+            " WANDB_MODE=offline"
+        )
     run.mkdir(parents=True, exist_ok=True)
     # Artifacts are staged here, not in the home folder. Before W&B starts: later it ignores them.
     os.environ["WANDB_DATA_DIR"] = str((run / "wandb" / "data").resolve())
     os.environ.setdefault("WANDB_SILENT", "true")
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # of a lost W&B, RunLogger tells once
-    mode = wandb_mode()
     if wandb.run is not None:
         wandb.finish()  # else the new run would silently continue it
     return mode

@@ -1,0 +1,124 @@
+"""Files that are wrong, each in one way: checkpoints, configurations, data; and the run that they
+were made from."""
+
+import gzip
+import os
+import pickle
+import shutil
+import struct
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+TRAIN = "train.py fit --config experiments/configs/digits.yaml"
+
+
+class Canary:
+    """Unpickled, it would leave a file named canary in the current folder."""
+
+    def __reduce__(self):
+        return (open, ("canary", "w"))
+
+
+def make_files(folder):
+    """Makes them all, and a run of one epoch, named ``run``, in an empty folder."""
+    from bad_input import run
+
+    (folder / "experiments").symlink_to(ROOT / "experiments")
+    (folder / "runs").mkdir()
+    limits = "--trainer.max_epochs 1 --model.test_samples 2 --image_every 0"
+    done = run(f"VAE_RUNS_DIR=trained {TRAIN} {limits}", folder, train=True)
+    assert done.code == 0, done.err
+    (path,) = (folder / "trained").iterdir()
+    path.rename(folder / "run")
+    (folder / "trained").rmdir()
+    _checkpoints(folder)
+    _configurations(folder)
+    for name, content in DATA.items():
+        _data(folder / "data" / name, content)
+    (folder / "full.png").symlink_to("/dev/full")
+    (folder / "folder.json").mkdir()
+    (folder / "studies" / "cut").mkdir(parents=True)
+    (folder / "studies" / "cut" / "digits.json").write_text('{"config": ')
+
+
+def _checkpoints(folder):
+    good = folder / "run" / "checkpoints" / "last.ckpt"
+    contents = torch.load(good, weights_only=True)
+    options, weights, own = (contents[k] for k in ("hyper_parameters", "state_dict", "vae"))
+    for name, changes in {
+        "other-class": {"vae": own | {"module": "NormalizingFlow"}},
+        "other-version": {"hyper_parameters": options | {"colour": "red"}},
+        "other-layers": {"state_dict": {k: v for k, v in weights.items() if "decoder" not in k}},
+        "other-shapes": {"state_dict": weights | {"vae.encoder.1.bias": torch.zeros(3)}},
+        "other-data": {"vae": own | {"data": "CIFAR10DataModule"}},
+        "bad-data": {"datamodule_hyper_parameters": {"batch_size": 0}},
+        "options-no-mapping": {"hyper_parameters": 3},
+        "model-only": {"optimizer_states": None, "loops": None},
+        "code": {"hyper_parameters": {"latent_dim": Canary()}},
+    }.items():
+        torch.save(contents | changes, folder / f"{name}.ckpt")
+    torch.save({"state_dict": weights}, folder / "foreign.ckpt")
+    (folder / "code-unpacked.ckpt").write_bytes(pickle.dumps(Canary(), protocol=2))
+    whole = good.read_bytes()
+    (folder / "empty.ckpt").write_bytes(b"")
+    (folder / "truncated.ckpt").write_bytes(whole[: len(whole) // 2])
+    (folder / "flipped.ckpt").write_bytes(flip(whole, 8 * (len(whole) // 2)))
+    (folder / "text.ckpt").write_text("no checkpoint\n")
+    (folder / "unreadable.ckpt").symlink_to("/proc/self/mem")  # an input/output error
+    for name in ("damaged", "fresh"):
+        shutil.copytree(folder / "run", folder / name)
+        (folder / name / "results.json").unlink()
+        for file in (folder / name / "checkpoints").iterdir():
+            file.unlink() if name == "fresh" else os.truncate(file, 1000)
+
+
+def flip(content, bit):
+    """The bytes with one bit turned."""
+    changed = bytearray(content)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+def _configurations(folder):
+    for name, text in {
+        "no-yaml": "model: [",
+        "empty": "",
+        "unknown-key": "modell: {class_path: GaussianVAE}\n",
+        "wrong-type": "model: {class_path: GaussianVAE, init_args: {lr: fast}}\n",
+        "other-class": "model: {class_path: torch.nn.Linear}\n",
+        "code": "name: !!python/object/apply:os.system ['touch canary']\n",
+    }.items():
+        (folder / f"{name}.yaml").write_text(text)
+
+
+def idx(magic, *shape):
+    """The header of an idx file."""
+    return struct.pack(f">{1 + len(shape)}I", magic, *shape)
+
+
+TRAINING = "train-images-idx3-ubyte"
+DATA = {
+    "empty": {TRAINING: b""},
+    "wrong-magic": {TRAINING: idx(2049, 60000, 28, 28)},
+    "something-else": {TRAINING: b"<!DOCTYPE html><title>404"},
+    "wrong-shape": {TRAINING: idx(2051, 2, 3, 3) + bytes(18)},
+    "cut": {TRAINING: idx(2051, 60000, 28, 28) + bytes(1000)},
+    "wrong-checksum": {TRAINING: 16 + 60000 * 28 * 28},
+    "no-gzip": {f"{TRAINING}.gz": b"no gzip"},
+    "cut-gzip": {f"{TRAINING}.gz": gzip.compress(bytes(range(256)) * 40, mtime=0)[:200]},
+    "no-training-images": {},
+}
+
+
+def _data(folder, files):
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "t10k-images-idx3-ubyte").write_bytes(idx(2051, 10000, 28, 28))
+    for name, content in files.items():
+        if isinstance(content, int):  # of this length, and black
+            (raw / name).write_bytes(idx(2051, 60000, 28, 28))
+            os.truncate(raw / name, content)
+        else:
+            (raw / name).write_bytes(content)

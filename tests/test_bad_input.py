@@ -1,0 +1,278 @@
+"""What people get wrong: one clear line, exit code 2, no traceback, nothing written."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "experiments"))
+from bad_files import TRAIN, make_files  # noqa: E402
+from bad_input import ENVIRONMENT, RESULTS, command, markdown, run  # noqa: E402
+
+DIGITS = "--config experiments/configs/digits.yaml"
+MNIST = "train.py fit --config experiments/configs/gaussian.yaml"
+CONFIGURATION = {
+    "unknown key": (f"{TRAIN} --modell.lr 1", "unrecognized arguments: --modell.lr"),
+    "unknown key in a file": (
+        "train.py fit --config unknown-key.yaml",
+        "does not accept option 'modell",
+    ),
+    "unknown option": (f"{TRAIN} --model.init_args.nope 1", "Option 'nope' is not accepted"),
+    "wrong type": (f"{TRAIN} --model.lr fast", "lr: expected float, got fast"),
+    "wrong type in a file": ("train.py fit --config wrong-type.yaml", "expected float, got fast"),
+    "wrong type of an option": (f"{TRAIN} --trainer.max_epochs a", "expected int, got a"),
+    "wrong type in a list": (f"{TRAIN} --model.hidden [a]", "hidden: expected int, got a"),
+    "no list": (f"{TRAIN} --tags 3", "tags: expected list, got 3"),
+    "no YAML": ("train.py fit --config no-yaml.yaml", "no-yaml.yaml is not YAML"),
+    "an empty configuration": ("train.py fit --config empty.yaml", "holds no configuration"),
+    "YAML that would run code": ("train.py fit --config code.yaml", "code.yaml is not YAML"),
+    "a configuration in no UTF-8": ("train.py fit --config run/checkpoints/last.ckpt", "not YAML"),
+    "no such configuration": (f"{TRAIN} --config nope.yaml", "File does not exist: '"),
+    "a folder for a configuration": (f"{TRAIN} --config run", "Path is not a file"),
+    "no such model": (f"{TRAIN} --model FooVAE", "model: there is no class FooVAE"),
+    "a model of another kind": ("train.py fit --config other-class.yaml", "torch.nn.Linear"),
+    "no such data": (f"{TRAIN} --data FooData", "data: there is no class FooData"),
+    "unknown estimator": (f"{TRAIN} --model.estimator foo", "unknown estimator 'foo': choose"),
+    "estimator that does not fit": (f"{TRAIN} --model.estimator st_gumbel", "StraightThrough"),
+    "enumeration of a continuum": (f"{TRAIN} --model.estimator enumerate", "Enumerate"),
+    "leave-one-out with K = 1": (f"{TRAIN} --model.estimator rloo", "needs num_samples >= 2"),
+    "batch size 0": (f"{TRAIN} --data.batch_size 0", "batch sizes must be at least 1"),
+    "K = 0": (f"{TRAIN} --model.num_samples 0", "num_samples must be at least 1"),
+    "temperature 0": (
+        f"{TRAIN} --model DiscreteVAE --model.temperature 0",
+        "temperatures must satisfy 0 <",
+    ),
+    "unknown binarisation": (f"{TRAIN} --data.binarization grey", "one of 'dynamic'"),
+    "no latent variables": (f"{TRAIN} --model.latent_dim 0", "latent_dim must be at least 1"),
+    "more than there is memory": (f"{TRAIN} --model.latent_dim 1000000000000", "out of memory"),
+    "a negative step size": (f"{TRAIN} --model.lr -1", "learning rates must be positive"),
+    "negative epochs": (f"{TRAIN} --trainer.max_epochs -3", "max_epochs"),
+    "validation every 0 epochs": (f"{TRAIN} --trainer.check_val_every_n_epoch 0", "at least 1"),
+    "validation after the epoch": (
+        f"{TRAIN} --trainer.val_check_interval 1000",
+        "more than the 21 steps of an epoch",
+    ),
+    "checkpoints every 0 steps": (f"{TRAIN} --checkpoint_every_n_steps 0", "must be positive"),
+    "negative image_every": (f"{TRAIN} --image_every -1", "image_every must not be negative"),
+    "a seed that is no number": (f"{TRAIN} --seed_everything true", "seed_everything takes"),
+    "a negative seed": (f"{TRAIN} --seed_everything -1", "-1 is not in bounds"),
+    "true half precision": (f"{TRAIN} --trainer.precision bf16-true", "bf16-mixed"),
+    "another's clipping": (f"{TRAIN} --trainer.gradient_clip_val 1", "gradient_clip_norm"),
+    "accumulation": (f"{TRAIN} --trainer.accumulate_grad_batches 2", "use a larger batch_size"),
+    "a name that is a path": (f"{TRAIN} --name a/b", "letters, digits"),
+    "no such accelerator": (f"{TRAIN} --trainer.accelerator abacus", "abacus"),
+    "more processes than processors": (
+        f"{TRAIN} --trainer.accelerator cpu --trainer.devices 99999",
+        "use fewer",
+    ),
+    "a negative number of devices": (
+        f"{TRAIN} --trainer.accelerator cpu --trainer.devices -7",
+        "should be an int > 0",
+    ),
+    "no such W&B mode": (f"WANDB_MODE=loud {TRAIN}", "WANDB_MODE=loud: choose from"),
+    "W&B online, logged out": (f"WANDB_MODE=online {TRAIN}", "wandb login"),
+    "a folder of runs that is a file": (f"VAE_RUNS_DIR=text.ckpt {TRAIN}", "set VAE_RUNS_DIR"),
+}
+CHECKPOINTS = {
+    "none yet": ("evaluate.py", "train one first"),
+    "not there": ("sample.py nope.ckpt", "no checkpoint at nope.ckpt"),
+    "a folder that is none": ("sample.py data", "data holds no checkpoints/best.ckpt"),
+    "of zero bytes": ("sample.py empty.ckpt", "empty.ckpt cannot be read as a checkpoint (it is"),
+    "truncated": ("sample.py truncated.ckpt", "truncated.ckpt cannot be read as a checkpoint"),
+    "one bit flipped": ("evaluate.py flipped.ckpt", "bad checksum of"),
+    "a text": ("gradients.py text.ckpt", "truncated, damaged or of another kind"),
+    "that would run code": ("sample.py code.ckpt", "open, and would run it"),
+    "a pickle that would run code": (
+        "reconstruct.py code-unpacked.ckpt",
+        "open, and would run it",
+    ),
+    "unreadable disk": ("sample.py unreadable.ckpt", "cannot be read: Input/output error"),
+    "of another library": ("sample.py foreign.ckpt", "is not a checkpoint of a GaussianVAE"),
+    "of another class": ("sample.py other-class.ckpt", "holds a NormalizingFlow, none of"),
+    "of another version, an option": ("sample.py other-version.ckpt", "does not fit this version"),
+    "of another version, layers": ("sample.py other-layers.ckpt", "it lacks vae.likelihood"),
+    "of another version, shapes": (
+        "evaluate.py other-shapes.ckpt",
+        "has the shape (3,), not (128,)",
+    ),
+    "options that are none": ("sample.py options-no-mapping.ckpt", "is not a checkpoint of"),
+    "of unknown data": ("evaluate.py other-data.ckpt", "(it says CIFAR10DataModule)"),
+    "of impossible data": ("reconstruct.py bad-data.ckpt", "batch sizes must be at least 1"),
+    "continued: nothing there": (f"{TRAIN} --ckpt_path last", "no checkpoint at last"),
+    "continued: a text": (f"{TRAIN} --ckpt_path text.ckpt", "cannot be read"),
+    "continued: code": (f"{TRAIN} --ckpt_path code.ckpt", "open, and would run it"),
+    "continued: another class": (
+        f"{TRAIN} --ckpt_path run --model DiscreteVAE",
+        "holds a GaussianVAE, not a DiscreteVAE",
+    ),
+    "continued: another option": (
+        f"{TRAIN} --ckpt_path run --model.latent_dim 3",
+        "was trained with latent_dim 8, not 3",
+    ),
+    "continued: another version": (f"{TRAIN} --ckpt_path other-layers.ckpt", "it lacks vae."),
+    "continued: a model only": (f"{TRAIN} --ckpt_path model-only.ckpt", "not the state of a run"),
+    "resumed: no run": ("resume.py nowhere", "nowhere holds no config.yaml"),
+    "resumed: nothing trained yet": ("resume.py fresh", "nothing was trained there yet"),
+    "resumed: all damaged": ("resume.py damaged", "last-previous.ckpt cannot be read"),
+    "resumed: unknown key": ("resume.py run --modell.lr 3", "unrecognized arguments"),
+    "replayed: a model only": ("replay.py model-only.ckpt", "not the state of a run"),
+}
+DATA = {
+    "MNIST is not there": (MNIST, "set VAE_DATA_DIR to a folder that holds MNIST/raw"),
+    "no training images": (
+        "VAE_DATA_DIR=data/no-training-images prepare_data.py",
+        "download failed",
+    ),
+    "an empty file": ("VAE_DATA_DIR=data/empty prepare_data.py", "it is empty"),
+    "wrong magic number": (
+        f"VAE_DATA_DIR=data/wrong-magic {MNIST}",
+        "2049, not 2051: it holds labels",
+    ),
+    "a web page": ("VAE_DATA_DIR=data/something-else prepare_data.py", "it holds something else"),
+    "wrong shape": ("VAE_DATA_DIR=data/wrong-shape prepare_data.py", "of shape (2, 3, 3)"),
+    "cut short": (f"VAE_DATA_DIR=data/cut {MNIST}", "cut short or damaged"),
+    "wrong checksum": ("VAE_DATA_DIR=data/wrong-checksum prepare_data.py", "wrong checksum"),
+    "no gzip": ("VAE_DATA_DIR=data/no-gzip prepare_data.py", "Not a gzipped file"),
+    "gzip, cut short": (
+        "VAE_DATA_DIR=data/cut-gzip prepare_data.py",
+        "train-images-idx3-ubyte.gz is",
+    ),
+}
+SCRIPTS = {
+    "evaluate: no such split": (
+        "evaluate.py run --split train",
+        "one of 'val', 'test', got train",
+    ),
+    "evaluate: no images": ("evaluate.py run --limit 0", "must be at least 1"),
+    "evaluate: K = 0": ("evaluate.py run --log_likelihood 0", "must be at least 1"),
+    "evaluate: K no number": ("evaluate.py run --log_likelihood a", "expected int, got a"),
+    "evaluate: no such device": ("evaluate.py run --device abacus", "device abacus is not there"),
+    "evaluate: no such GPU": ("evaluate.py run --device cuda:99", "device cuda:99 is not there"),
+    "evaluate: onto a folder": (
+        "evaluate.py run --output folder.json",
+        "cannot write folder.json",
+    ),
+    "reconstruct: no images": ("reconstruct.py run --count 0", "count must be at least 1"),
+    "reconstruct: unknown flag": ("reconstruct.py run --colour 1", "unrecognized arguments"),
+    "reconstruct: full disk": ("reconstruct.py run --output full.png", "No space left on device"),
+    "sample: more than there is memory": (
+        "sample.py run --count 1000000000000",
+        "out of memory",
+    ),
+    "sample: no image format": ("sample.py run --output x.foo", "unknown file extension: .foo"),
+    "sample: below a file": ("sample.py run --output text.ckpt/x.png", "text.ckpt: File exists"),
+    "gradients: unknown estimator": ("gradients.py run --estimators [foo]", "unknown estimator"),
+    "gradients: no list": ("gradients.py run --estimators rloo", "expected list, got rloo"),
+    "gradients: no such objective": ("gradients.py run --objective foo", "choose from elbo, iwae"),
+    "gradients: one estimate": ("gradients.py run --replicates 1", "must be at least 2"),
+    "gradients: no such device": ("gradients.py run --device abacus", "abacus is not there"),
+    "gradients: does not fit": ("gradients.py run --estimators [arm]", "is not defined for"),
+    "seeds: no configuration": ("seeds.py", "config"),
+    "seeds: no such configuration": (
+        "seeds.py --config nope.yaml",
+        "no configuration at nope.yaml",
+    ),
+    "seeds: none": (f"seeds.py {DIGITS} --seeds 0", "seeds and jobs must be at least 1"),
+    "seeds: a name that is a path": (f"seeds.py {DIGITS} --name a/b", "letters, digits"),
+    "seeds: variants without flags": (f"seeds.py {DIGITS} --variants 3", "expected dict, got 3"),
+    "seeds: no such study": ("seeds.py --study nope.yaml", "File does not exist"),
+    "seeds: a record cut short": (
+        f"VAE_RUNS_DIR=studies seeds.py {DIGITS} --name cut",
+        "digits.json is not JSON: it was cut short",
+    ),
+    "policy_gradient: no such task": ("policy_gradient.py --task chess", "got chess"),
+    "policy_gradient: no such estimator": ("policy_gradient.py --estimators [foo]", "unknown est"),
+    "policy_gradient: no updates": ("policy_gradient.py --updates 0", "must be at least 1"),
+    "policy_gradient: a negative step": (
+        "policy_gradient.py --task pointmass --lr -1",
+        "Invalid learning rate: -1.0",
+    ),
+    "policy_gradient: no path": (
+        "policy_gradient.py --task cartpole --estimators [pathwise]",
+        "which has no rsample",
+    ),
+    "replay: no steps": ("replay.py run --steps 0", "steps must be at least 1"),
+    "replay: nothing named": ("replay.py", "name a checkpoint or a run's folder"),
+}
+PARTS = {"": CONFIGURATION, "checkpoint: ": CHECKPOINTS, "data: ": DATA, " ": SCRIPTS}
+CASES = {
+    (part + name).strip(): case for part, cases in PARTS.items() for name, case in cases.items()
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("bad").resolve()
+    make_files(path)
+    return path
+
+
+def state(folder):
+    """Every file of a folder, and when it was last written."""
+    return {path: os.lstat(path).st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_mistake_is_one_clear_line_and_writes_nothing(case, folder):
+    line, words = CASES[case]
+    before = state(folder)
+    code, _, err = run(line, folder)
+    assert code == 2, err
+    assert err.count("\n") == 1 and err.startswith("error: ") and "Traceback" not in err, err
+    assert words in err, err
+    assert len(err) < 600
+    assert state(folder) == before
+
+
+def test_there_are_cases_of_every_script_and_they_are_enough():
+    scripts = {word for line, _ in CASES.values() for word in line.split() if word.endswith(".py")}
+    names = "train evaluate reconstruct sample gradients seeds resume policy_gradient prepare_data"
+    assert scripts >= {f"{name}.py" for name in names.split()}
+    assert len(CASES) == sum(map(len, PARTS.values())) >= 100
+
+
+@pytest.mark.parametrize("case", ["wrong type", "checkpoint: truncated", "data: wrong shape"])
+@pytest.mark.parametrize("debug", ["--debug", "VAE_DEBUG=1"])
+def test_debugging_keeps_the_traceback(case, debug, folder, monkeypatch):
+    line = CASES[case][0]
+    line = f"{line} {debug}" if debug.startswith("--") else f"{debug} {line}"
+    code, _, err = run(line, folder)
+    assert code == 1 and "Traceback (most recent call last)" in err, err
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("case", ["wrong type", "checkpoint: that would run code"])
+def test_an_interpreter_of_its_own_says_the_same(case, folder):
+    line, _ = CASES[case]
+    process = subprocess.run(
+        command(line).replace("python ", f"{sys.executable} "),
+        shell=True,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(ROOT)},
+    )
+    assert (process.returncode, process.stderr) == (2, run(line, folder).err)
+    assert process.stdout == "" and not (folder / "canary").exists()
+
+
+def test_labels_are_not_needed(mnist_dir, tmp_path):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in ("train", "t10k"):
+        (found,) = list((mnist_dir / "MNIST" / "raw").glob(f"{name}-images-idx3-ubyte*"))[:1]
+        (raw / found.name).symlink_to(found)
+    assert run(f"VAE_DATA_DIR={tmp_path} prepare_data.py", tmp_path).code == 0
+
+
+def test_the_table_lists_exactly_these_cases():
+    rows = json.loads(RESULTS.read_text())
+    assert list(rows) == list(CASES), "run python experiments/bad_input.py"
+    for case, (line, words) in CASES.items():
+        assert rows[case]["command"] == command(line), case
+        assert words in rows[case]["line"] and "/tmp" not in rows[case]["line"], case
+    assert len(markdown().splitlines()) == 2 + len(CASES)
