@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 
 from vae.checkpoints import find_checkpoint, load, load_data, newest_run, read_checkpoint
 from vae.data import DigitsDataModule
@@ -364,3 +364,20 @@ def test_checkpoints_are_found_by_file_by_run_and_by_date(tmp_path):
 def test_no_run_says_so():
     with pytest.raises(FileNotFoundError, match="train one first"):
         find_checkpoint()
+
+
+def test_hooks_are_called_where_there_are_any_and_change_nothing():
+    class Counts(Callback):
+        calls = 0
+
+        def on_before_backward(self, trainer, pl_module, loss):
+            self.calls += 1
+
+    counts, ends = Counts(), []
+    for callbacks in ([], [counts]):
+        torch.manual_seed(0)
+        module = MODULES["rloo"]()
+        fit(module, new_run("t"), steps=12, callbacks=callbacks)
+        ends.append(module.state_dict())
+    assert counts.calls == 12
+    assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
