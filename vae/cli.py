@@ -296,7 +296,7 @@ class VAECLI(LightningCLI):
         return tracking.new_run(options["name"])
 
     def fit(self, model: ImageVAE, **kwargs: Any) -> None:
-        exit_code = 1
+        exit_code, results = 1, None
         try:
             rehearsal = bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
             if self.trainer.is_global_zero and not rehearsal:
@@ -312,10 +312,12 @@ class VAECLI(LightningCLI):
                     model, kwargs["datamodule"], ckpt_path=best or None, verbose=False
                 )
                 if self.trainer.is_global_zero and tested:
-                    self._report(tested[0], seconds, best)
+                    results = self._report(tested[0], seconds, best)
             exit_code = 0
         finally:
             tracking.finish_wandb(exit_code, self.trainer.loggers)
+        if results:  # the last thing written: a run that has it is complete, on W&B too
+            tracking.write_json(self.run / "results.json", results)
 
     def _write_record(self) -> str:
         """``run.json``; a run that is continued keeps the first one, and lists the others."""
@@ -356,7 +358,10 @@ class VAECLI(LightningCLI):
             )
             raise SystemExit(code)
 
-    def _report(self, metrics: Mapping[str, float], seconds: float, checkpoint: str) -> None:
+    def _report(
+        self, metrics: Mapping[str, float], seconds: float, checkpoint: str
+    ) -> dict[str, Any]:
+        """Prints what came of the run; what ``results.json`` will hold."""
         data, epochs = self.datamodule, self.trainer.current_epoch
         results = {
             "metrics": {name: round(value, 4) for name, value in metrics.items()},
@@ -366,7 +371,6 @@ class VAECLI(LightningCLI):
             "binarization": data.binarization,
             "parameters": sum(p.numel() for p in self.model.parameters()),
         }
-        tracking.write_json(self.run / "results.json", results)
         print_table(
             f"test set, {data.binarization} binarisation",
             {k: f"{v:.2f}" for k, v in metrics.items()},
@@ -380,3 +384,4 @@ class VAECLI(LightningCLI):
         )
         best = self.run / "checkpoints" / (Path(checkpoint).name if checkpoint else "last.ckpt")
         print(f"checkpoint  {best}\nrun folder  {self.run}")
+        return results
