@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-__all__ = ["curve", "pareto"]
+__all__ = ["bench", "curve", "pareto"]
 
 
 def pareto(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
@@ -78,6 +78,58 @@ def curve(series: Mapping[str, Sequence[float]], x: str, y: str, title: str, pat
         axis.set_yscale("symlog", linthresh=1)
     axis.grid(alpha=0.2)
     axis.legend()
+    figure.savefig(path, dpi=110)
+
+
+def bench(result: Mapping[str, Any], path: Path) -> None:
+    """Bars of each training loop's speed as a ratio to the hand-written one's, with quartiles;
+    and images a second along each scaling axis.
+
+    Arguments:
+        result: Of ``experiments/bench.py``.
+        path: The PNG to write.
+    """
+    models, curves = result.get("models", {}), result.get("scaling", {})
+    figure = Figure(figsize=(12, 8), layout="constrained")
+    FigureCanvasAgg(figure)
+    top, bottom = figure.subfigures(2, 1, squeeze=False)[:, 0]
+    axis = top.subplots()
+    loops = list(dict.fromkeys(loop for found in models.values() for loop in found))
+    width, position = 0.8, 0.0
+    ticks = []
+    for model, found in models.items():
+        start = position
+        for loop, numbers in found.items():
+            ratio = numbers["ratio"]
+            median, low, high = (ratio[name] for name in ("median", "q1", "q3"))
+            color = f"C{loops.index(loop)}"
+            axis.bar(position, median, width, color=color, label=loop)
+            axis.errorbar(position, median, [[median - low], [high - median]], color="0.2")
+            speed = f"{numbers['images_per_second']['median']:,.0f}"
+            axis.annotate(speed, (position, high), (0, 2), textcoords="offset points", ha="center")
+            position += 1
+        ticks.append(((start + position - 1) / 2, model))
+        position += 1
+    axis.axhline(1, color="0.5", lw=0.8)
+    axis.set_xticks([x for x, _ in ticks], [name for _, name in ticks])
+    axis.set_ylabel("ratio to the hand-written loop")
+    handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    if handles:
+        axis.legend(handles.values(), handles.keys(), loc="upper left", bbox_to_anchor=(1, 1))
+    axis.set_title(f"images a second (numbers) by training loop; {result['hardware']}")
+    axes = bottom.subplots(1, max(1, len(curves)), squeeze=False)[0]
+    for axis, (name, points) in zip(axes, curves.items(), strict=False):
+        rows = [point.get("images_per_second", point) for point in points.values()]
+        x, y = [int(x) for x in points], [row["median"] for row in rows]
+        errors = [
+            [row["median"] - row["q1"] for row in rows],
+            [row["q3"] - row["median"] for row in rows],
+        ]
+        axis.errorbar(x, y, errors, marker="o", ms=4)
+        axis.set(xscale="log", yscale="log", xlabel=name.replace("_", " "), ylabel="images/s")
+        axis.set_xticks(x, [str(value) for value in x])
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.grid(alpha=0.2, which="both")
     figure.savefig(path, dpi=110)
 
 

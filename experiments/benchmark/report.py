@@ -1,0 +1,120 @@
+"""The benchmark's numbers for people: tables in the terminal and in the README."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["LOOPS", "RESULT", "markdown", "show"]
+
+RESULT = Path(__file__).resolve().parent.parent / "results" / "bench.json"
+LOOPS = {
+    "vae": "this library, `make fit`: Lightning, metrics, W&B offline, checkpoints, progress bar",
+    "eager": "the same steps in a hand-written loop, fused Adam, data in memory",
+    "eager_grey": "- without binarisation",
+    "by_hand": "- and no library at all: five linear layers and the loss in one function",
+    "cuda_graph": "- captured in a CUDA graph",
+    "lightning": "LightningModule, torchvision DataLoader, Trainer defaults, one logged value",
+    "tutorial": "pytorch/examples' loop: torchvision DataLoader, Adam, `loss.item()`",
+}
+"""What each loop is; a dash continues the line of the reference."""
+
+
+def value(numbers: Mapping[str, float], digits: int = 2) -> str:
+    """A median with its quartiles."""
+    median, q1, q3 = (f"{numbers[name]:,.{digits}f}" for name in ("median", "q1", "q3"))
+    return f"{median} ({q1}-{q3})"
+
+
+def table(
+    title: str, columns: list[str], rows: list[list[str]], width: int | None = None
+) -> Table:
+    made = Table(*columns, title=title, title_justify="left", title_style="bold")
+    for column in made.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def tables(result: Mapping[str, Any]) -> list[Table]:
+    made = []
+    for model, loops in result.get("models", {}).items():
+        memory = result.get("memory_megabytes", {}).get(model, {})
+        rows = [
+            [
+                LOOPS[name].replace("`", ""),
+                value(loops[name]["images_per_second"], 0),
+                value(loops[name]["ratio"]),
+                f"{memory[name]:,}" if name in memory else "",
+            ]
+            for name in LOOPS
+            if name in loops
+        ]
+        columns = [model, "images/s (quartiles)", "ratio (quartiles)", "peak MB"]
+        made.append(table(f"{model}, batch {result['batch_size']}", columns, rows))
+    for axis, points in result.get("scaling", {}).items():
+        rows = [
+            [x, value(p.get("images_per_second", p), 0), value(p["ratio"]) if "ratio" in p else ""]
+            for x, p in points.items()
+        ]
+        made.append(table(f"scaling in {axis}", [axis, "images/s", "ratio to one model"], rows))
+    if "evaluation" in result:
+        rows = [
+            [name, value(r["decodings_per_second"], 0), value(r["ratio_to_floor"])]
+            for name, r in result["evaluation"].items()
+        ]
+        columns = ["K-sample log-likelihood", "decodings/s", "time / matrix products' time"]
+        made.append(table("evaluation", columns, rows))
+    return made
+
+
+def sentences(result: Mapping[str, Any]) -> list[str]:
+    """What has no table."""
+    said = []
+    if "fit_loop_microseconds" in result:
+        cost = value(result["fit_loop_microseconds"], 0)
+        said.append(f"fit loop: {cost} microseconds a step more than the hand-written loop")
+    for name, ratio in result.get("aging", {}).items():
+        said.append(f"epoch 10 against epoch 1, {name.replace('_', ' ')}: {value(ratio)}")
+    return said
+
+
+def show(result: Mapping[str, Any]) -> None:
+    """Prints everything."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
+    for made in tables(result):
+        console.print(made)
+    for sentence in sentences(result):
+        console.print(sentence)
+    console.print(f"{result['hardware']}, torch {result['torch']}")
+
+
+def markdown(path: Path = RESULT) -> str:
+    """The README's table: ratios of each loop to the hand-written one, a column a model."""
+    result = json.loads(path.read_text())
+    models = result["models"]
+    lines = ["| training loop | " + " | ".join(models) + " |", "|---|" + "---|" * len(models)]
+    for name, what in LOOPS.items():
+        if any(name in loops for loops in models.values()):
+            cells = [cell(loops.get(name)) for loops in models.values()]
+            lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        f"Images a second as a ratio to the hand-written loop (images a second in brackets),"
+        f" batch {result['batch_size']}; medians of {result['rounds']} rounds;"
+        f" {result['hardware']}; torch {result['torch']}.",
+    ]
+    return "\n".join(lines)
+
+
+def cell(loop: Mapping[str, Any] | None) -> str:
+    if loop is None:
+        return "-"
+    return f"{loop['ratio']['median']:.2f} ({loop['images_per_second']['median']:,.0f})"
