@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import bad_input
 import mutants
 from estimators import markdown
 
@@ -97,6 +98,7 @@ TABLES = {
     "study": study,
     "estimators": markdown,
     "mutants": mutants.markdown,
+    "bad_input": bad_input.markdown,
 }
 PAGES = [ROOT / "README.md", RESULTS / "README.md"]
 
