@@ -126,5 +126,5 @@ wandb-sync: $(VENV)/.installed ## upload the offline W&B runs
 	$(VENV)/bin/wandb sync --yes $(wildcard $(or $(VAE_RUNS_DIR),runs)/*/wandb/offline-run-*)
 
 clean: ## remove .venv and caches; runs and data stay
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

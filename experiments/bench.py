@@ -26,7 +26,7 @@ from benchmark.loops import (
     peak_memory,
 )
 from benchmark.peers import Tutorial, TutorialVAE, plain_lightning
-from benchmark.report import RESULT, show
+from benchmark.report import NAMES, RESULT, show
 from benchmark.rounds import Loop, Rounds, against_eager, summary
 from benchmark.scaling import aging, evaluation, scaling
 from torch import Tensor
@@ -184,7 +184,7 @@ def bench(
     path = Path(output)
     write_json(path, result)
     show(result)
-    plot(result, path.with_suffix(".png"))
+    plot(result, NAMES, path.with_suffix(".png"))
     print(f"written {path}, {path.with_suffix('.png').name}")
     return result
 

@@ -44,6 +44,7 @@ RUNS = {
 
 def _child(script: str, arguments: list[str], environment: dict[str, str]) -> None:
     os.environ.update(environment)
+    os.environ.pop("WANDB_SERVICE", None)  # that of a test before, which outlives a killed child
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with Path(environment["LOG"]).open("a") as log:
         for stream in (1, 2):
@@ -61,7 +62,12 @@ def start(script: str, arguments: list[str], folder: Path, wandb: str = "disable
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["vae.cli"])
     folder.mkdir(parents=True, exist_ok=True)
-    environment = {"VAE_RUNS_DIR": str(folder), "WANDB_MODE": wandb, "LOG": str(folder / "log")}
+    own = {name: value for name, value in os.environ.items() if name.startswith("VAE_")}
+    environment = own | {
+        "VAE_RUNS_DIR": str(folder),
+        "WANDB_MODE": wandb,
+        "LOG": str(folder / "log"),
+    }
     process = context.Process(target=_child, args=(script, arguments, environment))
     (folder / "log").touch()
     process.start()

@@ -273,7 +273,7 @@ def load_data(checkpoint: dict[str, Any]) -> ImageDataModule:
     options = checkpoint.get("datamodule_hyper_parameters", {})
     try:
         data = DATA[name](**{k: v for k, v in options.items() if not k.startswith("_")})
-    except (AttributeError, TypeError, ValueError) as error:
+    except Exception as error:  # another version's values raise anything
         raise ValueError(f"the checkpoint's data do not fit this version: {error}") from None
     data.prepare_data()
     data.setup()

@@ -92,8 +92,8 @@ class _SaveConfig(SaveConfigCallback):
         self.path = path
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, str(self.path), skip_none=False, overwrite=True)
+        text = self.parser.dump(self.config, skip_none=False)
+        tracking.replace_text(self.path, text)  # whole or not at all
 
 
 def print_table(title: str, rows: Mapping[str, object]) -> None:
@@ -247,6 +247,9 @@ class VAECLI(LightningCLI):
         options = self.config[self.config.subcommand]
         if isinstance(options.seed_everything, bool):
             raise ValueError("seed_everything takes a number: the data's order depends on it")
+        for name, default in vars(self._parser("fit").get_defaults()).items():
+            if default is not None and options[name] is None:
+                raise ValueError(f"{name} is empty: give it a value, or leave it out")
         precision = str(options.trainer.precision)
         if precision not in ("None", "32", "32-true", "bf16-mixed", "16-mixed"):
             raise ValueError(f"precision {precision}: use 32-true, bf16-mixed or 16-mixed")

@@ -81,55 +81,57 @@ def curve(series: Mapping[str, Sequence[float]], x: str, y: str, title: str, pat
     figure.savefig(path, dpi=110)
 
 
-def bench(result: Mapping[str, Any], path: Path) -> None:
+def bench(result: Mapping[str, Any], names: Mapping[str, str], path: Path) -> None:
     """Bars of each training loop's speed as a ratio to the hand-written one's, with quartiles;
     and images a second along each scaling axis.
 
     Arguments:
         result: Of ``experiments/bench.py``.
+        names: Of loops and of scaling axes, for people.
         path: The PNG to write.
     """
     models, curves = result.get("models", {}), result.get("scaling", {})
     figure = Figure(figsize=(12, 8), layout="constrained")
     FigureCanvasAgg(figure)
     top, bottom = figure.subfigures(2, 1, squeeze=False)[:, 0]
-    axis = top.subplots()
-    loops = list(dict.fromkeys(loop for found in models.values() for loop in found))
-    width, position = 0.8, 0.0
-    ticks = []
+    axis, position, ticks = top.subplots(), 0, []
+    loops = [loop for loop in names if any(loop in found for found in models.values())]
     for model, found in models.items():
-        start = position
-        for loop, numbers in found.items():
-            ratio = numbers["ratio"]
+        first = position
+        for loop in (loop for loop in loops if loop in found):
+            ratio = found[loop]["ratio"]
             median, low, high = (ratio[name] for name in ("median", "q1", "q3"))
             color = f"C{loops.index(loop)}"
-            axis.bar(position, median, width, color=color, label=loop)
+            axis.bar(position, median, color=color, label=names[loop])
             axis.errorbar(position, median, [[median - low], [high - median]], color="0.2")
-            speed = f"{numbers['images_per_second']['median']:,.0f}"
-            axis.annotate(speed, (position, high), (0, 2), textcoords="offset points", ha="center")
+            speed = f"{found[loop]['images_per_second']['median']:,.0f}"
+            above = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
+            axis.annotate(speed, (position, high), (0, 3), **above)
             position += 1
-        ticks.append(((start + position - 1) / 2, model))
+        ticks.append(((first + position - 1) / 2, model.replace("_", " ")))
         position += 1
-    axis.axhline(1, color="0.5", lw=0.8)
+    axis.axhline(1, color="0.5", lw=0.8, zorder=0)
     axis.set_xticks([x for x, _ in ticks], [name for _, name in ticks])
-    axis.set_ylabel("ratio to the hand-written loop")
-    handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-    if handles:
-        axis.legend(handles.values(), handles.keys(), loc="upper left", bbox_to_anchor=(1, 1))
-    axis.set_title(f"images a second (numbers) by training loop; {result['hardware']}")
+    axis.set_ylabel(f"speed, as a ratio to {names['eager']}")
+    unique = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    if unique:
+        axis.legend(unique.values(), unique.keys(), loc="upper left", bbox_to_anchor=(1, 1))
+    batch = f"batch {result['batch_size']}, images a second above the bars"
+    axis.set_title(f"{result['hardware']}; {batch}")
     axes = bottom.subplots(1, max(1, len(curves)), squeeze=False)[0]
     for axis, (name, points) in zip(axes, curves.items(), strict=False):
         rows = [point.get("images_per_second", point) for point in points.values()]
-        x, y = [int(x) for x in points], [row["median"] for row in rows]
-        errors = [
-            [row["median"] - row["q1"] for row in rows],
-            [row["q3"] - row["median"] for row in rows],
-        ]
-        axis.errorbar(x, y, errors, marker="o", ms=4)
-        axis.set(xscale="log", yscale="log", xlabel=name.replace("_", " "), ylabel="images/s")
-        axis.set_xticks(x, [str(value) for value in x])
-        axis.xaxis.set_minor_formatter(NullFormatter())
-        axis.grid(alpha=0.2, which="both")
+        x, y = [int(number) for number in points], [row["median"] for row in rows]
+        low, high = ([abs(row[q] - row["median"]) for row in rows] for q in ("q1", "q3"))
+        axis.errorbar(x, y, [low, high], marker="o", ms=4)
+        axis.set(xscale="log", yscale="log", xlabel=names[name], ylabel="images a second")
+        axis.set_ylim(min(y) / 2, max(y) * 2)
+        axis.set_xticks(x, [str(number) for number in x], fontsize=7)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:,.0f}")
+        for ticked in (axis.xaxis, axis.yaxis):
+            ticked.set_minor_formatter(NullFormatter())
+        axis.grid(alpha=0.2)
     figure.savefig(path, dpi=110)
 
 

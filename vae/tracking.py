@@ -167,6 +167,12 @@ def write_json(path: Path, content: Any) -> None:
     replace_text(path, json.dumps(content, indent=2) + "\n")
 
 
+def _lines(path: Path) -> tuple[list[str], str]:
+    """The lines of a file that may be damaged, and its text."""
+    text = path.read_bytes().decode(errors="replace")
+    return text.removesuffix("\n").split("\n") if text else [], text
+
+
 class JSONLLogger(Logger):
     """Appends every logged set of metrics to ``metrics.jsonl``, a line each, with its optimiser
     step and the time.
@@ -181,11 +187,11 @@ class JSONLLogger(Logger):
         super().__init__()
         self.run, self.path, self.rows = run, run / "metrics.jsonl", 0
         if self.path.exists():
-            text = self.path.read_text(errors="replace")  # it may be damaged
-            lines = re.findall(r".*\n|.+", text)  # at line ends only
+            lines, text = _lines(self.path)
             self.rows = len(lines[:rows])
-            if self.rows < len(lines):
-                replace_text(self.path, "".join(lines[:rows]))
+            kept = "".join(f"{line}\n" for line in lines[:rows])
+            if kept != text:
+                replace_text(self.path, kept)
 
     @property
     def name(self) -> str:
@@ -243,8 +249,8 @@ class RunLogger(WandbLogger):
 
     def resend(self, path: Path) -> None:
         """Sends the rows of a ``metrics.jsonl`` that W&B has not."""
-        lines = path.read_text().splitlines()[: self.row] if path.exists() else []
-        for number, line in list(enumerate(lines))[self.sent :]:
+        lines = _lines(path)[0] if path.exists() else []
+        for number, line in list(enumerate(lines[: self.row]))[self.sent :]:
             try:
                 metrics = json.loads(line)
                 step = metrics.pop("step")
@@ -383,18 +389,23 @@ def wandb_logger(
     # Parts of a run are told apart by the second: one restarted at once must not meet the last.
     while list(run.glob(f"wandb/*run-{time.strftime('%Y%m%d_%H%M%S')}-*")):
         time.sleep(0.1)
-    experiment = wandb.init(
-        project=os.environ.get("WANDB_PROJECT", project),
-        id=wandb_id(run),
-        name=run.name,
-        dir=str(run),
-        mode=mode,  # type: ignore[arg-type]
-        resume="allow",
-        config=config,
-        group=group,
-        tags=tags,
-        job_type="train",
-    )
+    try:
+        experiment = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", project),
+            id=wandb_id(run),
+            name=run.name,
+            dir=str(run),
+            mode=mode,  # type: ignore[arg-type]
+            resume="allow",
+            config=config,
+            group=group,
+            tags=tags,
+            job_type="train",
+        )
+    except Exception as error:  # W&B's own are of several kinds
+        raise OSError(
+            f"W&B does not start ({error}): WANDB_MODE=offline or disabled goes on without it"
+        ) from error
     experiment.define_metric("trainer/global_step")
     experiment.define_metric("row", hidden=True)
     experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)

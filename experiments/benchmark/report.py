@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["LOOPS", "RESULT", "markdown", "show"]
+__all__ = ["LOOPS", "NAMES", "RESULT", "markdown", "show"]
 
 RESULT = Path(__file__).resolve().parent.parent / "results" / "bench.json"
 LOOPS = {
@@ -24,6 +24,21 @@ LOOPS = {
     "tutorial": "pytorch/examples' loop: torchvision DataLoader, Adam, `loss.item()`",
 }
 """What each loop is; a dash continues the line of the reference."""
+
+NAMES = {
+    "vae": "this library",
+    "eager": "a hand-written loop",
+    "eager_grey": "- without binarisation",
+    "by_hand": "- without a library",
+    "cuda_graph": "- as a CUDA graph",
+    "lightning": "plain Lightning",
+    "tutorial": "pytorch/examples",
+    "batch_size": "batch size",
+    "num_samples": "samples K of the IWAE bound",
+    "latent_dim": "latent variables",
+    "models": "models trained at once",
+}
+"""Short names of loops and of scaling axes, in the plot."""
 
 
 def value(numbers: Mapping[str, float], digits: int = 2) -> str:
@@ -64,7 +79,8 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
             [x, value(p.get("images_per_second", p), 0), value(p["ratio"]) if "ratio" in p else ""]
             for x, p in points.items()
         ]
-        made.append(table(f"scaling in {axis}", [axis, "images/s", "ratio to one model"], rows))
+        columns = [NAMES[axis], "images/s", "ratio to one model"]
+        made.append(table("scaling", columns, rows))
     if "evaluation" in result:
         rows = [
             [name, value(r["decodings_per_second"], 0), value(r["ratio_to_floor"])]
