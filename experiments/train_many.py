@@ -186,7 +186,9 @@ class ManyCLI(VAECLI):
         for name, values in options.vary.items():
             if name not in VARIABLE or not values or len(set(values)) < len(values):
                 raise ValueError(f"vary {name}: give different values of {', '.join(VARIABLE)}")
-        for name in ("ckpt_path", "trainer.callbacks", "trainer.logger", "trainer.fast_dev_run"):
+        model = [f"model.init_args.{name}" for name in ("compile", "capture")]
+        trainer = [f"trainer.{name}" for name in ("callbacks", "logger", "fast_dev_run")]
+        for name in ("ckpt_path", *model, *trainer):
             if options.get(name) not in (None, False, []):
                 raise ValueError(f"{name} is not for many models at once: use train.py")
         if str(options.trainer.precision) == "16-mixed":

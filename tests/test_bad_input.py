@@ -57,6 +57,13 @@ CONFIGURATION = {
         "more than the 21 steps of an epoch",
     ),
     "checkpoints every 0 steps": (f"{TRAIN} --checkpoint_every_n_steps 0", "must be positive"),
+    "a CUDA graph without CUDA": (f"{TRAIN} --model.capture true", "for one CUDA device in 32-"),
+    "an option without a value": (f"{TRAIN} --image_every null", "expected int, got None"),
+    "more processes than processors": (f"{TRAIN} --trainer.devices 999", "use fewer"),
+    "compiled, many at once": (
+        "train_many.py --config experiments/configs/digits.yaml --model.compile true",
+        "model.init_args.compile is not for many models at once",
+    ),
     "negative image_every": (f"{TRAIN} --image_every -1", "image_every must not be negative"),
     "a seed that is no number": (f"{TRAIN} --seed_everything true", "seed_everything takes"),
     "a negative seed": (f"{TRAIN} --seed_everything -1", "-1 is not in bounds"),

@@ -38,9 +38,9 @@ MODULES = {
 }
 
 
-def fit(module, run, steps=40, log_every=5, steps_per_batch=1, **options):
+def fit(module, run, steps=40, log_every=5, steps_per_batch=1, ckpt_path=None, **options):
     data = DigitsDataModule(steps_per_batch=steps_per_batch)
-    options = {"enable_checkpointing": False} | options
+    options = {"enable_checkpointing": False, "accelerator": "cpu"} | options
     trainer = Trainer(
         max_steps=steps,
         logger=JSONLLogger(run),
@@ -48,10 +48,9 @@ def fit(module, run, steps=40, log_every=5, steps_per_batch=1, **options):
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=log_every,
-        accelerator="cpu",
         **options,
     )
-    trainer.fit(module, data)
+    trainer.fit(module, data, ckpt_path=ckpt_path)
     return trainer
 
 

@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -162,6 +162,12 @@ class VAECLI(LightningCLI):
             default=10.0,
             help="Minutes between checkpoints inside an epoch.",
         )
+        parser.add_argument(
+            "--float32_matmul_precision",
+            type=Literal["highest", "high", "medium"],
+            default="highest",
+            help="Of matrix products in 32-true: high lets a GPU use TF32, medium bfloat16.",
+        )
         parser.link_arguments(
             "data.image_shape", "model.init_args.image_shape", apply_on="instantiate"
         )
@@ -169,6 +175,7 @@ class VAECLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         options = self.config_dump
+        torch.set_float32_matmul_precision(options["float32_matmul_precision"])
         self.datamodule.prepare_data()  # what is missing fails here, before anything is written
         self.datamodule.setup("fit")
         self.run = self._run_folder(options)
@@ -221,6 +228,12 @@ class VAECLI(LightningCLI):
             raise ValueError(
                 f"trainer.devices {trainer.num_devices}: as many processes on {processors}"
                 " processors; use fewer"
+            )
+        one = device.startswith("cuda") and trainer.world_size == 1
+        if self.model.captured and not (one and trainer.precision == "32-true"):
+            raise ValueError(
+                f"capture is for one CUDA device in 32-true precision, not for {device} in"
+                f" {trainer.precision}: leave out --model.capture"
             )
         self.record = tracking.describe_run(self.run, options["seed_everything"], device)
         if "logger" in kwargs:  # W&B last, when nothing can be wrong with the configuration

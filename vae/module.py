@@ -46,6 +46,8 @@ class ImageVAE(VAEModule):
         estimator_lr: float | None = None,
         test_samples: int = 100,
         gradient_clip_norm: float | None = None,
+        compile: bool = False,
+        capture: bool = False,
     ) -> None:
         if any(width < 1 for width in hidden):
             raise ValueError(f"hidden widths must be at least 1, got {list(hidden)}")
@@ -66,7 +68,15 @@ class ImageVAE(VAEModule):
             bound = OBJECTIVES[objective](num_samples)
         vae = VAE(encoder, latent, likelihood_class(decoder))
         super().__init__(
-            vae, bound, make_estimator(latent), lr, estimator_lr, test_samples, gradient_clip_norm
+            vae,
+            bound,
+            make_estimator(latent),
+            lr,
+            estimator_lr,
+            test_samples,
+            gradient_clip_norm,
+            compile,
+            capture,
         )
         if beta_warmup < 0:
             raise ValueError(f"beta_warmup must not be negative, got {beta_warmup}")
@@ -107,6 +117,8 @@ class GaussianVAE(ImageVAE):
         estimator_lr: That of the estimator's own parameters; by default lr.
         test_samples: K of test/log_likelihood_K.
         gradient_clip_norm: The norm to which the model's gradient is clipped; by default it is not.
+        compile: Whether the bound is compiled (torch.compile) in training.
+        capture: Whether a training step is one CUDA graph; needs a GPU.
     """
 
     def __init__(
@@ -212,6 +224,8 @@ class DiscreteVAE(ImageVAE):
         estimator_lr: That of the estimator's own parameters; by default lr.
         test_samples: K of test/log_likelihood_K.
         gradient_clip_norm: The norm to which the model's gradient is clipped; by default it is not.
+        compile: Whether the bound is compiled (torch.compile) in training.
+        capture: Whether a training step is one CUDA graph; needs a GPU.
     """
 
     def __init__(

@@ -18,11 +18,13 @@ import torch
 from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import SingleDeviceStrategy
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.optim import Adam
 
 from vae import evaluation
+from vae.capture import CapturedStep
 from vae.estimators import Estimate, Estimator
 from vae.loader import Steps, mix_seeds
 from vae.model import VAE
@@ -49,6 +51,8 @@ class VAEModule(LightningModule):
             default ``lr``.
         test_samples: K of ``test/log_likelihood_K``.
         gradient_clip_norm: The norm to which the model's gradient is clipped, or None.
+        compile: Whether the bound is compiled (torch.compile) in training.
+        capture: Whether a training step is a CUDA graph (:mod:`vae.capture`).
 
     Attributes:
         schedules: What fills buffers by the step.
@@ -68,6 +72,8 @@ class VAEModule(LightningModule):
         estimator_lr: float | None = None,
         test_samples: int = 100,
         gradient_clip_norm: float | None = None,
+        compile: bool = False,
+        capture: bool = False,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -85,10 +91,13 @@ class VAEModule(LightningModule):
         self.vae, self.objective, self.estimator = vae, objective, estimator
         self.lr, self.estimator_lr = lr, own
         self.test_samples, self.gradient_clip_norm = test_samples, gradient_clip_norm
+        self.compiled, self.captured = compile, capture
         self.schedules: list[Anneal] = []
         self.after_step: list[Callable[[int, Tensor], None]] = []
         self.latest: dict[str, Tensor] = {}
         self._generators: dict[str, Tensor] = {}  # of a run that is continued
+        self._compiled_bound: Callable[[Tensor], Estimate] | None = None
+        self._graph: CapturedStep | None = None
 
     def bound(self, x: Tensor) -> Estimate:
         """The objective at images ``(B, *image)``, with shape (B,), and the estimator's own
@@ -118,37 +127,82 @@ class VAEModule(LightningModule):
         for x in [batch] if isinstance(batch, Tensor) else batch:
             for schedule in self.schedules:
                 schedule.apply(self, step)
-            before = generators(self.device) if watched else {}
-            own = [b.clone() for b in self.estimator.buffers()]
-            estimate = self.bound(x)
-            bound = estimate.bound.mean()
-            for parameter in parameters:
-                parameter.grad = None
-            loss = estimate.auxiliary - bound
-            if direct:
-                loss.backward()
-            else:
-                self.manual_backward(loss)
             recorded = every > 0 and (step + 1) % every == 0
-            if watched or recorded:
-                self._check(bound, vectors, step, x, before, own)
-            if self.gradient_clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(self.vae.parameters(), self.gradient_clip_norm)
-            if direct:
+            before = generators(self.device) if watched else {}
+            own = [b.clone() for b in self.estimator.buffers()] if watched or recorded else []
+            if self._graph is not None:
                 optimizer._on_before_step()  # counts
-                optimizer.optimizer.step()
+                bound = self._graph(x)
                 optimizer._on_after_step()
+                if recorded:
+                    self._check(bound, vectors, step, x, before, own)
             else:
-                optimizer.step()
+                bound = self._backward(x, parameters, direct)
+                if watched or recorded:
+                    self._check(bound, vectors, step, x, before, own)
+                self._clip()
+                if direct:
+                    optimizer._on_before_step()
+                    optimizer.optimizer.step()
+                    optimizer._on_after_step()
+                else:
+                    optimizer.step()
             step += 1
             # What Lightning takes for the step when it logs: it would count groups of steps.
             trainer.fit_loop.epoch_loop._batches_that_stepped = step - 1
             if recorded:
-                self._log_training(x, bound.detach(), step - 1)
+                self._log_training(x, bound.detach().clone(), step - 1)
             for call in self.after_step:
                 call(step, x)
             if step == trainer.max_steps:
                 break
+
+    def _backward(self, x: Tensor, parameters: Sequence[Tensor], direct: bool) -> Tensor:
+        """The bound, (), its gradient in the parameters."""
+        estimate = (self._compiled_bound or self.bound)(x)
+        bound = estimate.bound.mean()
+        for parameter in parameters:
+            parameter.grad = None
+        loss = estimate.auxiliary - bound
+        if direct:
+            loss.backward()
+        else:
+            self.manual_backward(loss)
+        return bound
+
+    def _clip(self) -> None:
+        if self.gradient_clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.vae.parameters(), self.gradient_clip_norm)
+
+    def _prepare_step(self) -> None:
+        """Compiles it, or has it captured, as asked."""
+        if self.compiled:  # noise from torch's own generator; the last batch is another graph
+            options: dict[str, Any] = {"fallback_random": True}
+            self._compiled_bound = torch.compile(self.bound, dynamic=False, options=options)
+        optimizer = cast(LightningOptimizer, self.optimizers()).optimizer
+        for group in optimizer.param_groups:  # whatever a checkpoint says of another machine
+            group["capturable"] = self.captured and self.device.type == "cuda"
+        if self.captured:
+            self._graph = self._captured_step(optimizer)
+
+    def _captured_step(self, optimizer: torch.optim.Optimizer) -> CapturedStep:
+        if not self._direct():
+            raise MisconfigurationException(
+                "capture is for one process in 32-true precision, without hooks between backward"
+                " pass and optimiser step: leave out --model.capture"
+            )
+        parameters = list(self.parameters())
+
+        def step(x: Tensor) -> Tensor:
+            bound = self._backward(x, parameters, direct=True)
+            self._clip()
+            optimizer.step()
+            return bound.detach()
+
+        return CapturedStep(self, optimizer, step)
+
+    def on_train_end(self) -> None:
+        self._compiled_bound = self._graph = None
 
     def _direct(self) -> bool:
         """Whether backward pass and optimiser step need nothing of Lightning's: one process, full
@@ -246,6 +300,7 @@ class VAEModule(LightningModule):
         self._generators = checkpoint["vae"].get("generators", {})
 
     def on_train_start(self) -> None:
+        self._prepare_step()
         if self.device.type == "cpu":
             # Lightning has torch ask the driver whether there is a GPU; Adam asks at every step
             os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)

@@ -1,0 +1,146 @@
+"""The ways to take a step, eager, compiled and captured, give the same numbers: captured to the
+last bit, compiled to 1e-3 of a parameter after thirty steps (sums in another order)."""
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from test_module import ONE_HOT, SMALL, fit
+
+import vae.training
+from vae.capture import CapturedStep
+from vae.module import DiscreteVAE, GaussianVAE
+from vae.tracking import new_run
+
+MODULES = {
+    "gaussian": lambda **kw: GaussianVAE(latent_dim=3, **SMALL, **kw),
+    "clipped": lambda **kw: GaussianVAE(latent_dim=3, gradient_clip_norm=5.0, **SMALL, **kw),
+    "iwae": lambda **kw: GaussianVAE(
+        latent_dim=3, objective="iwae", num_samples=5, estimator="dreg", **SMALL, **kw
+    ),
+    "gumbel": lambda **kw: DiscreteVAE(**ONE_HOT, anneal_rate=0.01, anneal_every=3, **SMALL, **kw),
+    "rloo": lambda **kw: DiscreteVAE(
+        **ONE_HOT, estimator="rloo", num_samples=4, beta_warmup=20, **SMALL, **kw
+    ),
+    "moving average": lambda **kw: DiscreteVAE(
+        **ONE_HOT, estimator="reinforce_moving_average", **SMALL, **kw
+    ),
+    "relax": lambda **kw: DiscreteVAE(**ONE_HOT, estimator="relax", **SMALL, **kw),
+}
+
+
+class OnCPU(CapturedStep):
+    """Everything of a capture but CUDA: the trial runs, what they leave behind, a recording for
+    each shape; a replay runs the step again."""
+
+    def _try(self, images):
+        for _ in range(self.trials):
+            self.step(images)
+
+    def _capture(self, images):
+        bound = torch.empty(())
+        for parameter in self.module.parameters():
+            parameter.grad = None
+        return lambda: bound.copy_(self.step(images)), bound
+
+
+class Save(Callback):
+    """Saves in the middle of the second epoch."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_train_batch_end(self, trainer, *args):
+        if trainer.global_step == 33:
+            trainer.save_checkpoint(self.path)
+
+
+def trained(name, save_to=None, ckpt_path=None, **options):
+    """A module after two epochs, with their last, smaller batches."""
+    torch.manual_seed(0 if ckpt_path is None else 7)
+    module, run = MODULES[name](**options), new_run("x")
+    callbacks = [Save(save_to)] if save_to else []
+    fit(module, run, 45, steps_per_batch=4, ckpt_path=ckpt_path, callbacks=callbacks)
+    return module, module.trainer
+
+
+def state(module, trainer):
+    adam = trainer.optimizers[0].state_dict()["state"]
+    own = {f"{i}/{k}": v for i, values in adam.items() for k, v in values.items()}
+    return module.state_dict() | own | {"generator": torch.get_rng_state()}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_a_capture_tries_leaves_nothing_behind(name, monkeypatch, tmp_path):
+    expected = state(*trained(name))
+    monkeypatch.setattr(vae.training, "CapturedStep", OnCPU)
+    module, trainer = trained(name, tmp_path / "x.ckpt", capture=True)
+    assert_equal(state(module, trainer), expected)
+    again = trained(name, ckpt_path=tmp_path / "x.ckpt", capture=True)  # and goes on
+    assert_equal(state(*again), expected)
+
+
+def test_the_trials_are_seen(monkeypatch):
+    monkeypatch.setattr(vae.training, "CapturedStep", OnCPU)
+    monkeypatch.setattr(OnCPU, "_remember", lambda self, device: lambda: None)
+    changed = state(*trained("moving average", capture=True))
+    expected = state(*trained("moving average"))
+    assert not any(torch.equal(changed[key], expected[key]) for key in ("generator", "0/step"))
+
+
+def test_what_cannot_be_captured_says_so(monkeypatch):
+    class Fails(OnCPU):
+        def _capture(self, images):
+            raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    monkeypatch.setattr(vae.training, "CapturedStep", Fails)
+    with pytest.raises(ValueError, match=r"captured \(operation not permitted .*\): leave out"):
+        trained("gaussian", capture=True)
+
+
+def assert_equal(found, expected):
+    assert found.keys() == expected.keys()
+    assert [key for key in expected if not torch.equal(found[key], expected[key])] == []
+
+
+def assert_close(found, expected):
+    for key, value in expected.items():
+        if key.startswith(("vae.", "estimator.")):
+            torch.testing.assert_close(found[key], value, rtol=1e-3, atol=1e-3, msg=key)
+    assert torch.equal(found["generator"], expected["generator"])  # the same noise
+
+
+COMPILED = [
+    pytest.param(name, marks=[] if name == "gaussian" else pytest.mark.slow) for name in MODULES
+]
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_compiled_it_is_the_same_and_goes_on_to_the_last_bit(name, tmp_path):
+    torch.compiler.reset()
+    path = tmp_path / "x.ckpt"
+    whole = state(*trained(name, path, compile=True))
+    assert_close(whole, state(*trained(name)))
+    torch.compiler.reset()
+    again = state(*trained(name, compile=True, ckpt_path=path))
+    assert_equal(again, whole)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", MODULES)
+def test_a_cuda_graph_gives_what_kernels_give(name):
+    ends = []
+    for capture in (False, True):
+        torch.manual_seed(0)
+        module = MODULES[name](capture=capture)
+        if capture:
+            module.after_step.append(
+                lambda step, x: step == 25 and torch.cuda.set_sync_debug_mode("error")
+            )
+            module.after_step.append(
+                lambda step, x: step == 40 and torch.cuda.set_sync_debug_mode("default")
+            )
+        trainer = fit(module, new_run(f"{capture}"), 45, 100, steps_per_batch=4, accelerator="gpu")
+        ends.append(state(module, trainer))
+    for key, value in ends[0].items():
+        torch.testing.assert_close(ends[1][key], value, rtol=1e-5, atol=1e-6, msg=key)

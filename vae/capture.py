@@ -1,0 +1,121 @@
+"""A training step as a CUDA graph: forward pass, backward pass and optimiser recorded once, and
+from then on replayed in a single launch.
+
+A small VAE's step is some sixty kernels of a few microseconds each; launched one by one, they take
+longer to ask for than to do. The numbers are those of the step as it is: a graph draws from the
+device's own generator, which goes on from replay to replay as it would from kernel to kernel
+(pytorch.org, "CUDA semantics", "CUDA Graphs").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["CapturedStep"]
+
+
+class _Recorded(NamedTuple):
+    images: Tensor
+    replay: Callable[[], None]
+    bound: Tensor
+
+
+class CapturedStep:
+    """Calls a training step by replaying it; one recording for every shape of images, so that an
+    epoch's last batch, which is smaller, has its own.
+
+    Before it is recorded, a step must have run, or the recording would contain what is only done
+    once. What those runs change is set back: parameters, buffers, the optimiser's state, and the
+    generators.
+
+    Arguments:
+        module: Whose parameters and buffers the step changes.
+        optimizer: Whose state it changes: an Adam whose state starts from zeros.
+        step: Images ``(B, *image)`` to the bound, (): everything from the forward pass to the
+            optimiser's step. It must not wait for the device, and do nothing that tensors do not
+            show.
+        trials: Runs before the recording.
+
+    Raises:
+        ValueError: On the first call, if the step cannot be captured.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        step: Callable[[Tensor], Tensor],
+        trials: int = 3,
+    ) -> None:
+        self.module, self.optimizer, self.step, self.trials = module, optimizer, step, trials
+        self.recorded: dict[torch.Size, _Recorded] = {}
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """One step at images ``(B, *image)``; the bound, (), which the next call overwrites."""
+        if x.shape not in self.recorded:
+            self.recorded[x.shape] = self._record(x)
+        images, replay, bound = self.recorded[x.shape]
+        images.copy_(x)
+        replay()
+        return bound
+
+    def _record(self, x: Tensor) -> _Recorded:
+        images = x.clone()
+        try:
+            restore = self._remember(x.device)
+            self._try(images)
+            restore()
+            return _Recorded(images, *self._capture(images))
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(
+                f"this training step cannot be captured ({reason}): leave out --model.capture"
+            ) from error
+
+    def _try(self, images: Tensor) -> None:
+        """Runs on a stream of their own, as a recording needs them."""
+        side = torch.cuda.Stream(images.device)
+        side.wait_stream(torch.cuda.current_stream(images.device))
+        with torch.cuda.stream(side):
+            for _ in range(self.trials):
+                self.step(images)
+        torch.cuda.current_stream(images.device).wait_stream(side)
+
+    def _capture(self, images: Tensor) -> tuple[Callable[[], None], Tensor]:
+        """The replay, and where it leaves the bound."""
+        for parameter in self.module.parameters():
+            parameter.grad = None  # the recording makes its own, which stay where they are
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            bound = self.step(images)
+        return graph.replay, bound
+
+    def _remember(self, device: torch.device) -> Callable[[], None]:
+        """What sets everything back to what it is now."""
+        tensors = [*self.module.parameters(), *self.module.buffers()]
+        values = [(t, t.detach().clone()) for t in tensors]
+        known: dict[Tensor, dict[str, Any]] = {
+            parameter: {k: v.clone() for k, v in state.items() if isinstance(v, Tensor)}
+            for parameter, state in self.optimizer.state.items()
+        }
+        cpu = torch.get_rng_state()
+        cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+        @torch.no_grad()
+        def restore() -> None:
+            for tensor, value in values:
+                tensor.copy_(value)
+            for parameter, state in self.optimizer.state.items():
+                before = known.get(parameter, {})
+                for name, value in state.items():
+                    if isinstance(value, Tensor):
+                        value.copy_(before[name]) if name in before else value.zero_()
+            torch.set_rng_state(cpu)
+            if cuda is not None:
+                torch.cuda.set_rng_state(cuda, device)
+
+        return restore
