@@ -44,14 +44,16 @@ PARTS = ["models", "fit_loop", "memory", "scaling", "aging", "evaluation"]
 
 
 def compare(
-    names: list[str], images: Tensor, rounds: int, steps: int, device: str
+    names: list[str], images: Tensor, rounds: int, steps: int, device: str, compiled: bool = True
 ) -> dict[str, Any]:
-    """Each model by each loop, and what a step of the fit loop costs."""
+    """Each model by each loop."""
     found: dict[str, Any] = {}
     for name in names:
         print(f"{name} ...", flush=True)
         count = max(1, steps // DIVISORS[name])
         guests: dict[str, tuple[Loop, int]] = {"eager": (eager(MODELS[name], images), count)}
+        if compiled:
+            guests["compiled"] = (eager(MODELS[name], images, compiled=True), count)
         if device == "cuda":
             try:
                 guests["cuda_graph"] = (Graph(MODELS[name], images), count)
@@ -166,7 +168,7 @@ def bench(
     }
     seconds = 0.01 if quick else 0.25
     if "models" in chosen:
-        result["models"] = compare(names, images, rounds, steps, device)
+        result["models"] = compare(names, images, rounds, steps, device, not quick)
     if "fit_loop" in chosen:
         turns, count = (1, steps) if quick else (5 * rounds, 500)
         result["fit_loop_microseconds"] = fit_loop(images, turns, count, device)

@@ -59,7 +59,6 @@ CONFIGURATION = {
     "checkpoints every 0 steps": (f"{TRAIN} --checkpoint_every_n_steps 0", "must be positive"),
     "a CUDA graph without CUDA": (f"{TRAIN} --model.capture true", "for one CUDA device in 32-"),
     "an option without a value": (f"{TRAIN} --image_every null", "expected int, got None"),
-    "more processes than processors": (f"{TRAIN} --trainer.devices 999", "use fewer"),
     "compiled, many at once": (
         "train_many.py --config experiments/configs/digits.yaml --model.compile true",
         "model.init_args.compile is not for many models at once",

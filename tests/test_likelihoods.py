@@ -116,6 +116,18 @@ def test_bernoulli_log_prob_and_its_derivatives_are_torchs(dtype, tolerance):
         assert_close(a, b, rtol=tolerance, atol=tolerance)
 
 
+def test_bernoulli_log_prob_is_differentiable_in_both_and_maps():
+    logits, x = torch.randn(2, 3, 4).double(), torch.rand(3, 4).double()
+    arguments = logits.requires_grad_(), x.requires_grad_()  # images broadcast over samples
+    function = lambda l, x: _BernoulliPixels(logits=l, validate_args=False).log_prob(x)
+    assert torch.autograd.gradcheck(function, arguments)
+    assert torch.autograd.gradgradcheck(function, arguments)
+    found = torch.func.vmap(torch.func.grad(lambda l, x: function(l, x).sum()), (0, None))(
+        *arguments
+    )
+    assert_close(found, x - logits.sigmoid())
+
+
 def test_only_bernoulli_is_a_distribution_of_binary_images(family):
     assert family.binary == (family is Bernoulli)
 

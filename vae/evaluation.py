@@ -24,6 +24,7 @@ __all__ = [
     "elbo_terms",
     "exact_log_likelihood",
     "fixed_noise",
+    "keep_freed_memory",
     "log_likelihood",
 ]
 
@@ -90,7 +91,7 @@ def log_likelihood(
             f"num_samples and chunk must be at least 1, got {num_samples} and {chunk}"
         )
     if x.device.type == "cpu":
-        _keep_freed_memory()
+        keep_freed_memory()
     vae = vae.hard
     return torch.cat([_log_likelihood(vae, part, num_samples, chunk) for part in x.split(chunk)])
 
@@ -106,7 +107,7 @@ def _log_likelihood(vae: VAE, x: Tensor, num_samples: int, chunk: int) -> Tensor
     return (total - math.log(num_samples)).to(x.dtype)
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Makes glibc reuse memory instead of giving it back to the system at every ``free``: the page
     faults would cost as much as half the matrix products.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,14 +50,41 @@ class Likelihood(nn.Module, ABC):
         """The distribution of each pixel, of parameters ``(channels, *, *image)``."""
 
 
+class _BernoulliLogProb(torch.autograd.Function):
+    """``value * logits - softplus(logits)`` and its derivative ``value - sigmoid(logits)``, in as
+    few passes as there are: they are by far the largest tensor of the model."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(logits: Tensor, value: Tensor) -> Tensor:
+        if logits.is_cuda:
+            return torch.addcmul(softplus(logits, beta=-1), value - 1, logits)
+        # On a CPU, softplus's log1p takes ten times as long as log, a sixth of a training step.
+        # softplus(l) = l / 2 + |l| / 2 - log sigmoid(|l|), the last in [-log 2, 0]
+        size = logits.abs()
+        log_sigmoid = size.sigmoid().log_()
+        return torch.addcmul(log_sigmoid, value - 0.5, logits).sub_(size, alpha=0.5)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[override]
+        logits, value = ctx.saved_tensors
+        of_logits, of_value = ctx.needs_input_grad
+        return (
+            ((value - logits.sigmoid()) * grad).sum_to_size(logits.shape) if of_logits else None,
+            (logits * grad).sum_to_size(value.shape) if of_value else None,
+        )
+
+
 class _BernoulliPixels(D.Bernoulli):
-    """torch's, with a log-probability in two passes over the logits instead of five: they are by
-    far the largest tensor of the model."""
+    """torch's, with a faster log-probability."""
 
     def log_prob(self, value: Tensor) -> Tensor:
-        # value * logits - softplus(logits) = (value - 1) * logits + log sigmoid(logits)
-        log_sigmoid = softplus(self.logits, beta=-1)
-        return torch.addcmul(log_sigmoid, value - 1, self.logits)
+        return _BernoulliLogProb.apply(self.logits, value)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class Bernoulli(Likelihood):

@@ -302,6 +302,7 @@ class VAEModule(LightningModule):
     def on_train_start(self) -> None:
         self._prepare_step()
         if self.device.type == "cpu":
+            evaluation.keep_freed_memory()
             # Lightning has torch ask the driver whether there is a GPU; Adam asks at every step
             os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
         if self.trainer.world_size > 1 and not self._generators:

@@ -105,22 +105,27 @@ class Eager:
         return count
 
 
-def loss_of(module: ImageVAE) -> Callable[[Tensor], Tensor]:
+def loss_of(module: ImageVAE, compiled: bool = False) -> Callable[[Tensor], Tensor]:
     """The negative bound as the module trains it."""
+    bound = torch.compile(module.bound, dynamic=False) if compiled else module.bound
 
     def loss(x: Tensor) -> Tensor:
-        estimate = module.bound(x)
+        estimate = bound(x)
         return estimate.auxiliary - estimate.bound.mean()
 
     return loss
 
 
 def eager(
-    model: Mapping[str, Any], images: Tensor, batch_size: int = 128, **options: Any
+    model: Mapping[str, Any],
+    images: Tensor,
+    batch_size: int = 128,
+    compiled: bool = False,
+    **options: Any,
 ) -> Eager:
     """The reference loop of a model."""
     module = build(model).to(images.device).train()
-    return Eager(loss_of(module), module.parameters(), images, batch_size, **options)
+    return Eager(loss_of(module, compiled), module.parameters(), images, batch_size, **options)
 
 
 class Graph:
@@ -240,4 +245,8 @@ def peak_memory(device: str) -> float:
     """The most memory that this process has had, in MB: on a GPU in tensors, else resident."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
+    status = Path("/proc/self/status")
+    if status.exists():  # what getrusage says starts with the peak of the parent process
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
