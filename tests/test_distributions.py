@@ -529,9 +529,20 @@ def test_gumbel_noise_is_at_least_single_precision(dtype, expected, assert_mean)
     assert_mean((noise - euler).square(), math.pi**2 / 6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("end", ["low", "high"])
+def test_gumbel_noise_is_finite_at_the_ends_of_the_uniform_draw(dtype, end, monkeypatch):
+    drawn = 0.0 if end == "low" else 1 - torch.finfo(dtype).eps / 2
+    monkeypatch.setattr(torch, "rand", lambda shape, **kw: torch.full(shape, drawn, **kw))
+    noise = gumbel_like(torch.zeros(3, dtype=dtype), Size([3]))
+    assert noise.isfinite().all() and (noise < -2.8 if end == "low" else noise > 16).all()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_gumbel_noise_is_finite_where_the_exponential_draw_is_zero(monkeypatch):
     monkeypatch.setattr(Tensor, "exponential_", lambda self: self.zero_())
-    assert gumbel_like(torch.zeros(3), Size([3])).isfinite().all()
+    assert gumbel_like(torch.zeros(3, device="cuda"), Size([3])).isfinite().all()
 
 
 @pytest.mark.parametrize("family", [OneHotCategorical, ExpRelaxedOneHotCategorical])

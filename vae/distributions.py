@@ -58,15 +58,19 @@ MAX_SUPPORT = 2**20
 
 
 def gumbel_like(logits: Tensor, shape: _size) -> Tensor:
-    r"""Draws :math:`-\log(-\log U)`, as :math:`-\log E` with :math:`E \sim \mathrm{Exp}(1)`:
-    finite in every dtype.
+    r"""Draws :math:`-\log(-\log U)`, finite in every dtype.
 
-    The noise is drawn in float32 or wider, whatever autocast does; a draw of exactly zero is
-    moved to the smallest normal number.
+    The noise is drawn in float32 or wider, whatever autocast does; a draw of exactly zero is moved
+    to the next number. On a CPU, U is drawn at a sixth of the cost of ``exponential_``: in float32
+    a multiple of :math:`2^{-24}`, to which the probabilities of what is drawn are rounded.
     """
     dtype = torch.promote_types(logits.dtype, torch.float32)
-    noise = torch.empty(shape, dtype=dtype, device=logits.device).exponential_()
-    return -noise.clamp_min(torch.finfo(dtype).tiny).log()
+    if logits.is_cuda:
+        noise = torch.empty(shape, dtype=dtype, device=logits.device).exponential_()
+        return -noise.clamp_min(torch.finfo(dtype).tiny).log()
+    step = torch.finfo(dtype).eps / 2  # of uniform numbers
+    uniform = torch.rand(shape, dtype=dtype, device=logits.device).clamp_min(step / 2)
+    return -(-uniform.log()).log()
 
 
 class OneHotCategorical(TorchOneHotCategorical):
