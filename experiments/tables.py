@@ -10,6 +10,7 @@ from typing import Any
 
 import bad_input
 import mutants
+from benchmark import report
 from estimators import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,6 +100,7 @@ TABLES = {
     "estimators": markdown,
     "mutants": mutants.markdown,
     "bad_input": bad_input.markdown,
+    "bench": report.markdown,
 }
 PAGES = [ROOT / "README.md", RESULTS / "README.md"]
 

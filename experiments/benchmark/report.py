@@ -115,19 +115,34 @@ def show(result: Mapping[str, Any]) -> None:
 
 
 def markdown(path: Path = RESULT) -> str:
-    """The README's table: ratios of each loop to the hand-written one, a column a model."""
+    """The README's table: ratios of each loop to the hand-written one, a column a model; then the
+    rest in a line each."""
     result = json.loads(path.read_text())
     models = result["models"]
-    lines = ["| training loop | " + " | ".join(models) + " |", "|---|" + "---|" * len(models)]
+    names = [f"`{name}`" for name in models]
+    lines = ["| training loop | " + " | ".join(names) + " |", "|---|" + "---|" * len(models)]
     for name, what in LOOPS.items():
         if any(name in loops for loops in models.values()):
             cells = [cell(loops.get(name)) for loops in models.values()]
             lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    together = result["scaling"]["models"]
     lines += [
         "",
-        f"Images a second as a ratio to the hand-written loop (images a second in brackets),"
-        f" batch {result['batch_size']}; medians of {result['rounds']} rounds;"
-        f" {result['hardware']}; torch {result['torch']}.",
+        "- One step more than the hand-written loop's, of a model without work:"
+        f" {value(result['fit_loop_microseconds'], 0)} microseconds.",
+        "- Models trained at once, speed as a ratio to one after the other: "
+        + ", ".join(f"{S}: {row['ratio']['median']:.2f}" for S, row in together.items())
+        + ".",
+        "- K-sample log-likelihood, time as a ratio to that of its matrix products alone: "
+        + ", ".join(f"`{k}` {value(v['ratio_to_floor'])}" for k, v in result["evaluation"].items())
+        + ".",
+        "- The tenth epoch's speed as a ratio to the first's: "
+        + ", ".join(f"{k.replace('_', ' ')} {value(v)}" for k, v in result["aging"].items())
+        + ".",
+        "",
+        "`make bench`; images a second as a ratio to the hand-written loop in the same round (images"
+        f" a second in brackets), batch {result['batch_size']}; medians (quartiles) of"
+        f" {result['rounds']} rounds; {result['hardware']}; torch {result['torch']}.",
     ]
     return "\n".join(lines)
 
