@@ -93,6 +93,26 @@ def study() -> str:
     return "\n".join(lines)
 
 
+def precision() -> str:
+    """What fewer bits, and generated code, change of the ELBO."""
+    summary = _read("study-precision")
+    seeds, first = summary["seeds"], summary["compared_with"]
+    rows = summary["variants"]
+    said = []
+    for name, row in rows.items():
+        gap = row["test/elbo"].get("difference")
+        if gap:
+            said.append(f"{name} {gap['mean']:+.2f} ± {gap['se']:.2f}")
+    elbo, steps = rows[first]["test/elbo"], rows[first]["steps"]
+    return (
+        f"- What {' and '.join(n for n in rows if n != first)} change of the test ELBO, on a CPU:"
+        f" {', '.join(said)} nats, of {elbo['mean']:.2f} ± {elbo['se']:.2f} in {first} (mean ± standard error of"
+        f" the difference, paired by {seeds} seeds; dynamic MNIST, {steps:,} steps of batch 128;"
+        f" `python experiments/seeds.py --study experiments/studies/precision.yaml`;"
+        f" {summary['hardware']})."
+    )
+
+
 TABLES = {
     "runs": runs,
     "bounds": bounds,
@@ -101,6 +121,7 @@ TABLES = {
     "mutants": mutants.markdown,
     "bad_input": bad_input.markdown,
     "bench": report.markdown,
+    "precision": precision,
 }
 PAGES = [ROOT / "README.md", RESULTS / "README.md"]
 

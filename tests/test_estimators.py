@@ -301,13 +301,9 @@ def test_gradcheck_of_the_enumeration(objective):
 
 
 def test_the_variance_of_an_average_falls_as_one_over_k():
-    problem, estimator = PROBLEMS["one_hot"], build("reinforce")
-    torch.manual_seed(0)
-    one, _ = gradients(estimator, problem, ELBO(1), 100_000)
-    four, _ = gradients(estimator, problem, ELBO(4), 100_000)
-    # without a baseline each sample is weighed by the mean of four f: compare the pathwise case
-    assert four.var(0).sum() < one.var(0).sum()
+    # not that of a score function without a baseline: it weighs each sample by the mean of four f
     problem, estimator = PROBLEMS["gaussian"], build("pathwise")
+    torch.manual_seed(0)
     one, _ = gradients(estimator, problem, ELBO(1), 100_000)
     four, _ = gradients(estimator, problem, ELBO(4), 100_000)
     torch.testing.assert_close(four.var(0) * 4, one.var(0), rtol=0.05, atol=0)

@@ -18,10 +18,13 @@ from torch import Tensor, nn
 __all__ = ["CapturedStep"]
 
 
+Outputs = tuple[Tensor, ...]
+
+
 class _Recorded(NamedTuple):
     images: Tensor
     replay: Callable[[], None]
-    bound: Tensor
+    outputs: Outputs
 
 
 class CapturedStep:
@@ -35,9 +38,9 @@ class CapturedStep:
     Arguments:
         module: Whose parameters and buffers the step changes.
         optimizer: Whose state it changes: an Adam whose state starts from zeros.
-        step: Images ``(B, *image)`` to the bound, (): everything from the forward pass to the
-            optimiser's step. It must not wait for the device, and do nothing that tensors do not
-            show.
+        step: Images ``(B, *image)`` to what is to be known of the step: everything from the
+            forward pass to the optimiser's step. It must not wait for the device, and do nothing
+            that tensors do not show; gradients, which are Python's, a replay leaves alone.
         trials: Runs before the recording.
 
     Raises:
@@ -48,28 +51,30 @@ class CapturedStep:
         self,
         module: nn.Module,
         optimizer: torch.optim.Optimizer,
-        step: Callable[[Tensor], Tensor],
+        step: Callable[[Tensor], Outputs],
         trials: int = 3,
     ) -> None:
         self.module, self.optimizer, self.step, self.trials = module, optimizer, step, trials
         self.recorded: dict[torch.Size, _Recorded] = {}
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """One step at images ``(B, *image)``; the bound, (), which the next call overwrites."""
+    def __call__(self, x: Tensor) -> Outputs:
+        """One step at images ``(B, *image)``; its outputs, which the next call overwrites."""
         if x.shape not in self.recorded:
             self.recorded[x.shape] = self._record(x)
-        images, replay, bound = self.recorded[x.shape]
+        images, replay, outputs = self.recorded[x.shape]
         images.copy_(x)
         replay()
-        return bound
+        return outputs
 
     def _record(self, x: Tensor) -> _Recorded:
         images = x.clone()
+        restore = self._remember(x.device)
+        self._try(images)
+        restore()
         try:
-            restore = self._remember(x.device)
-            self._try(images)
-            restore()
             return _Recorded(images, *self._capture(images))
+        except (torch.OutOfMemoryError, NotImplementedError):
+            raise
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise ValueError(
@@ -85,14 +90,14 @@ class CapturedStep:
                 self.step(images)
         torch.cuda.current_stream(images.device).wait_stream(side)
 
-    def _capture(self, images: Tensor) -> tuple[Callable[[], None], Tensor]:
-        """The replay, and where it leaves the bound."""
+    def _capture(self, images: Tensor) -> tuple[Callable[[], None], Outputs]:
+        """The replay, and where it leaves the outputs."""
         for parameter in self.module.parameters():
             parameter.grad = None  # the recording makes its own, which stay where they are
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            bound = self.step(images)
-        return graph.replay, bound
+            outputs = self.step(images)
+        return graph.replay, outputs
 
     def _remember(self, device: torch.device) -> Callable[[], None]:
         """What sets everything back to what it is now."""

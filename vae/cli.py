@@ -16,6 +16,7 @@ import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
@@ -103,6 +104,17 @@ def print_table(title: str, rows: Mapping[str, object]) -> None:
     for name, value in rows.items():
         table.add_row(name, str(value))
     Console(highlight=False, width=None if sys.stdout.isatty() else 100).print(table)
+
+
+def _assert_compiles(device: torch.device) -> None:
+    """Refuses to compile where it does not work, before anything is written."""
+    try:
+        torch.compile(lambda x: x.sin() + 1)(torch.ones(2, device=device))
+    except Exception as error:  # of many kinds
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"torch.compile does not work here ({reason}): leave out --model.compile"
+        ) from error
 
 
 class VAECLI(LightningCLI):
@@ -229,12 +241,14 @@ class VAECLI(LightningCLI):
                 f"trainer.devices {trainer.num_devices}: as many processes on {processors}"
                 " processors; use fewer"
             )
-        one = device.startswith("cuda") and trainer.world_size == 1
+        one = device.startswith("cuda") and isinstance(trainer.strategy, SingleDeviceStrategy)
         if self.model.captured and not (one and trainer.precision == "32-true"):
             raise ValueError(
                 f"capture is for one CUDA device in 32-true precision, not for {device} in"
                 f" {trainer.precision}: leave out --model.capture"
             )
+        if self.model.compiled:
+            _assert_compiles(trainer.strategy.root_device)
         self.record = tracking.describe_run(self.run, options["seed_everything"], device)
         if "logger" in kwargs:  # W&B last, when nothing can be wrong with the configuration
             config = options | {

@@ -61,7 +61,7 @@ def gumbel_like(logits: Tensor, shape: _size) -> Tensor:
     r"""Draws :math:`-\log(-\log U)`, finite in every dtype.
 
     The noise is drawn in float32 or wider, whatever autocast does; a draw of exactly zero is moved
-    to the next number. On a CPU, U is drawn at a sixth of the cost of ``exponential_``: in float32
+    to the smallest positive one, or half of it. On a CPU, U is drawn at a sixth of the cost of ``exponential_``: in float32
     a multiple of :math:`2^{-24}`, to which the probabilities of what is drawn are rounded.
     """
     dtype = torch.promote_types(logits.dtype, torch.float32)

@@ -84,6 +84,8 @@ class _BernoulliPixels(D.Bernoulli):
     """torch's, with a faster log-probability."""
 
     def log_prob(self, value: Tensor) -> Tensor:
+        if torch.compiler.is_compiling():  # which fuses it, and may not know such functions
+            return torch.addcmul(softplus(self.logits, beta=-1), value - 1, self.logits)
         return _BernoulliLogProb.apply(self.logits, value)  # type: ignore[no-any-return, no-untyped-call]
 
 

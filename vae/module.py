@@ -24,6 +24,10 @@ from vae.training import VAEModule
 
 __all__ = ["ContinuousVAE", "DiscreteVAE", "GaussianVAE", "ImageVAE", "VAEModule"]
 
+HOW = ["compile", "capture"]
+"""What is no property of the model, but of how a machine trains it; a checkpoint does not keep
+it."""
+
 
 class ImageVAE(VAEModule):
     """What the two modules share: everything but the latent layer, from plain values."""
@@ -136,7 +140,7 @@ class GaussianVAE(ImageVAE):
             analytic_kl=kl == "analytic",
             **kwargs,
         )
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=HOW)
 
 
 class ContinuousVAE(ImageVAE):
@@ -181,7 +185,7 @@ class ContinuousVAE(ImageVAE):
             analytic_kl=kl == "analytic",
             **kwargs,
         )
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=HOW)
 
 
 class DiscreteVAE(ImageVAE):
@@ -288,7 +292,7 @@ class DiscreteVAE(ImageVAE):
         if rate and relaxes:
             schedule = Anneal.exponential(start, end, rate)
             self.schedules.append(Anneal("temperature", schedule, every))
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=HOW)
 
 
 def _annealing(

@@ -132,14 +132,14 @@ class VAEModule(LightningModule):
             own = [b.clone() for b in self.estimator.buffers()] if watched or recorded else []
             if self._graph is not None:
                 optimizer._on_before_step()  # counts
-                bound = self._graph(x)
+                bound, checked = self._graph(x)
                 optimizer._on_after_step()
                 if recorded:
-                    self._check(bound, vectors, step, x, before, own)
+                    self._check(checked, step, x, before, own)
             else:
                 bound = self._backward(x, parameters, direct)
                 if watched or recorded:
-                    self._check(bound, vectors, step, x, before, own)
+                    self._check(_checked(bound, vectors), step, x, before, own)
                 self._clip()
                 if direct:
                     optimizer._on_before_step()
@@ -192,12 +192,14 @@ class VAEModule(LightningModule):
                 " pass and optimiser step: leave out --model.capture"
             )
         parameters = list(self.parameters())
+        vectors = [p for p in parameters if p.dim() == 1]
 
-        def step(x: Tensor) -> Tensor:
+        def step(x: Tensor) -> tuple[Tensor, Tensor]:
             bound = self._backward(x, parameters, direct=True)
+            checked = _checked(bound, vectors)  # inside: a replay does not show gradients
             self._clip()
             optimizer.step()
-            return bound.detach()
+            return bound.detach(), checked
 
         return CapturedStep(self, optimizer, step)
 
@@ -222,21 +224,14 @@ class VAEModule(LightningModule):
 
     def _check(
         self,
-        bound: Tensor,
-        vectors: Sequence[Tensor],
+        checked: Tensor,
         step: int,
         x: Tensor,
         before: dict[str, Tensor],
         own: list[Tensor],
     ) -> None:
-        """Raises if the bound or a gradient is not finite. Of the gradients it looks at the
-        biases': what is wrong in a layer's gradient is wrong in its bias's, at a fraction of the
-        cost."""
-        total = bound.detach()
-        for vector in vectors:
-            if vector.grad is not None:
-                total = total + vector.grad.sum()
-        if math.isfinite(total):
+        """Raises if the bound or a gradient was not finite, as ``_checked`` has it."""
+        if math.isfinite(checked):
             return
         for buffer, value in zip(self.estimator.buffers(), own, strict=True):
             buffer.copy_(value)
@@ -327,6 +322,17 @@ class VAEModule(LightningModule):
             torch.manual_seed(seed)  # another number of processes: not the same run any more
             return
         set_generators({k: v[self.global_rank] for k, v in states.items()})
+
+
+def _checked(bound: Tensor, vectors: Sequence[Tensor]) -> Tensor:
+    """A number, (), that is finite if the bound and the gradients are. Of the gradients it looks at
+    the biases': what is wrong in a layer's gradient is wrong in its bias's, at a fraction of the
+    cost."""
+    total = bound.detach()
+    for vector in vectors:
+        if vector.grad is not None:
+            total = total + vector.grad.sum()
+    return total
 
 
 def generators(device: torch.device) -> dict[str, Tensor]:

@@ -107,7 +107,9 @@ class Eager:
 
 def loss_of(module: ImageVAE, compiled: bool = False) -> Callable[[Tensor], Tensor]:
     """The negative bound as the module trains it."""
-    bound = torch.compile(module.bound, dynamic=False) if compiled else module.bound
+    bound, options = module.bound, {"fallback_random": True}
+    if compiled:  # as vae.training has it
+        bound = torch.compile(module.bound, dynamic=False, options=options)  # type: ignore[arg-type]
 
     def loss(x: Tensor) -> Tensor:
         estimate = bound(x)
