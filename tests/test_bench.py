@@ -133,7 +133,7 @@ def test_everything_once(bench, mnist_dir, tmp_path):
     from benchmark.report import markdown
 
     table = markdown(path).splitlines()
-    assert table[0] == "| training loop | gaussian | rloo |"
+    assert table[0] == "| training loop | `gaussian` | `rloo` |"
     assert len({line.count("|") for line in table if line.startswith("|")}) == 1
 
 

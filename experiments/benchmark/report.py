@@ -125,26 +125,38 @@ def markdown(path: Path = RESULT) -> str:
         if any(name in loops for loops in models.values()):
             cells = [cell(loops.get(name)) for loops in models.values()]
             lines.append(f"| {what} | " + " | ".join(cells) + " |")
-    together = result["scaling"]["models"]
-    lines += [
-        "",
-        "- One step more than the hand-written loop's, of a model without work:"
-        f" {value(result['fit_loop_microseconds'], 0)} microseconds.",
-        "- Models trained at once, speed as a ratio to one after the other: "
-        + ", ".join(f"{S}: {row['ratio']['median']:.2f}" for S, row in together.items())
-        + ".",
-        "- K-sample log-likelihood, time as a ratio to that of its matrix products alone: "
-        + ", ".join(f"`{k}` {value(v['ratio_to_floor'])}" for k, v in result["evaluation"].items())
-        + ".",
-        "- The tenth epoch's speed as a ratio to the first's: "
-        + ", ".join(f"{k.replace('_', ' ')} {value(v)}" for k, v in result["aging"].items())
-        + ".",
-        "",
+    lines += ["", *(f"- {said}." for said in remarks(result)), ""]
+    lines.append(
         "`make bench`; images a second as a ratio to the hand-written loop in the same round (images"
         f" a second in brackets), batch {result['batch_size']}; medians (quartiles) of"
-        f" {result['rounds']} rounds; {result['hardware']}; torch {result['torch']}.",
-    ]
+        f" {result['rounds']} rounds; {result['hardware']}; torch {result['torch']}."
+    )
     return "\n".join(lines)
+
+
+def remarks(result: Mapping[str, Any]) -> list[str]:
+    """What the README says below its table, of the parts that were measured."""
+    said = []
+    if "fit_loop_microseconds" in result:
+        said.append(
+            "One step more than the hand-written loop's, of a model without work:"
+            f" {value(result['fit_loop_microseconds'], 0)} microseconds"
+        )
+    if together := result.get("scaling", {}).get("models"):
+        ratios = (f"{S}: {row['ratio']['median']:.2f}" for S, row in together.items())
+        said.append(
+            "Models trained at once, speed as a ratio to one after the other: " + ", ".join(ratios)
+        )
+    if evaluated := result.get("evaluation"):
+        ratios = (f"`{k}` {value(v['ratio_to_floor'])}" for k, v in evaluated.items())
+        said.append(
+            "K-sample log-likelihood, time as a ratio to that of its matrix products alone: "
+            + ", ".join(ratios)
+        )
+    if aged := result.get("aging"):
+        ratios = (f"{k.replace('_', ' ')} {value(v)}" for k, v in aged.items())
+        said.append("The tenth epoch's speed as a ratio to the first's: " + ", ".join(ratios))
+    return said
 
 
 def cell(loop: Mapping[str, Any] | None) -> str:
