@@ -334,6 +334,7 @@ def _prepare_wandb(run: Path) -> str:
     Raises:
         ValueError: If it is to be online, and this machine is not logged in.
     """
+    os.environ.setdefault("WANDB_SILENT", "true")  # before W&B is asked anything: read only once
     mode = wandb_mode()
     if mode == "online" and not wandb.login(prompt=False):
         raise ValueError(
@@ -341,9 +342,8 @@ def _prepare_wandb(run: Path) -> str:
             " WANDB_MODE=offline"
         )
     run.mkdir(parents=True, exist_ok=True)
-    # Artifacts are staged here, not in the home folder. Before W&B starts: later it ignores them.
+    # Artifacts are staged here, not in the home folder.
     os.environ["WANDB_DATA_DIR"] = str((run / "wandb" / "data").resolve())
-    os.environ.setdefault("WANDB_SILENT", "true")
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # of a lost W&B, RunLogger tells once
     if wandb.run is not None:
         wandb.finish()  # else the new run would silently continue it
