@@ -410,7 +410,7 @@ class VAECLI(LightningCLI):
                 "grey pixels under a Bernoulli likelihood: these are cross-entropies, not bounds on log p(x)"
             )
         print(
-            f"{epochs} epochs in {seconds:.0f} s ({seconds / max(1, epochs):.2f} s an epoch, validation included)"
+            f"{epochs} epoch{'s' * (epochs != 1)} in {seconds:.0f} s ({seconds / max(1, epochs):.2f} s an epoch, validation included)"
         )
         best = self.run / "checkpoints" / (Path(checkpoint).name if checkpoint else "last.ckpt")
         print(f"checkpoint  {best}\nrun folder  {self.run}")
