@@ -128,7 +128,7 @@ def bench(
     steps: int = 400,
     parts: list[str] | None = None,
     device: str = "auto",
-    output: str = str(RESULT),
+    output: str | None = None,
     quick: bool = False,
 ) -> dict[str, Any]:
     """Measures, prints tables, and writes a JSON and a plot beside it.
@@ -140,7 +140,9 @@ def bench(
         parts: What to measure: models, fit_loop, memory, scaling, aging, evaluation; by default
             all.
         device: cpu, cuda, or auto.
-        output: The JSON to write; the plot has the same name with .png.
+        output: The JSON to write; the plot has the same name with .png. By default, of a whole
+            measurement, the one of which the README's table is made; of a part, or a quick one,
+            none.
         quick: Only shows that everything works, in seconds: one round of a few steps.
     """
     names = models or list(MODELS)
@@ -150,7 +152,9 @@ def bench(
             raise ValueError(f"unknown {what} {unknown[0]!r}: choose from {', '.join(known)}")
     if rounds < 1 or steps < 1:
         raise ValueError(f"rounds and steps must be at least 1, got {rounds} and {steps}")
-    if Path(output).suffix != ".json":
+    if output is None and not (quick or models or parts):
+        output = str(RESULT)
+    if output is not None and Path(output).suffix != ".json":
         raise ValueError(f"output {output} must end in .json: the plot takes its name from it")
     device = find_device(device)
     rounds, steps = (1, min(steps, 20)) if quick else (rounds, steps)
@@ -183,11 +187,12 @@ def bench(
             name: alone(f"print_aging({flush}, 10, {3 * rounds}, 100, {device!r})")
             for name, flush in (("denormals_flushed", True), ("denormals_kept", False))
         }
-    path = Path(output)
-    write_json(path, result)
     show(result)
-    plot(result, NAMES, path.with_suffix(".png"))
-    print(f"written {path}, {path.with_suffix('.png').name}")
+    if output is not None:
+        path = Path(output)
+        write_json(path, result)
+        plot(result, NAMES, path.with_suffix(".png"))
+        print(f"written {path}, {path.with_suffix('.png').name}")
     return result
 
 

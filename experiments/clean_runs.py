@@ -23,7 +23,8 @@ def clean_runs(keep: int) -> list[str]:
     if keep < 0:
         raise ValueError(f"keep must not be negative, got {keep}")
     folder = runs_dir()
-    runs = sorted(p for p in folder.glob("*") if p.is_dir() and NAME.fullmatch(p.name))
+    found = [p for p in folder.glob("*") if p.is_dir() and not p.is_symlink()]
+    runs = sorted(p for p in found if NAME.fullmatch(p.name))
     gone = runs[: len(runs) - keep] if keep < len(runs) else []
     for run in gone:
         shutil.rmtree(run)

@@ -61,13 +61,16 @@ def evaluate(
         terms |= {f"log_likelihood_{k}": log_likelihood(vae, x, k) for k in counts}
         for name, value in terms.items():
             values.setdefault(name, []).append(value.double().cpu())
-    rows: dict[str, dict[str, float]] = {}
+    rows: dict[str, dict[str, float | None]] = {}
     for name, parts in values.items():
         value = torch.cat(parts)
-        error = value.std() / len(value) ** 0.5 if len(value) > 1 else torch.tensor(float("nan"))
-        rows[name] = {"mean": round(value.mean().item(), 4), "se": round(error.item(), 4)}
+        error = (value.std() / len(value) ** 0.5).item() if len(value) > 1 else None
+        rows[name] = {
+            "mean": round(value.mean().item(), 4),
+            "se": None if error is None else round(error, 4),
+        }
     mean_of_q = torch.cat([vae.hard.posterior(x).mean.detach().cpu() for x in batches])
-    result = {
+    result: dict[str, Any] = {
         "checkpoint": str(path),
         "split": split,
         "images": sum(map(len, values["elbo"])),
@@ -75,7 +78,7 @@ def evaluate(
         "elbo_samples": elbo_samples,
         "seed": seed,
         "metrics": rows,
-        "active_units": active_units(mean_of_q),
+        "active_units": active_units(mean_of_q) if len(mean_of_q) > 1 else None,
         "latent_units": vae.latent.code_features,
         "seconds": round(time.monotonic() - started, 1),
         "hardware": hardware(device),
@@ -84,9 +87,13 @@ def evaluate(
     target = Path(output) if output else folder_of(path) / f"evaluation-{split}.json"
     write_json(target, result)
     title = f"{result['images']} {split} images, {data.binarization} binarisation"
-    shown = {name: f"{row['mean']:.2f} ± {row['se']:.2f}" for name, row in rows.items()}
+    shown = {
+        name: f"{row['mean']:.2f}" + ("" if row["se"] is None else f" ± {row['se']:.2f}")
+        for name, row in rows.items()
+    }
     print_table(title, shown)
-    print(f"active units {result['active_units']} of {result['latent_units']} entries of z")
+    if result["images"] > 1:  # a variance over images
+        print(f"active units {result['active_units']} of {result['latent_units']} entries of z")
     if vae.likelihood.binary and data.binarization == "none":
         print("grey pixels under a Bernoulli likelihood: cross-entropies, not bounds on log p(x)")
     print(f"checkpoint  {path}\nwritten     {target}  ({result['seconds']} s)")

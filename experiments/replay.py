@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import torch
 
 from vae.checkpoints import find_last, load, load_data
@@ -37,23 +39,30 @@ def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto
     optimizer = module.configure_optimizers()
     optimizer.load_state_dict(contents["optimizer_states"][0])
     states = position["state_dict"].get("combined_loader") or [{"batch": 0}]
-    first = states[0]["batch"]
+    first, total = states[0]["batch"], states[0].get("total")  # fewer than all, of a limited run
+    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+    dtype = half.get(contents["vae"].get("precision", "32-true"))
+    autocast = torch.autocast(module.device.type, dtype, enabled=dtype is not None)
     set_generators(contents["vae"]["generators"])
     step = start
     while step < start + steps:
         loader = data.loader("train", device=device, train=True)
-        for batch, x in enumerate(loader.batches(first, epoch), first):
+        left = None if total is None else total - first
+        for batch, x in enumerate(islice(loader.batches(first, epoch), left), first):
             for schedule in module.schedules:
                 schedule.apply(module, step)
             before, own = generators(module.device), [b.clone() for b in module.buffers()]
-            if found := first_non_finite(module, x):
+            with autocast:
+                found = first_non_finite(module, x)
+            if found:
                 message = f"{found}, at step {step} (epoch {epoch}, batch {batch})"
                 print(message)
                 return message
             set_generators(before)
             for buffer, value in zip(module.buffers(), own, strict=True):
                 buffer.copy_(value)
-            estimate = module.bound(x)
+            with autocast:
+                estimate = module.bound(x)
             optimizer.zero_grad()
             (estimate.auxiliary - estimate.bound.mean()).backward()
             if module.gradient_clip_norm is not None:

@@ -57,8 +57,12 @@ def study(
     name = name or path.stem
     variants = variants or {path.stem: {}}
     for label in (name, *variants):
-        if not re.fullmatch(r"[\w.-]+", label):
-            raise ValueError(f"name {label!r}: letters, digits, '.', '_' and '-' only, please")
+        if not re.fullmatch(r"[\w-][\w.-]*", label):
+            raise ValueError(
+                f"name {label!r}: letters, digits, '_', '-' and, inside, '.' only, please"
+            )
+    if "summary" in variants:
+        raise ValueError("a variant cannot be called summary: summary.json is the study's")
     folder = tracking.runs_dir() / name
     settings = {"config": path.read_text(), "options": options or {}}
     flags = {
@@ -85,7 +89,8 @@ def study(
 
 
 def _flags(options: dict[str, Any]) -> list[str]:
-    return [word for key, value in options.items() for word in (f"--{key}", str(value))]
+    words = {key: "null" if value is None else str(value) for key, value in options.items()}
+    return [word for key, value in words.items() for word in (f"--{key}", value)]
 
 
 def _same_as_before(path: Path, settings: dict[str, Any], name: str) -> None:
@@ -99,7 +104,8 @@ def _same_as_before(path: Path, settings: dict[str, Any], name: str) -> None:
 
 def find(folder: Path, label: str, seed: int) -> Path | None:
     """The newest folder of a variant's run with this seed."""
-    found = [p for p in folder.glob(f"*-{label}-seed{seed}-????") if p.is_dir()]
+    name = re.compile(rf"\d+-\d+-{re.escape(label)}-seed{seed}-[0-9a-z]+")
+    found = [p for p in folder.glob("*") if name.fullmatch(p.name) and p.is_dir()]
     return max(found, default=None)
 
 

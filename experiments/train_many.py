@@ -39,7 +39,8 @@ from torch import Tensor
 
 from vae import tracking
 from vae.callbacks import Progress
-from vae.cli import VAECLI, one_line_errors
+from vae.cli import VAECLI, one_line_errors, several
+from vae.counting import count_in_steps
 from vae.data import ImageDataModule
 from vae.ensemble import VARIABLE, Ensemble, EnsembleData, check_mappable, seeded
 from vae.module import ImageVAE
@@ -156,6 +157,10 @@ class Runs(Callback):
             run.save(trainer, "last.ckpt", trainer.current_epoch)
 
 
+def _models(runs: list[Run]) -> str:
+    return f"{len(runs)} model{'s' * (len(runs) > 1)}"
+
+
 def _rows(values: Mapping[str, Tensor]) -> list[dict[str, float]]:
     """One row of numbers a model, of tensors (S,)."""
     columns = {name: column.tolist() for name, column in values.items()}
@@ -187,10 +192,15 @@ class ManyCLI(VAECLI):
             if name not in VARIABLE or not values or len(set(values)) < len(values):
                 raise ValueError(f"vary {name}: give different values of {', '.join(VARIABLE)}")
         model = [f"model.init_args.{name}" for name in ("compile", "capture")]
-        trainer = [f"trainer.{name}" for name in ("callbacks", "logger", "fast_dev_run")]
-        for name in ("ckpt_path", *model, *trainer):
+        trainer = [f"trainer.{name}" for name in ("callbacks", "fast_dev_run", "overfit_batches")]
+        for name in ("ckpt_path", "checkpoint_every_n_steps", *model, *trainer):
             if options.get(name) not in (None, False, []):
                 raise ValueError(f"{name} is not for many models at once: use train.py")
+        for name in ("logger", "enable_checkpointing"):
+            if options.trainer[name] not in (None, True):
+                raise ValueError(f"trainer.{name} is not for many models at once: leave it out")
+        if "WANDB_SWEEP_ID" in os.environ:
+            raise ValueError("a sweep's agent asks for one model at a time: use train.py")
         if str(options.trainer.precision) == "16-mixed":
             raise ValueError(
                 "precision 16-mixed has one loss scale for all models: use bf16-mixed"
@@ -231,12 +241,13 @@ class ManyCLI(VAECLI):
         config = self._get(self.config_init, "trainer")
         bar = sys.stderr.isatty() and config.get("enable_progress_bar") is not False
         config["callbacks"] = [Runs(self.runs), *([Progress()] if bar else [])]
-        config["plugins"] = [*(config.get("plugins") or []), AtomicCheckpointIO()]
+        config["plugins"] = [*several(config.get("plugins")), AtomicCheckpointIO()]
         config["logger"] = config["enable_checkpointing"] = False
         config["enable_progress_bar"] = bar
         trainer = super(VAECLI, self).instantiate_trainer(**kwargs)
         if trainer.world_size > 1:
             raise ValueError("many models at once take one device: set --trainer.devices 1")
+        count_in_steps(trainer, self.runs[0].data, grouped=False)
         self._begin(str(trainer.strategy.root_device))
         return trainer
 
@@ -266,7 +277,7 @@ class ManyCLI(VAECLI):
                 tracking.write_json(run.folder / "run.json", run.record)
                 config = yaml.safe_dump(run.config, sort_keys=False)
                 tracking.replace_text(run.folder / "config.yaml", config)
-            print(f"training {len(self.runs)} models at once; summary in {self.run}", flush=True)
+            print(f"training {_models(self.runs)} at once; summary in {self.run}", flush=True)
             started = time.monotonic()
             self._fit(model, **kwargs)
             seconds = time.monotonic() - started
@@ -336,7 +347,8 @@ def summarize(folder: Path, record: dict[str, Any], runs: list[Run]) -> None:
     }
     tracking.write_json(folder / "summary.json", summary)
     title = (
-        f"mean ± standard error over {len(first)} seeds, {summary['binarization']} binarisation"
+        f"mean ± standard error over {len(first)} seed{'s' * (len(first) > 1)},"
+        f" {summary['binarization']} binarisation"
     )
     table = Table("variant", *metrics, title=title, title_justify="left")
     if len(rows) > 1:
@@ -349,7 +361,7 @@ def summarize(folder: Path, record: dict[str, Any], runs: list[Run]) -> None:
     Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
     if diverged := [run.folder.name for run in runs if run.diverged]:
         print(f"{len(diverged)} diverged, and are in no mean: {', '.join(diverged)}")
-    print(f"{summary['steps']} steps of {len(runs)} models in {summary['seconds']} s")
+    print(f"{summary['steps']} steps of {_models(runs)} in {summary['seconds']} s")
     print(f"written {folder / 'summary.json'}")
 
 

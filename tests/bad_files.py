@@ -55,6 +55,7 @@ def _checkpoints(folder):
         "other-data": {"vae": own | {"data": "CIFAR10DataModule"}},
         "bad-data": {"datamodule_hyper_parameters": {"batch_size": 0}},
         "options-no-mapping": {"hyper_parameters": 3},
+        "no-loops": {"loops": {}},
         "model-only": {"optimizer_states": None, "loops": None},
         "code": {"hyper_parameters": {"latent_dim": Canary()}},
     }.items():
@@ -86,6 +87,7 @@ def _configurations(folder):
         "no-yaml": "model: [",
         "empty": "",
         "unknown-key": "modell: {class_path: GaussianVAE}\n",
+        "linked": "data: {class_path: DigitsDataModule, init_args: {seed: 4}}\n",
         "wrong-type": "model: {class_path: GaussianVAE, init_args: {lr: fast}}\n",
         "other-class": "model: {class_path: torch.nn.Linear}\n",
         "code": "name: !!python/object/apply:os.system ['touch canary']\n",

@@ -56,11 +56,53 @@ CONFIGURATION = {
         f"{TRAIN} --trainer.val_check_interval 1000",
         "more than the 21 steps of an epoch",
     ),
+    "validation every 0 steps": (f"{TRAIN} --trainer.val_check_interval 0", "must be positive"),
+    "validation inside a group": (
+        f"{TRAIN} --trainer.val_check_interval 7",
+        "no multiple of data.steps_per_batch 20",
+    ),
+    "validation across uneven epochs": (
+        f"{TRAIN} --trainer.val_check_interval 40 --trainer.check_val_every_n_epoch null",
+        "epochs of 21 steps: data.steps_per_batch 20 does not divide these",
+    ),
+    "no batch to train on": (
+        f"{TRAIN} --trainer.limit_train_batches 0.01",
+        "limit_train_batches 0.01 is less than one of the 21 batches",
+    ),
+    "no batch to test on": (f"{TRAIN} --trainer.limit_test_batches 0.1", "limit_test_batches 0.1"),
+    "an infinite weight": (f"{TRAIN} --model.beta .inf", "beta must be finite"),
+    "the data's seed": (f"{TRAIN} --data.seed 5", "it is seed_everything's: leave it out"),
+    "the data's seed in a file": ("train.py fit --config linked.yaml", "data.seed is not for you"),
+    "the images' shape": (f"{TRAIN} --model.image_shape [1,2,3]", "it is the data's: leave it"),
+    "a finder of step sizes": (
+        f"{TRAIN} --trainer.callbacks lightning.pytorch.callbacks.LearningRateFinder",
+        "a finder of step or batch sizes is not supported",
+    ),
+    "another's way of clipping": (
+        f"{TRAIN} --trainer.gradient_clip_algorithm value",
+        "gradient_clip_algorithm is the trainer's",
+    ),
+    "many at once, unlogged": (
+        f"train_many.py {DIGITS} --trainer.logger false",
+        "trainer.logger is not for many models at once",
+    ),
+    "many at once, continued": (
+        f"train_many.py {DIGITS} --checkpoint_every_n_steps 3",
+        "checkpoint_every_n_steps is not for many models at once",
+    ),
+    "many at once, inside a group": (
+        f"train_many.py {DIGITS} --trainer.val_check_interval 7",
+        "no multiple of data.steps_per_batch 20",
+    ),
+    "many at once, for an agent": (
+        f"WANDB_SWEEP_ID=x train_many.py {DIGITS}",
+        "a sweep's agent asks for one model at a time",
+    ),
     "checkpoints every 0 steps": (f"{TRAIN} --checkpoint_every_n_steps 0", "must be positive"),
     "a CUDA graph without CUDA": (f"{TRAIN} --model.capture true", "for one CUDA device in 32-"),
     "an option without a value": (f"{TRAIN} --image_every null", "expected int, got None"),
     "compiled, many at once": (
-        "train_many.py --config experiments/configs/digits.yaml --model.compile true",
+        f"train_many.py {DIGITS} --model.compile true",
         "model.init_args.compile is not for many models at once",
     ),
     "negative image_every": (f"{TRAIN} --image_every -1", "image_every must not be negative"),
@@ -119,11 +161,35 @@ CHECKPOINTS = {
         f"{TRAIN} --ckpt_path run --model.latent_dim 3",
         "was trained with latent_dim 8, not 3",
     ),
+    "continued: other data": (
+        "resume.py run --data MNISTDataModule",
+        "was trained on DigitsDataModule, not on MNISTDataModule",
+    ),
+    "continued: another binarisation": (
+        "resume.py run --data.binarization none",
+        "was trained with binarization dynamic, not none",
+    ),
+    "continued: another seed": (
+        "resume.py run --seed_everything 7",
+        "was trained with seed 0, not 7",
+    ),
+    "continued: to before its end": (
+        "resume.py run --trainer.max_epochs 0",
+        "max_epochs 0 is less than what run/checkpoints/last.ckpt has done (1)",
+    ),
+    "continued: of nowhere": (
+        f"{TRAIN} --model.test_samples 2 --ckpt_path no-loops.ckpt",
+        "does not say where its run",
+    ),
     "continued: another version": (f"{TRAIN} --ckpt_path other-layers.ckpt", "it lacks vae."),
     "continued: a model only": (f"{TRAIN} --ckpt_path model-only.ckpt", "not the state of a run"),
     "resumed: no run": ("resume.py nowhere", "nowhere holds no config.yaml"),
     "resumed: nothing trained yet": ("resume.py fresh", "nothing was trained there yet"),
     "resumed: all damaged": ("resume.py damaged", "last-previous.ckpt cannot be read"),
+    "resumed: other batches": (
+        "resume.py run --data.batch_size 10",
+        "was trained with batch_size 64, not 10",
+    ),
     "resumed: unknown key": ("resume.py run --modell.lr 3", "unrecognized arguments"),
     "replayed: a model only": ("replay.py model-only.ckpt", "not the state of a run"),
 }
@@ -184,6 +250,11 @@ SCRIPTS = {
     ),
     "seeds: none": (f"seeds.py {DIGITS} --seeds 0", "seeds and jobs must be at least 1"),
     "seeds: a name that is a path": (f"seeds.py {DIGITS} --name a/b", "letters, digits"),
+    "seeds: a name that is above": (f"seeds.py {DIGITS} --name ..", "letters, digits"),
+    "seeds: a variant in the way": (
+        f"""seeds.py {DIGITS} --variants '{{"summary":{{}}}}'""",
+        "a variant cannot be called summary",
+    ),
     "seeds: variants without flags": (f"seeds.py {DIGITS} --variants 3", "expected dict, got 3"),
     "seeds: no such study": ("seeds.py --study nope.yaml", "File does not exist"),
     "seeds: a record cut short": (
@@ -236,7 +307,7 @@ def test_a_mistake_is_one_clear_line_and_writes_nothing(case, folder):
 
 def test_there_are_cases_of_every_script_and_they_are_enough():
     scripts = {word for line, _ in CASES.values() for word in line.split() if word.endswith(".py")}
-    names = "train evaluate reconstruct sample gradients seeds resume policy_gradient prepare_data"
+    names = "train evaluate reconstruct sample gradients seeds resume policy_gradient prepare_data train_many"
     assert scripts >= {f"{name}.py" for name in names.split()}
     assert len(CASES) == sum(map(len, PARTS.values())) >= 100
 

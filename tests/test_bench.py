@@ -137,6 +137,16 @@ def test_everything_once(bench, mnist_dir, tmp_path):
     assert len({line.count("|") for line in table if line.startswith("|")}) == 1
 
 
+def test_the_committed_numbers_are_of_whole_measurements_only(bench, monkeypatch, capsys):
+    written = []
+    monkeypatch.setattr(bench, "write_json", lambda path, result: written.append(path))
+    monkeypatch.setattr(bench, "images_on", lambda device: torch.zeros(1))
+    monkeypatch.setattr(bench, "fit_loop", lambda *_: dict.fromkeys(("median", "q1", "q3"), 1))
+    bench.bench(parts=["fit_loop"], device="cpu")
+    bench.bench(parts=["fit_loop"], device="cpu", quick=True)
+    assert not written and "1 (1-1) microseconds" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "options, message",
     [

@@ -173,7 +173,7 @@ def test_evaluation_agrees_with_the_test_at_the_end_of_training(trained):
 @pytest.mark.e2e
 def test_a_run_is_continued_in_its_own_folder_under_its_own_id(trained):
     _, path, _ = trained
-    before = set(path.parent.iterdir())
+    before, first = set(path.parent.iterdir()), json.loads((path / "results.json").read_text())
     flags = ["--config", path / "config.yaml", "--ckpt_path", path, "--trainer.max_epochs", 7]
     environment = {"VAE_RUNS_DIR": str(path.parent), "WANDB_MODE": "offline"}
     process = run("train.py", "fit", *flags, **environment)
@@ -187,6 +187,9 @@ def test_a_run_is_continued_in_its_own_folder_under_its_own_id(trained):
     assert steps == list(range(9, 147, 10))  # 7 epochs of 21 steps, no gap and no repetition
     runs = [wandb_offline.read(file) for file in path.glob("wandb/offline-run-*/*.wandb")]
     assert [r.id for r in runs] == [path.name] * 2
+    results = json.loads((path / "results.json").read_text())
+    assert results["epochs"] == 7 and results["seconds"] > first["seconds"]  # the whole run's
+    assert "\nckpt_path: null\n" in (path / "config.yaml").read_text()
 
 
 @pytest.mark.e2e

@@ -103,8 +103,11 @@ def test_the_watch_tells_a_collapse_once(capsys):
 
 
 @pytest.mark.e2e
-def test_a_run_that_diverges_ends_in_one_line_and_is_replayed(tmp_path):
-    flags = [*RUNS["gaussian"], "--model.lr", "1e8"]
+@pytest.mark.parametrize(
+    "others", [[], ["--trainer.precision", "bf16-mixed", "--trainer.limit_train_batches", "5"]]
+)
+def test_a_run_that_diverges_ends_in_one_line_and_is_replayed(others, tmp_path):
+    flags = [*RUNS["gaussian"], "--model.lr", "1e8", *others]
     child = start("train.py", ["fit", *flags], tmp_path)
     finish(child, tmp_path, 1)
     said = (tmp_path / "log").read_text().strip().splitlines()[-1]

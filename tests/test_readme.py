@@ -54,3 +54,8 @@ def test_images_are_there():
     for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
         assert (ROOT / path).is_file(), path
     assert sys.version_info >= (3, 10)
+
+
+def test_no_result_names_a_folder_of_some_machine():
+    for path in (ROOT / "experiments" / "results").glob("*.json"):
+        assert not re.search(r'[" =]/[a-z]+/', path.read_text()), path.name

@@ -189,11 +189,12 @@ def test_what_cannot_be_continued_says_so(tmp_path):
         assert child.is_alive()
     assert kill(child, folder, random.Random(0), False, signal.SIGINT)
     run = run_of(folder)
-    step = read_checkpoint(run / "checkpoints" / "last.ckpt")
-    loader = step["loops"]["fit_loop"]["state_dict"]["combined_loader"][0]
-    if loader["batch"]:  # inside an epoch
-        finish(start("resume.py", [str(run), "--data.batch_size", "32"], folder), folder, 2)
-        assert "with batch_size 64, not 32: continue with the same" in (folder / "log").read_text()
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    finish(start("resume.py", [str(run), "--data.batch_size", "32"], folder), folder, 2)
+    assert (
+        "with batch_size 64, not 32: continue with the run's own" in (folder / "log").read_text()
+    )
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     finish(start("resume.py", [str(tmp_path / "nowhere")], folder), folder, 2)
     assert "holds no config.yaml" in (folder / "log").read_text()
     for file in (run / "checkpoints").iterdir():

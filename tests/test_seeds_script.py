@@ -68,6 +68,19 @@ def test_a_run_that_fails_is_named_and_one_cut_short_is_continued(seeds, tmp_pat
     assert (run / "results.json").exists()
 
 
+def test_a_run_is_found_by_its_whole_name(seeds, tmp_path):
+    names = ["20260101-000000-high-lr-seed0-00aa", "20260101-000001-lr-seed10-00aa"]
+    for name in names:
+        (tmp_path / name).mkdir()
+    assert seeds.find(tmp_path, "lr", 0) is None
+    assert seeds.find(tmp_path, "high-lr", 0) == tmp_path / names[0]
+    assert seeds.find(tmp_path, "lr", 10) == tmp_path / names[1]
+
+
+def test_nothing_is_handed_on_as_null(seeds):
+    assert seeds._flags({"a": None, "b": 1}) == ["--a", "null", "--b", "1"]
+
+
 def test_statistics(seeds):
     assert seeds.statistics([1.0, 3.0]) == {"mean": 2.0, "se": 1.0}
     assert seeds.statistics([5.0]) == {"mean": 5.0, "se": None}

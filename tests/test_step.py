@@ -3,18 +3,21 @@ last bit (on a GPU to 1e-5), compiled to 1e-3 of a parameter after two epochs (s
 order)."""
 
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
 from lightning.pytorch import Callback
+from lightning.pytorch.plugins import MixedPrecision
 from test_module import ONE_HOT, SMALL, fit
 
 import vae.cli
 import vae.training
-from vae.capture import CapturedStep
+from vae.capture import CapturedStep, CaptureError
 from vae.module import DiscreteVAE, GaussianVAE
 from vae.numerics import NonFiniteError
 from vae.tracking import new_run
+from vae.training import VAEModule
 
 MODULES = {
     "gaussian": lambda **kw: GaussianVAE(latent_dim=3, **SMALL, **kw),
@@ -204,3 +207,45 @@ def test_a_cuda_graph_gives_what_kernels_give(name, without_waiting):
         ends.append(state(module, fit(module, new_run(f"{capture}"), 45, 100, **options)))
     for key, value in ends[0].items():
         torch.testing.assert_close(ends[1][key], value, rtol=1e-5, atol=1e-6, msg=key)
+
+
+class HalfPrecision(MixedPrecision):
+    """16-mixed, whose gradients are scaled, on a CPU."""
+
+    def __init__(self):
+        super().__init__("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=1024.0))
+
+    def forward_context(self):
+        return nullcontext()  # in 32 bits, so that the same numbers come of it
+
+
+class Descending(GaussianVAE):
+    """Trained by plain gradient descent, whose step is as long as the gradient: Adam's is not."""
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_clipping_means_the_gradient_not_the_scaled_one():
+    ends = []
+    for plugins in ([], [HalfPrecision()]):
+        torch.manual_seed(0)
+        module = Descending(latent_dim=3, gradient_clip_norm=0.5, **SMALL)
+        fit(module, new_run("x"), 3, plugins=plugins)
+        ends.append(torch.cat([p.detach().flatten() for p in module.parameters()]))
+    torch.testing.assert_close(ends[0], ends[1], rtol=0, atol=1e-5)
+
+
+def test_a_step_that_cannot_be_captured_is_one_line(monkeypatch, capsys):
+    def refuse(self, x):
+        raise CaptureError("this training step cannot be captured: leave out --model.capture")
+
+    monkeypatch.setattr(VAEModule, "training_step", lambda *_: refuse(None, None))
+    words = ["train.py", "fit", "--model", "GaussianVAE", "--data", "DigitsDataModule"]
+    monkeypatch.setattr("sys.argv", [*words, "--trainer.accelerator", "cpu"])
+    with pytest.raises(SystemExit) as ended, vae.cli.one_line_errors():
+        vae.cli.VAECLI()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: this training step cannot be captured: leave out --model.capture\n"
+    )

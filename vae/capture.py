@@ -15,10 +15,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-__all__ = ["CapturedStep"]
+__all__ = ["CaptureError", "CapturedStep"]
 
 
 Outputs = tuple[Tensor, ...]
+
+
+class CaptureError(ValueError):
+    """A step that cannot be captured."""
 
 
 class _Recorded(NamedTuple):
@@ -44,7 +48,7 @@ class CapturedStep:
         trials: Runs before the recording.
 
     Raises:
-        ValueError: On the first call, if the step cannot be captured.
+        CaptureError: On the first call, if the step cannot be captured.
     """
 
     def __init__(
@@ -77,7 +81,7 @@ class CapturedStep:
             raise
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
-            raise ValueError(
+            raise CaptureError(
                 f"this training step cannot be captured ({reason}): leave out --model.capture"
             ) from error
 

@@ -20,6 +20,8 @@ from vae.saving import PREVIOUS
 from vae.tracking import runs_dir
 
 __all__ = [
+    "assert_not_past",
+    "assert_same_data",
     "assert_same_model",
     "build",
     "find_checkpoint",
@@ -51,6 +53,9 @@ RUN_STATE = {
     "optimizer_states": list,
 }
 """What a run is continued from, besides its model."""
+
+
+HINT = "continue with the run's own configuration (make resume RUN=...)"
 
 
 def newest_run() -> Path:
@@ -243,15 +248,63 @@ def assert_same_model(path: Path, checkpoint: dict[str, Any], model: Any) -> Non
     """
     with torch.random.fork_rng(devices=[]):
         build(checkpoint, path)
-    hint = "continue with the run's own configuration (make resume RUN=...)"
     held, asked = checkpoint["vae"]["module"], model.class_path.rpartition(".")[2]
     if held != asked:
-        raise ValueError(f"{path} holds a {held}, not a {asked}: {hint}")
-    options = checkpoint["hyper_parameters"]
-    for name, value in (model.get("init_args") or {}).items():
-        if name in options and name != "image_shape" and _plain(options[name]) != _plain(value):
+        raise ValueError(f"{path} holds a {held}, not a {asked}: {HINT}")
+    _assert_same(path, checkpoint["hyper_parameters"], model.get("init_args"), {"image_shape"})
+
+
+def assert_same_data(path: Path, checkpoint: dict[str, Any], data: Any) -> None:
+    """Refuses to continue a run on other data than its own, or in another order.
+
+    Arguments:
+        path: The checkpoint's.
+        checkpoint: What it holds.
+        data: The configuration's ``class_path`` and ``init_args``.
+
+    Raises:
+        ValueError: If the class or an option differs; the grouping of steps may, between epochs.
+    """
+    held, asked = checkpoint["vae"].get("data"), data.class_path.rpartition(".")[2]
+    if held != asked:
+        raise ValueError(f"{path} was trained on {held}, not on {asked}: {HINT}")
+    free = {"eval_batch_size"} | (set() if _position(path, checkpoint)[2] else {"steps_per_batch"})
+    options = checkpoint.get("datamodule_hyper_parameters")
+    _assert_same(path, options if isinstance(options, dict) else {}, data.get("init_args"), free)
+
+
+def assert_not_past(
+    path: Path, checkpoint: dict[str, Any], max_epochs: int | None, max_steps: int
+) -> None:
+    """Refuses to end a run before where it already is.
+
+    Raises:
+        ValueError: If more epochs, or steps, are done.
+    """
+    epochs, steps, _ = _position(path, checkpoint)
+    for name, most, done in (("epochs", max_epochs, epochs), ("steps", max_steps, steps)):
+        if most is not None and -1 < most < done:
+            raise ValueError(f"max_{name} {most} is less than what {path} has done ({done})")
+
+
+def _position(path: Path, checkpoint: dict[str, Any]) -> tuple[int, int, int]:
+    """Epochs and steps that are done, and batches of the epoch that is not."""
+    try:
+        loop = checkpoint["loops"]["fit_loop"]
+        loaders = loop["state_dict"].get("combined_loader") or [{"batch": 0}]
+        epochs = loop["epoch_progress"]["current"]["processed"]
+        return int(epochs), int(checkpoint["global_step"]), int(loaders[0]["batch"])
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+        raise ValueError(f"{path} does not say where its run was: it is damaged") from None
+
+
+def _assert_same(
+    path: Path, held: Mapping[str, Any], asked: Mapping[str, Any] | None, free: set[str]
+) -> None:
+    for name, value in (asked or {}).items():
+        if name in held and name not in free and _plain(held[name]) != _plain(value):
             raise ValueError(
-                f"{path} was trained with {name} {_plain(options[name])}, not {_plain(value)}: {hint}"
+                f"{path} was trained with {name} {_plain(held[name])}, not {_plain(value)}: {HINT}"
             )
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.callbacks import (
+    BatchSizeFinder,
+    Callback,
+    LearningRateFinder,
+    ModelCheckpoint,
+)
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -24,14 +27,30 @@ from rich.table import Table
 
 from vae import tracking
 from vae.callbacks import CollapseWatch, ImageGrids, Progress
-from vae.checkpoints import assert_same_model, find_last, folder_of
+from vae.capture import CaptureError
+from vae.checkpoints import (
+    assert_not_past,
+    assert_same_data,
+    assert_same_model,
+    find_last,
+    folder_of,
+)
+from vae.counting import count_in_steps
 from vae.data import ImageDataModule
 from vae.errors import OneLine, ScriptParser, clear, one_line_errors
+from vae.given import assert_free, assert_yaml
 from vae.module import ImageVAE
 from vae.numerics import NonFiniteError
 from vae.saving import AtomicCheckpointIO, LastCheckpoint
 
 __all__ = ["ScriptParser", "VAECLI", "checkpoint_parser", "one_line_errors", "print_table"]
+
+
+EPOCHS = 50
+"""Of a run that says neither ``max_epochs`` nor ``max_steps``."""
+
+TUNERS = (BatchSizeFinder, LearningRateFinder)
+"""Callbacks that train by themselves, by an optimisation that is not ours."""
 
 
 def quiet() -> None:
@@ -40,6 +59,8 @@ def quiet() -> None:
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # no banners
+    for name in ("profilers", "utilities.model_summary"):  # what is asked for is shown
+        logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.INFO)
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated.*")  # Lightning's own
     warnings.filterwarnings(
         "ignore", message="Total length of .* across ranks is zero"
@@ -49,23 +70,9 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
 
 
-def assert_yaml(words: Sequence[object]) -> None:
-    """Names the file, where jsonargparse would only name the line.
-
-    Raises:
-        ValueError: If a ``--config`` among the words of a command line is no mapping in YAML.
-    """
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        name, _, value = str(word).partition("=")
-        path = Path(value or str(following))
-        if name == "--config" and path.is_file():
-            try:
-                content = yaml.safe_load(path.read_bytes())
-            except (yaml.YAMLError, ValueError, RecursionError) as error:
-                where = str(error).replace('in "<byte string>", ', "at ")
-                raise ValueError(f"{path} is not YAML: {where}") from None
-            if not isinstance(content, dict):
-                raise ValueError(f"{path} holds no configuration, that is, names with values")
+def several(given: Any) -> list[Any]:
+    """What the trainer takes as one, as a list, or not at all."""
+    return given if isinstance(given, list) else [given] if given else []
 
 
 def checkpoint_parser(function: Callable[..., Any], *skip: str) -> ScriptParser:
@@ -84,17 +91,23 @@ class _CLIParser(OneLine, LightningArgumentParser):
     pass
 
 
-class _SaveConfig(SaveConfigCallback):
-    """Writes the resolved configuration into the run's folder: Lightning's own would refuse the
-    second run."""
+class _SaveConfig(Callback):
+    """Writes the resolved configuration into the run's folder, once it is known that what is
+    continued fits."""
 
     def __init__(self, parser: LightningArgumentParser, config: Any, path: Path) -> None:
-        super().__init__(parser, config, save_to_log_dir=False)
-        self.path = path
+        self.parser, self.config, self.path = parser, config, path
 
-    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        text = self.parser.dump(self.config, skip_none=False)
-        tracking.replace_text(self.path, text)  # whole or not at all
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            config = self.config.clone()
+            config.ckpt_path = None  # trained from, it makes a run of its own
+            text = self.parser.dump(config, skip_none=False)
+            tracking.replace_text(self.path, text)  # whole or not at all
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:  # of a run that was complete, and goes on
+            self.path.with_name("results.json").unlink(missing_ok=True)
 
 
 def print_table(title: str, rows: Mapping[str, object]) -> None:
@@ -124,6 +137,7 @@ class VAECLI(LightningCLI):
     run: Path
     record: dict[str, Any]
     best: ModelCheckpoint | None
+    last: LastCheckpoint
     rows: int | None
 
     def __init__(self, args: list[str] | None = None) -> None:
@@ -141,7 +155,6 @@ class VAECLI(LightningCLI):
             parser_class=_CLIParser,
             save_config_callback=None,
             trainer_defaults={
-                "max_epochs": 50,
                 "devices": 1,
                 "num_sanity_val_steps": 0,
                 "enable_model_summary": False,
@@ -187,13 +200,12 @@ class VAECLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         options = self.config_dump
-        torch.set_float32_matmul_precision(options["float32_matmul_precision"])
         self.datamodule.prepare_data()  # what is missing fails here, before anything is written
         self.datamodule.setup("fit")
         self.run = self._run_folder(options)
         config = self._get(self.config_init, "trainer")
         validates = len(self.datamodule.splits["val"]) and config["limit_val_batches"] != 0
-        last = LastCheckpoint(
+        self.last = LastCheckpoint(
             self.run / "checkpoints",
             options["checkpoint_every_n_steps"],
             options["checkpoint_every_n_minutes"],
@@ -216,17 +228,14 @@ class VAECLI(LightningCLI):
                 CollapseWatch(),
                 ImageGrids(self.run / "images", options["image_every"]),
                 _SaveConfig(self._parser("fit"), self.config["fit"], self.run / "config.yaml"),
-                last,  # the last to see an epoch's end, as its state has all the others'
+                self.last,  # the last to see an epoch's end, as its state has all the others'
             ]
-        plugins = config.get("plugins") or []
-        plugins = plugins if isinstance(plugins, list) else [plugins]
-        config["plugins"] = [*plugins, AtomicCheckpointIO()]
-        self._count_in_steps(config)
+        config["plugins"] = [*several(config.get("plugins")), AtomicCheckpointIO()]
         if sys.stderr.isatty() and config.get("enable_progress_bar") is not False:
             callbacks.append(Progress())
         else:
             kwargs["enable_progress_bar"] = False
-        config["callbacks"] = [*(config.get("callbacks") or []), *callbacks]
+        config["callbacks"] = [*several(config.get("callbacks")), *callbacks]
         if config.get("fast_dev_run"):
             config["logger"] = False
         elif config.get("logger") in (None, True):
@@ -235,6 +244,11 @@ class VAECLI(LightningCLI):
             trainer = super().instantiate_trainer(**kwargs)
         except TypeError as error:  # what Lightning says of some numbers
             raise ValueError(error) from None
+        if any(isinstance(callback, TUNERS) for callback in config["callbacks"]):
+            raise ValueError(
+                "a finder of step or batch sizes is not supported: vary them (README)"
+            )
+        count_in_steps(trainer, self.datamodule)
         device, processors = str(trainer.strategy.root_device), os.cpu_count() or 1
         if device == "cpu" and trainer.num_devices > processors:
             raise ValueError(
@@ -269,7 +283,8 @@ class VAECLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Refuses, before anything is built, what would fail later or do something else than it
         says."""
-        assert_yaml(sys.argv[1:] if args is None else args)
+        assert_yaml(words := sys.argv[1:] if args is None else args)
+        assert_free(words)
         super().parse_arguments(parser, args)
         options = self.config[self.config.subcommand]
         if isinstance(options.seed_everything, bool):
@@ -277,12 +292,16 @@ class VAECLI(LightningCLI):
         for name, default in vars(self._parser("fit").get_defaults()).items():
             if default is not None and options[name] is None:
                 raise ValueError(f"{name} is empty: give it a value, or leave it out")
+        torch.set_float32_matmul_precision(options.float32_matmul_precision)
+        if options.trainer.max_epochs is None and options.trainer.max_steps == -1:
+            options.trainer.max_epochs = EPOCHS
         precision = str(options.trainer.precision)
         if precision not in ("None", "32", "32-true", "bf16-mixed", "16-mixed"):
             raise ValueError(f"precision {precision}: use 32-true, bf16-mixed or 16-mixed")
         self.rows = None
-        if options.trainer.gradient_clip_val:
-            raise ValueError("gradient_clip_val is the trainer's: use --model.gradient_clip_norm")
+        for name in ("gradient_clip_val", "gradient_clip_algorithm"):
+            if options.trainer[name]:
+                raise ValueError(f"{name} is the trainer's: use --model.gradient_clip_norm")
         if options.trainer.accumulate_grad_batches > 1:
             raise ValueError("accumulate_grad_batches is not supported: use a larger batch_size")
         if options.trainer.check_val_every_n_epoch == 0:
@@ -292,6 +311,8 @@ class VAECLI(LightningCLI):
         if options.ckpt_path:
             path, contents = find_last(options.ckpt_path)
             assert_same_model(path, contents, options.model)
+            assert_same_data(path, contents, options.data)
+            assert_not_past(path, contents, options.trainer.max_epochs, options.trainer.max_steps)
             self.rows = contents["vae"].get("rows")
             options.ckpt_path = str(path)
 
@@ -299,24 +320,6 @@ class VAECLI(LightningCLI):
         """``metrics.jsonl``, cut to what the checkpoint knows of, if the run is continued."""
         first = getattr(rank_zero_only, "rank", 0) == 0
         return tracking.JSONLLogger(self.run, self.rows if first else None)
-
-    def _count_in_steps(self, config: Any) -> None:
-        """Lightning counts batches, and a batch of its loop is a group of them."""
-        every, group = config.get("val_check_interval"), self.datamodule.steps_per_batch
-        if isinstance(every, int) and group > 1:
-            if every % group:
-                raise ValueError(
-                    f"val_check_interval {every} is no multiple of data.steps_per_batch {group}:"
-                    " choose either so that it is"
-                )
-            config["val_check_interval"] = every // group
-        if isinstance(every, int) and config.get("check_val_every_n_epoch") is not None:
-            steps = -(-len(self.datamodule.splits["train"]) // self.datamodule.batch_size)
-            if every > steps:
-                raise ValueError(
-                    f"val_check_interval {every} is more than the {steps} steps of an epoch: use"
-                    " check_val_every_n_epoch"
-                )
 
     def _run_folder(self, options: dict[str, Any]) -> Path:
         """A new run's; or that of the checkpoint that is continued, under the same id."""
@@ -331,18 +334,18 @@ class VAECLI(LightningCLI):
             rehearsal = bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
             if self.trainer.is_global_zero and not rehearsal:
                 verb = self._write_record()
-                print(f"{verb} in {self.run} (metrics.jsonl grows there)", flush=True)
-            started = time.monotonic()
+                logged = any(isinstance(x, tracking.JSONLLogger) for x in self.trainer.loggers)
+                where = " (metrics.jsonl grows there)" if logged else ""
+                print(f"{verb} in {self.run}{where}", flush=True)
             self._fit(model, **kwargs)
-            seconds = time.monotonic() - started
             own = self.run / "checkpoints" / "best.ckpt"  # wherever it was when the run began
             best = str(own) if self.best and own.exists() else ""
             if not rehearsal:
                 tested = self.trainer.test(
                     model, kwargs["datamodule"], ckpt_path=best or None, verbose=False
                 )
-                if self.trainer.is_global_zero and tested:
-                    results = self._report(tested[0], seconds, best)
+                if self.trainer.is_global_zero:
+                    results = self._report(tested[0] if tested else {}, self.last.seconds, best)
             exit_code = 0
         finally:
             tracking.finish_wandb(exit_code, self.trainer.loggers)
@@ -372,11 +375,14 @@ class VAECLI(LightningCLI):
             code = 130
         except NonFiniteError as error:
             crash = self.run / "checkpoints" / "crash.ckpt"
-            print(f"error: {error}; repeat it: make replay CKPT={crash}", file=sys.stderr)
+            if self.trainer.is_global_zero:  # gradients are shared: it is every process's
+                print(f"error: {error}; repeat it: make replay CKPT={crash}", file=sys.stderr)
             raise SystemExit(1) from None
         except OSError as error:  # a full disk: what was written before is whole
             hint = f"when that is mended, continue: make resume RUN={self.run}"
             raise OSError(f"{clear(error)}; {hint}") from error
+        except CaptureError:
+            raise
         except (ValueError, NotImplementedError) as error:  # in training that is our mistake
             raise RuntimeError(f"training failed: {error}") from error
         if not code and self.trainer.received_sigterm:  # type: ignore[attr-defined]
@@ -401,10 +407,11 @@ class VAECLI(LightningCLI):
             "binarization": data.binarization,
             "parameters": sum(p.numel() for p in self.model.parameters()),
         }
-        print_table(
-            f"test set, {data.binarization} binarisation",
-            {k: f"{v:.2f}" for k, v in metrics.items()},
-        )
+        if metrics:
+            print_table(
+                f"test set, {data.binarization} binarisation",
+                {k: f"{v:.2f}" for k, v in metrics.items()},
+            )
         if self.model.vae.likelihood.binary and data.binarization == "none":
             print(
                 "grey pixels under a Bernoulli likelihood: these are cross-entropies, not bounds on log p(x)"
@@ -413,5 +420,7 @@ class VAECLI(LightningCLI):
             f"{epochs} epoch{'s' * (epochs != 1)} in {seconds:.0f} s ({seconds / max(1, epochs):.2f} s an epoch, validation included)"
         )
         best = self.run / "checkpoints" / (Path(checkpoint).name if checkpoint else "last.ckpt")
-        print(f"checkpoint  {best}\nrun folder  {self.run}")
+        if best.exists():  # not of a run without a step
+            print(f"checkpoint  {best}")
+        print(f"run folder  {self.run}")
         return results

@@ -210,6 +210,8 @@ class ImageDataModule(LightningDataModule):
         trainer = self.trainer
         if device is None:
             device = trainer.strategy.root_device if trainer else torch.device("cpu")
+        # to fit one batch over and over is a test of a model: its order and noise stay too
+        repeats = bool(trainer and trainer.overfit_batches)  # type: ignore[attr-defined]
         if self.splits[split].device != torch.device(device):
             self.splits[split] = self.splits[split].to(device)
         return ImageLoader(
@@ -218,7 +220,7 @@ class ImageDataModule(LightningDataModule):
             self.binarization,
             self.seed if train else self.binarization_seed,
             shuffle=train,
-            epoch=lambda: trainer.current_epoch if trainer else 0,
+            epoch=lambda: 0 if repeats or not trainer else trainer.current_epoch,
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
         )
@@ -227,7 +229,7 @@ class ImageDataModule(LightningDataModule):
         """The training epoch in groups of ``steps_per_batch`` batches: the trainer's unit, of as
         many optimiser steps."""
         limit = self.trainer.limit_train_batches if self.trainer else None
-        batches = limit if isinstance(limit, int) else None  # a fraction is Lightning's, of groups
+        batches = limit if isinstance(limit, int) else None  # fractions: vae.counting
         return StepLoader(self.loader("train", train=True), self.steps_per_batch, batches)
 
     def val_dataloader(self) -> ImageLoader | list:

@@ -156,9 +156,10 @@ class StepLoader:
         return {"batch_size": self.loader.batch_size, "steps_per_batch": self.steps}
 
     def state_dict(self) -> dict[str, int]:
-        """The number of batches of this epoch that are done."""
+        """The number of batches of this epoch that are done, of how many."""
         done = self.done if self.done < self.total else 0
-        return {"epoch": self.loader.epoch(), "batch": done} | self._shape()
+        position = {"epoch": self.loader.epoch(), "batch": done, "total": self.total}
+        return position | self._shape()
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Makes the next epoch start where the state was taken.

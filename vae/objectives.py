@@ -99,8 +99,8 @@ class ELBO(Objective):
 
     def __init__(self, num_samples: int = 1, beta: float = 1.0, analytic_kl: bool = True) -> None:
         super().__init__(num_samples)
-        if not beta >= 0:
-            raise ValueError(f"beta must not be negative, got {beta}")
+        if not 0 <= beta < math.inf:
+            raise ValueError(f"beta must be finite and not negative, got {beta}")
         self.analytic_kl = analytic_kl
         self.register_buffer("beta", torch.tensor(float(beta)))
 

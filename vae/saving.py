@@ -83,12 +83,18 @@ class LastCheckpoint(Checkpoint):
         self.folder = folder
         self.every_n_steps, self.every_n_minutes = every_n_steps, every_n_minutes
         self.saved_at_step, self.saved_at = -1, time.monotonic()
+        self.before, self.started = 0.0, self.saved_at
         self.interrupted = False
         self._handler: Any = None
 
     @property
     def path(self) -> Path:
         return self.folder / "last.ckpt"
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has trained, in all its processes one after the other."""
+        return self.before + time.monotonic() - self.started
 
     def save(self, trainer: Trainer, name: str = "last.ckpt") -> None:
         """Writes a checkpoint. What was logged up to here is on the disk before it."""
@@ -103,6 +109,16 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         rows = [logger.rows for logger in trainer.loggers if isinstance(logger, JSONLLogger)]
         checkpoint.setdefault("vae", {})["rows"] = rows[0] if rows else 0
+        checkpoint["vae"]["seconds"] = self.seconds
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        before = checkpoint["vae"].get("seconds")
+        self.before = float(before) if isinstance(before, (int, float)) else 0.0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.started = time.monotonic()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step == 0:

@@ -119,9 +119,9 @@ class VAEModule(LightningModule):
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         step = self.global_step
         # under a gradient scaler, which expects infinities, only the bound is looked at
-        scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
         parameters = list(self.parameters())
-        vectors = [] if scaled else [p for p in parameters if p.dim() == 1]
+        vectors = [] if scaler else [p for p in parameters if p.dim() == 1]
         # GPUs are not made to wait: there, what is checked is what is logged
         watched = self.device.type == "cpu"
         for x in [batch] if isinstance(batch, Tensor) else batch:
@@ -140,7 +140,7 @@ class VAEModule(LightningModule):
                 bound = self._backward(x, parameters, direct)
                 if watched or recorded:
                     self._check(_checked(bound, vectors), step, x, before, own)
-                self._clip()
+                self._clip(scaler)
                 if direct:
                     optimizer._on_before_step()
                     optimizer.optimizer.step()
@@ -170,9 +170,11 @@ class VAEModule(LightningModule):
             self.manual_backward(loss)
         return bound
 
-    def _clip(self) -> None:
+    def _clip(self, scaler: torch.amp.GradScaler | None = None) -> None:
         if self.gradient_clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.vae.parameters(), self.gradient_clip_norm)
+            scale = 1.0 if scaler is None else scaler.get_scale()  # the optimiser divides by it
+            norm = self.gradient_clip_norm * scale
+            torch.nn.utils.clip_grad_norm_(self.vae.parameters(), norm)
 
     def _prepare_step(self) -> None:
         """Compiles it, or has it captured, as asked."""
@@ -287,6 +289,7 @@ class VAEModule(LightningModule):
             {
                 "module": type(self).__name__,
                 "data": type(data).__name__ if data is not None else None,
+                "precision": self.trainer.precision,
                 "generators": self._all_generators(),
             }
         )

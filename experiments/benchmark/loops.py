@@ -1,5 +1,5 @@
 """The training loops that ``bench.py`` compares: this library's, as its command line runs it, and
-the same optimiser steps in a hand-written loop. Those of others are in ``peer_loops.py``.
+the same optimiser steps in a hand-written loop. Those of others are in ``peers.py``.
 
 A loop that can be paused has a method ``run(steps)``. What Lightning runs cannot: it calls
 ``on_step`` after every optimiser step instead, and what shall run in turn with it runs there.

@@ -1,0 +1,72 @@
+"""What the trainer counts in batches, in optimiser steps: a batch of Lightning's loop is a group of
+them (``steps_per_batch``). And what Lightning would only refuse after a run has begun."""
+
+from __future__ import annotations
+
+from lightning.pytorch import Trainer
+
+from vae.data import ImageDataModule
+
+__all__ = ["count_in_steps"]
+
+
+def count_in_steps(trainer: Trainer, data: ImageDataModule, grouped: bool = True) -> None:
+    """Makes a trainer's limits and intervals mean optimiser steps, whatever their grouping.
+
+    Arguments:
+        trainer: The trainer, before it is used.
+        data: What it will be used on, set up.
+        grouped: Whether ``data`` serves groups of steps to it; if not, it is only held to what
+            would be possible if it did.
+
+    Raises:
+        ValueError: If a limit leaves nothing, or an interval falls between two groups.
+    """
+    numbers = vars(trainer)  # Lightning declares some of them nowhere
+    share = len(data.splits["train"]) // trainer.world_size
+    steps = -(-share // data.batch_size)
+    limit = numbers["limit_train_batches"]
+    if isinstance(limit, float):
+        limit = _part("train", limit, steps)
+        numbers["limit_train_batches"] = limit if limit < steps else 1.0
+    steps = min(steps, limit)
+    for split in ("val", "test"):
+        limit = numbers[f"limit_{split}_batches"]
+        if isinstance(limit, float) and split in data.splits:
+            share = len(data.splits[split]) // trainer.world_size
+            _part(split, limit, -(-share // data.eval_batch_size))
+    every, group = numbers.get("val_check_interval"), data.steps_per_batch  # or one by the clock
+    if every is not None and every <= 0:
+        raise ValueError(f"val_check_interval must be positive, got {every}")
+    if isinstance(every, int):
+        _assert_between_groups(every, group, steps, numbers["check_val_every_n_epoch"] is None)
+        if grouped:
+            numbers["val_check_interval"] = every // group
+
+
+def _part(split: str, limit: float, batches: int) -> int:
+    """So many of an epoch's batches."""
+    if limit and batches and not int(limit * batches):
+        raise ValueError(
+            f"limit_{split}_batches {limit} is less than one of the {batches} batches: give a"
+            " larger part, or a number of batches"
+        )
+    return int(limit * batches)
+
+
+def _assert_between_groups(every: int, group: int, steps: int, across_epochs: bool) -> None:
+    if every % group:
+        raise ValueError(
+            f"val_check_interval {every} is no multiple of data.steps_per_batch {group}: choose"
+            " either so that it is"
+        )
+    if across_epochs and steps % group:
+        raise ValueError(
+            f"val_check_interval across epochs of {steps} steps: data.steps_per_batch {group} does"
+            " not divide these; choose one that does"
+        )
+    if not across_epochs and every > steps:
+        raise ValueError(
+            f"val_check_interval {every} is more than the {steps} steps of an epoch: use"
+            " check_val_every_n_epoch"
+        )
