@@ -94,6 +94,10 @@ CONFIGURATION = {
         f"train_many.py {DIGITS} --trainer.val_check_interval 7",
         "no multiple of data.steps_per_batch 20",
     ),
+    "many at once, on several devices": (
+        f"train_many.py {DIGITS} --trainer.accelerator cpu --trainer.devices 2",
+        "many models at once take one device",
+    ),
     "many at once, for an agent": (
         f"WANDB_SWEEP_ID=x train_many.py {DIGITS}",
         "a sweep's agent asks for one model at a time",

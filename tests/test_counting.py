@@ -26,6 +26,11 @@ def test_a_limit_is_one_of_steps(limit, steps, group):
     assert sum(sum(1 for _ in batch) for batch in data.train_dataloader()) == steps
 
 
+def test_a_part_is_one_of_each_process_share():
+    trainer, _ = counted(4, limit_train_batches=0.5, devices=2, strategy="ddp")
+    assert trainer.limit_train_batches == 5  # of 11 batches
+
+
 @pytest.mark.parametrize(
     "group, every, across_epochs", [(1, 5, False), (4, 20, False), (1, 50, True), (7, 28, True)]
 )
