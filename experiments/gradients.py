@@ -8,6 +8,7 @@ cost.
 from __future__ import annotations
 
 import csv
+import math
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,13 +18,14 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vae import tracking
 from vae.checkpoints import folder_of, load, load_data
 from vae.cli import checkpoint_parser, one_line_errors
 from vae.distributions import describe
-from vae.estimators import ESTIMATORS, Estimator, build
-from vae.gradients import Moments, cost, posterior_gradients, summarize, warm_up
+from vae.estimators import ESTIMATORS, Enumerate, Estimator, build
+from vae.gradients import GROUPS, Moments, cost, posterior_gradients, summarize, warm_up
 from vae.model import VAE
 from vae.objectives import ELBO, IWAE, Objective
 from vae.plots import pareto
@@ -57,6 +59,7 @@ def report(
     reference_replicates: int = 20_000,
     chunk: int = 50,
     warm_up_steps: int = 300,
+    temperature: float | None = None,
     device: str = "auto",
     output: str | None = None,
     seed: int = 0,
@@ -66,7 +69,8 @@ def report(
     Args:
         checkpoint: A .ckpt file or a run's folder; by default the newest run's best.
         estimators: Names; by default every one that is defined for the model and the objective.
-        objective: elbo or iwae.
+        objective: elbo or iwae; the ELBO with the weight and the form of the KL term that the
+            model was trained with.
         num_samples: K; an estimator that needs more gets what it needs.
         match_evaluations: Give every estimator the K at which it evaluates the decoder this often
             an image, instead of num_samples; those that cannot are left out.
@@ -77,15 +81,20 @@ def report(
         chunk: Estimates at a time; memory grows with it, and not with the number of replicates.
         warm_up_steps: Steps in which baselines and control variates learn, the model standing
             still.
+        temperature: Of the relaxed estimators; by default the model's own, where it has one, or 1.
         device: cpu, cuda, or auto.
         output: Where to write, without suffix; by default gradients in the run's folder.
         seed: Every estimator starts from it, so that noise is common where it is drawn alike.
     """
-    for name, value in (("num_samples", num_samples), ("images", images), ("chunk", chunk)):
+    least = {"num_samples": num_samples, "images": images, "chunk": chunk}
+    least["match_evaluations"] = 1 if match_evaluations is None else match_evaluations
+    for name, value in least.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-    if replicates < 2 or reference_replicates < 2:
-        raise ValueError("replicates and reference_replicates must be at least 2")
+    if replicates < 4 or reference_replicates < GROUPS or warm_up_steps < 0:
+        raise ValueError(
+            f"replicates must be at least 4, reference_replicates {GROUPS}, warm_up_steps 0"
+        )
     unknown = set(estimators or []) - set(ESTIMATORS)
     if unknown:
         raise ValueError(
@@ -99,16 +108,25 @@ def report(
     data = load_data(contents)
     pool = next(iter(data.loader("test", device=device, batch_size=max(images, 256))))
     x = pool[:images]
+    if len(x) < images:
+        raise ValueError(f"images must be at most {len(x)}, of which there are no more")
+    trained = module.objective if isinstance(module.objective, ELBO) else ELBO()
+    beta = float(trained.beta)
+    if temperature is None:
+        found = [b for n, b in module.named_buffers() if n.rpartition(".")[2] == "temperature"]
+        temperature = float(found[0]) if found else 1.0
 
     def make_objective(k: int) -> Objective:
-        return IWAE(k) if objective == "iwae" else ELBO(k)
+        return IWAE(k) if objective == "iwae" else ELBO(k, beta, trained.analytic_kl)
 
     chosen: dict[str, tuple[Estimator, Objective]] = {}
+    unmatched: list[str] = []
     for name in estimators or ESTIMATORS:
         torch.manual_seed(seed)
-        estimator = build(name, {}, prior=vae.prior).to(device).eval()
+        estimator = build(name, {}, prior=vae.prior, temperature=temperature).to(device).eval()
         k = _samples(estimator, vae, x, num_samples, match_evaluations)
         if k is None:
+            unmatched.append(name)
             continue
         bound = make_objective(k).to(device)
         try:
@@ -118,6 +136,11 @@ def report(
                 raise
             continue
         chosen[name] = (estimator, bound)
+    if unmatched and (estimators or not chosen):
+        raise ValueError(
+            f"no K gives {match_evaluations} evaluations to {', '.join(unmatched)}: leave them out,"
+            " or match another number"
+        )
     if not chosen:
         raise ValueError("no estimator is left: all are undefined for this model and objective")
 
@@ -144,6 +167,9 @@ def report(
         "checkpoint": str(path),
         "family": describe(vae.posterior(x[:1])),
         "objective": objective,
+        "beta": beta if objective == "elbo" else None,
+        "analytic_kl": trained.analytic_kl if objective == "elbo" else None,
+        "temperature": temperature,
         "images": len(x),
         "replicates": replicates,
         "match_evaluations": match_evaluations,
@@ -154,7 +180,7 @@ def report(
     }
     write(stem, about, rows)
     if (folder_of(path) / "run.json").exists():
-        tracking.log_table(folder_of(path), "gradients", rows, stem.with_suffix(".png"))
+        tracking.log_table(folder_of(path), "gradients", rows, Path(f"{stem}.png"))
     return rows
 
 
@@ -164,6 +190,8 @@ def _draw(pool: Tensor, count: int) -> Tensor:
 
 def _try(vae: VAE, objective: Objective, estimator: Estimator, x: Tensor) -> None:
     """One evaluation: raises where the pair is undefined, and gives lazy layers their shape."""
+    if "S" in estimator.evaluations_for(vae.posterior(x[:1])):
+        _assert_enumerable(vae, objective, x)
     for _ in posterior_gradients(vae, objective, estimator, x[:2], 2, 2, encoder=False):
         pass
 
@@ -175,8 +203,7 @@ def _samples(
     if evaluations is None:
         return max(num_samples, estimator.min_samples)
     q = vae.posterior(x[:1])
-    shape = q.event_shape
-    D, C = (shape[0], shape[1]) if len(shape) == 2 else (shape[0], 2)
+    D, C = _sizes(q)
     if "S" in estimator.evaluations_for(q):
         return None
     for k in range(estimator.min_samples, evaluations + 1):
@@ -185,12 +212,34 @@ def _samples(
     return None
 
 
+MAX_DECODED, MAX_TUPLES = 2**16, 2**22
+"""Latents to decode, and entries of tuples of K of them, that are enumerated at the most: a few
+gigabytes."""
+
+
+def _assert_enumerable(vae: VAE, objective: Objective, x: Tensor) -> None:
+    """Raises where the exact gradient is not to be had in bounded memory."""
+    q = vae.posterior(x[:1])
+    D, C = _sizes(q)
+    K = 1 if objective.linear else objective.num_samples
+    if Enumerate().supports(q) and (
+        D * math.log(C) > math.log(MAX_DECODED / len(x))
+        or D * K * math.log(C) > math.log(MAX_TUPLES / K / len(x))
+    ):
+        raise ValueError(f"{C}^{D} configurations for {len(x)} images are too many to enumerate")
+
+
+def _sizes(q: Distribution) -> tuple[int, int]:
+    """Variables and categories."""
+    shape = q.event_shape
+    return (shape[0], shape[1]) if len(shape) == 2 else (shape[0], 2)
+
+
 class Truth(NamedTuple):
     """Moments of the exact gradient, or of a long average, in q's and in the encoder's
     parameters."""
 
     moments: list[Moments]
-    exact: bool
     source: str
 
 
@@ -202,9 +251,11 @@ def true_gradient(
     torch.manual_seed(seed + 1)
     name, n = "enumerate", 1
     try:
-        _try(vae, objective, ESTIMATORS[name](), x)
+        _try(vae, objective, Enumerate(), x)
     except (NotImplementedError, ValueError):
-        name = "pathwise" if vae.posterior(x[:1]).has_rsample else "rloo"
+        unbiased = "rloo" if objective.linear else "vimco"
+        name = unbiased if objective.num_samples > 1 else "reinforce"
+        name = "pathwise" if vae.posterior(x[:1]).has_rsample else name
         n = replicates
     estimator = ESTIMATORS[name]()
     moments = [Moments(), Moments()]
@@ -213,7 +264,7 @@ def true_gradient(
             assert g is not None
             m.add(g)
     source = f"{name}, {n} of K = {objective.num_samples}" if n > 1 else "enumeration"
-    return Truth(moments, n == 1, source)
+    return Truth(moments, source)
 
 
 def measure(
@@ -227,14 +278,15 @@ def measure(
 ) -> dict[str, Any]:
     """A row of the report."""
     moments = [Moments(m.mean) for m in truth.moments]
+    if "S" in estimator.evaluations_for(vae.posterior(x[:1])):  # exact: all replicates are one
+        replicates, chunk = 4, 1
     for parts in posterior_gradients(vae, objective, estimator, x, replicates, chunk):
         for m, g in zip(moments, parts, strict=True):
             assert g is not None
             m.add(g)
     row: dict[str, Any] = {"num_samples": objective.num_samples, "bias": estimator.bias}
     for prefix, m, t in zip(("", "encoder_"), moments, truth.moments, strict=True):
-        noise = None if truth.exact else t.variance / t.count
-        summary = summarize(m, t.mean, noise)
+        summary = summarize(m, t)
         row |= {f"{prefix}{key}": value for key, value in summary._asdict().items()}
     return row | cost(vae, objective, estimator, x)._asdict()
 
@@ -242,8 +294,8 @@ def measure(
 def write(stem: Path, about: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     """Prints the table, and writes it as JSON, CSV and a plot."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    tracking.write_json(stem.with_suffix(".json"), about | {"rows": rows})
-    with stem.with_suffix(".csv").open("w", newline="") as file:
+    tracking.write_json(Path(f"{stem}.json"), about | {"rows": rows})
+    with Path(f"{stem}.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -254,7 +306,7 @@ def write(stem: Path, about: dict[str, Any], rows: list[dict[str, Any]]) -> None
     for row in rows:
         table.add_row(*[_format(row[key]) for key in COLUMNS])
     Console(width=None if sys.stdout.isatty() else 160).print(table)
-    pareto(rows, f"{about['family']}, {about['objective']}", stem.with_suffix(".png"))
+    pareto(rows, f"{about['family']}, {about['objective']}", Path(f"{stem}.png"))
     print(f"written {stem}.json, .csv, .png")
 
 

@@ -13,6 +13,7 @@ References:
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Literal
@@ -25,7 +26,7 @@ from torch.types import _size
 
 from vae.cli import ScriptParser, one_line_errors
 from vae.distributions import rebuild
-from vae.estimators import ESTIMATORS
+from vae.estimators import ESTIMATORS, options_of
 from vae.objectives import ELBO
 from vae.plots import curve
 from vae.tracking import runs_dir, write_json
@@ -166,6 +167,8 @@ def train(
         (estimate.auxiliary - estimate.bound.mean() / 10).backward()
         optimizer.step()
         returns.append(estimate.bound.mean().item())
+        if not math.isfinite(returns[-1]):
+            raise ValueError(f"the return is {returns[-1]} at update {update}: give a smaller lr")
     return returns
 
 
@@ -196,6 +199,10 @@ def compare(
     for name in names:
         if name not in ESTIMATORS:
             raise ValueError(f"unknown estimator {name!r}: choose from {', '.join(ESTIMATORS)}")
+        if "prior" in options_of(name):
+            raise ValueError(f"estimator {name} needs a prior, and a policy has none")
+    if not 0 < lr < math.inf:
+        raise ValueError(f"lr must be positive, got {lr}")
     returns = {
         name: [train(task, name, num_samples, updates, lr, seed) for seed in range(seeds)]
         for name in names
@@ -205,12 +212,12 @@ def compare(
     rounded = {
         name: [[round(r, 3) for r in run] for run in runs] for name, runs in returns.items()
     }
-    write_json(stem.with_suffix(".json"), record | {"seeds": seeds, "returns": rounded})
+    write_json(Path(f"{stem}.json"), record | {"seeds": seeds, "returns": rounded})
     means = {
         name: [sum(at) / seeds for at in zip(*runs, strict=True)] for name, runs in returns.items()
     }
     title = f"{task}: {num_samples} episodes an update, mean of {seeds} seed{'s' * (seeds > 1)}"
-    curve(means, "update", "mean return", title, stem.with_suffix(".png"))
+    curve(means, "update", "mean return", title, Path(f"{stem}.png"))
     for name, values in means.items():
         first, last = sum(values[:10]) / len(values[:10]), sum(values[-10:]) / len(values[-10:])
         print(

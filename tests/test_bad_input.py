@@ -244,7 +244,20 @@ SCRIPTS = {
     "gradients: unknown estimator": ("gradients.py run --estimators [foo]", "unknown estimator"),
     "gradients: no list": ("gradients.py run --estimators rloo", "expected list, got rloo"),
     "gradients: no such objective": ("gradients.py run --objective foo", "choose from elbo, iwae"),
-    "gradients: one estimate": ("gradients.py run --replicates 1", "must be at least 2"),
+    "gradients: one estimate": ("gradients.py run --replicates 1", "must be at least 4"),
+    "gradients: more images than there are": (
+        "gradients.py run --images 1000",
+        "images must be at most 250",
+    ),
+    "gradients: no K that matches": (
+        "gradients.py run --estimators [rloo] --match_evaluations 1",
+        "no K gives 1 evaluations to rloo",
+    ),
+    "policy_gradient: no prior": ("policy_gradient.py --estimators [gdreg]", "needs a prior"),
+    "policy_gradient: it diverges": (
+        "policy_gradient.py --task pointmass --lr 1e30 --updates 8",
+        "give a smaller lr",
+    ),
     "gradients: no such device": ("gradients.py run --device abacus", "abacus is not there"),
     "gradients: does not fit": ("gradients.py run --estimators [arm]", "is not defined for"),
     "seeds: no configuration": ("seeds.py", "config"),
@@ -270,7 +283,7 @@ SCRIPTS = {
     "policy_gradient: no updates": ("policy_gradient.py --updates 0", "must be at least 1"),
     "policy_gradient: a negative step": (
         "policy_gradient.py --task pointmass --lr -1",
-        "Invalid learning rate: -1.0",
+        "lr must be positive, got -1.0",
     ),
     "policy_gradient: no path": (
         "policy_gradient.py --task cartpole --estimators [pathwise]",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from PIL import Image
 
 from vae import ELBO, IWAE, VAE
@@ -18,6 +19,7 @@ from vae.latents import Binary, DiagonalGaussian
 from vae.likelihoods import Bernoulli
 from vae.module import DiscreteVAE
 from vae.networks import MLPDecoder, MLPEncoder
+from vae.saving import LastCheckpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 SHAPE = (1, 2, 2)
@@ -57,12 +59,44 @@ def test_moments_are_those_of_the_whole_whatever_the_chunks():
         assert moments.dsnr == pytest.approx((along.abs() / across).mean().item())
 
 
+def exact(truth):
+    moments = Moments()
+    moments.add(truth[None])
+    return moments
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.15])
+@pytest.mark.parametrize("averaged", [False, True])
+def test_the_error_of_the_bias_is_right_for_correlated_coordinates(bias, averaged):
+    """500 coordinates that move as six do: the error of independent ones would be a fifth of
+    this."""
+    generator = torch.Generator().manual_seed(0)
+    mix = torch.randn(6, 500, generator=generator).double()
+
+    def noisy(n, shift):
+        g = torch.randn(n, 6, generator=generator).double() @ mix + shift
+        moments = Moments()
+        for part in g.split(13):
+            moments.add(part)
+        return moments
+
+    found = [
+        summarize(noisy(60, bias), noisy(100, 0.0) if averaged else exact(torch.zeros(500)))
+        for _ in range(400)
+    ]
+    values = torch.tensor([s.bias_squared for s in found])
+    error = values.std().item()
+    assert abs(values.mean().item() - 500 * bias**2) < 5 * error / 20  # false alarm: 6e-7
+    mean_square = torch.tensor([s.bias_error**2 for s in found]).mean().item()
+    assert math.sqrt(mean_square) == pytest.approx(error, rel=0.25)  # 5 of its own errors
+
+
 def test_the_summary_sees_a_bias_and_only_a_bias():
     truth = torch.tensor([1.0, -2.0, 0.5]).double()
     for bias in (0.0, 0.3):
         moments = Moments(truth)
         moments.add(truth + bias + torch.randn(20_000, 3).double() * 2)
-        summary = summarize(moments, truth)
+        summary = summarize(moments, exact(truth))
         assert abs(summary.bias_squared - 3 * bias**2) < 6 * summary.bias_error
         assert (summary.bias_squared > 6 * summary.bias_error) == (bias > 0)
         assert summary.variance == pytest.approx(12, rel=0.05)
@@ -90,7 +124,7 @@ def test_bias_is_reported_where_there_is_one(name, biased, x):
     truth = moments_of(vae, objective, "enumerate", x, 1, 1)
     found = moments_of(vae, objective, name, x, 20_000, 5000)
     for m, t in zip(found, truth, strict=True):
-        summary = summarize(m, t.mean)
+        summary = summarize(m, t)
         assert (summary.bias_squared > 8 * summary.bias_error) == biased
 
 
@@ -120,9 +154,10 @@ def test_shadows_are_tracked_and_do_not_touch_the_run(tmp_path):
 
     from vae.tracking import new_run
 
-    ends = []
-    for shadows in ([], [ShadowEstimators(["st_gumbel", "rebar"], 10, 20, 4, 3)]):
+    ends, names = [], ["st_gumbel", "rebar", "nvil", "relax"]
+    for watched in (False, True):
         torch.manual_seed(0)
+        shadows = [ShadowEstimators(names, 10, 20, 4, 3)] if watched else []
         module, run = (
             DiscreteVAE(estimator="rloo", num_samples=2, **ONE_HOT, **SMALL),
             new_run("t"),
@@ -133,8 +168,117 @@ def test_shadows_are_tracked_and_do_not_touch_the_run(tmp_path):
     rows = [line for line in logged(run) if "grad/variance/trained" in line]
     assert [row["step"] for row in rows] == [9, 19]
     for row in rows:
-        for name in ("trained", "st_gumbel", "rebar"):
+        for name in ("trained", *names):
             assert row[f"grad/variance/{name}"] > 0 and math.isfinite(row[f"grad/snr/{name}"])
+
+
+def test_shadows_learn_on_in_a_run_that_is_continued(tmp_path):
+    from test_module import ONE_HOT, SMALL, fit, logged
+
+    from vae.tracking import new_run
+
+    def run_of(steps, checkpoint=None):
+        torch.manual_seed(0)
+        shadows = ShadowEstimators(["nvil", "rebar", "reinforce_moving_average"], 10, 20, 4, 3)
+        module = DiscreteVAE(estimator="rloo", num_samples=2, **ONE_HOT, **SMALL)
+        run, options = new_run("t"), {"ckpt_path": checkpoint, "enable_checkpointing": True}
+        fit(module, run, steps, callbacks=[shadows, LastCheckpoint(tmp_path)], **options)
+        return [{k: v for k, v in row.items() if k.startswith("grad")} for row in logged(run)]
+
+    whole = [row for row in run_of(35) if row]
+    parts = [row for row in run_of(21) if row]  # an epoch
+    parts += [row for row in run_of(35, tmp_path / "last.ckpt") if row]
+    assert len(whole) == 3 and whole == parts
+
+
+def test_a_shadow_that_is_not_defined_is_refused_before_the_first_step():
+    from test_module import ONE_HOT, SMALL, fit
+
+    from vae.tracking import new_run
+
+    for name, words in (("vimco", "is defined for .* not for ELBO"), ("disarm", "is not defined")):
+        module = DiscreteVAE(estimator="rloo", num_samples=2, **ONE_HOT, **SMALL)
+        with pytest.raises(MisconfigurationException, match=words):
+            fit(module, new_run("t"), 25, callbacks=[ShadowEstimators([name])])
+        assert module.global_step == 0
+
+
+def test_a_shadow_without_noise_has_no_ratio():
+    from test_module import SMALL, fit, logged
+
+    from vae.tracking import new_run
+
+    module, run = DiscreteVAE(latent="binary", num_variables=3, **SMALL), new_run("t")
+    fit(module, run, 10, callbacks=[ShadowEstimators(["enumerate"], 10, 20, 4, 3)])
+    (row,) = [row for row in logged(run) if "grad/variance/enumerate" in row]
+    assert row["grad/variance/enumerate"] == pytest.approx(0, abs=1e-12)
+    assert "Infinity" not in (run / "metrics.jsonl").read_text()
+
+
+REPORT = {"images": 3, "replicates": 40, "chunk": 20, "warm_up_steps": 2}
+
+
+@pytest.fixture
+def report_of(monkeypatch, tmp_path):
+    """The rows and the JSON of a report at a module after three steps."""
+    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
+    import gradients
+    from test_module import fit
+
+    from vae.tracking import new_run
+
+    def report(module, **options):
+        path = tmp_path / "x.ckpt"
+        fit(module, new_run("t"), 3).save_checkpoint(path)
+        rows = gradients.report(str(path), **(REPORT | options))
+        return rows, json.loads((tmp_path / "gradients.json").read_text())
+
+    return report
+
+
+@pytest.mark.parametrize("K", [1, 3])
+def test_many_discrete_latents_have_a_long_average_for_truth_of_any_bound(report_of, K):
+    from test_module import SMALL
+
+    module = DiscreteVAE(num_variables=8, num_categories=10, **SMALL)
+    names = ["reinforce", "disarm_tree", "st_gumbel"]
+    options = {"objective": "iwae", "num_samples": K, "reference_replicates": 60}
+    rows, about = report_of(module, estimators=names, **options)
+    assert [row["estimator"] for row in rows] == names
+    assert about["truth"] == f"{'vimco' if K > 1 else 'reinforce'}, 60 of K = {K}"
+
+
+def test_the_report_is_of_the_bound_that_was_trained(report_of):
+    from test_module import ONE_HOT, SMALL
+
+    concrete = DiscreteVAE(**ONE_HOT, kl="relaxed", temperature=0.7, beta=2.0, **SMALL)
+    rows, about = report_of(concrete, estimators=["pathwise"], reference_replicates=40)
+    assert (about["beta"], about["analytic_kl"]) == (2.0, False)
+    tempered = DiscreteVAE(**ONE_HOT, temperature=0.7, **SMALL)
+    _, about = report_of(tempered, estimators=["gumbel_softmax"], reference_replicates=40)
+    assert (about["beta"], about["analytic_kl"]) == (1.0, True)
+    assert about["temperature"] == pytest.approx(0.7)
+    _, about = report_of(tempered, estimators=["gumbel_softmax"], temperature=0.1)
+    assert about["temperature"] == 0.1
+
+
+def test_a_temperature_is_no_parameter_of_q(x):
+    from test_module import ONE_HOT, SMALL
+
+    vae = DiscreteVAE(**ONE_HOT, kl="relaxed", **SMALL).vae
+    images = torch.zeros(2, 1, 8, 8)
+    ((g, _),) = posterior_gradients(
+        vae, ELBO(2, analytic_kl=False), build("pathwise"), images, 1, 1
+    )
+    assert g.shape[1] == 2 * vae.posterior(images).base_dist.logits[0].numel()
+
+
+def test_the_memory_is_that_of_what_is_kept_and_not_the_weights(x):
+    vae = toy()
+    before = cost(vae, ELBO(1).double(), build("disarm"), x, 1).megabytes
+    assert 0 < before < 0.05
+    twice = cost(vae, ELBO(1).double(), build("disarm"), x.repeat(2, 1, 1, 1), 1).megabytes
+    assert twice == pytest.approx(2 * before, rel=0.2)
 
 
 def test_the_report_of_a_checkpoint(tmp_path, monkeypatch, capsys):
@@ -194,6 +338,6 @@ def test_a_continuous_model_is_judged_by_a_long_average(x):
     vae, objective = toy(DiagonalGaussian, 2), IWAE(2).double()
     truth = moments_of(vae, objective, "pathwise", x, 20_000, 5000)
     found = moments_of(vae, objective, "dreg", x, 2000, 1000, truth[0].mean)
-    summary = summarize(found[0], truth[0].mean, truth[0].variance / truth[0].count)
+    summary = summarize(found[0], truth[0])
     assert abs(summary.bias_squared) < 8 * summary.bias_error
     assert DigitsDataModule.image_shape == (1, 8, 8)

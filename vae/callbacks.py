@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,12 +13,14 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torchvision.utils import save_image
 
-from vae.estimators import Estimator, build
+from vae.data import ImageDataModule
+from vae.estimators import Estimator, build, options_of
 from vae.evaluation import fixed_noise
-from vae.gradients import Moments, posterior_gradients, warm_up
+from vae.gradients import Moments, posterior_gradients, summarize, warm_up
 from vae.grids import reconstruction_grid, sample_grid
 from vae.model import VAE
 from vae.objectives import Objective
@@ -100,15 +103,50 @@ class ShadowEstimators(Callback):
         for name, value in (("every_n_steps", every_n_steps), ("images", images)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        if replicates < 2:
-            raise ValueError(f"replicates must be at least 2, got {replicates}")
-        self.shadows = {name: build(name) for name in estimators}
+        if replicates < 4 or warm_up_steps < 0:
+            raise ValueError(
+                f"replicates must be at least 4 and warm_up_steps 0, got {replicates} and"
+                f" {warm_up_steps}"
+            )
+        for name in estimators:
+            options_of(name)  # raises if there is no such estimator
+        self.names = estimators
+        self.shadows: dict[str, Estimator] = {}
+        self._states: dict[str, dict[str, Any]] = {}  # of a run that is continued
+        self._measure: Callable[[int, Tensor], None] | None = None
         self.every_n_steps, self.replicates = every_n_steps, replicates
         self.images, self.warm_up_steps = images, warm_up_steps
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Builds the shadows, and tries each on one image.
+
+        Raises:
+            MisconfigurationException: If one is not defined for the model.
+        """
+        vae, objective = cast(VAE, pl_module.vae), cast(Objective, pl_module.objective)
+        device = pl_module.device
+        x = torch.zeros(1, *cast(ImageDataModule, trainer.datamodule).image_shape, device=device)  # type: ignore[attr-defined]
+        with fixed_noise(device, 0):  # nothing is drawn from the run's own
+            for name in self.names:
+                estimator = build(name, prior=vae.prior).to(device).eval()
+                try:
+                    for _ in posterior_gradients(vae, objective, estimator, x, 2, 2, False):
+                        pass
+                except (NotImplementedError, ValueError) as error:
+                    raise MisconfigurationException(f"ShadowEstimators: {error}") from None
+                if name in self._states:
+                    estimator.load_state_dict(self._states[name])
+                self.shadows[name] = estimator
         after_step = cast(list[Callable[[int, Tensor], None]], pl_module.after_step)
-        after_step.append(lambda step, x: self.measure(trainer, pl_module, step, x))
+        after_step[:] = [call for call in after_step if call is not self._measure]
+        self._measure = partial(self.measure, trainer, pl_module)
+        after_step.append(self._measure)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"shadows": {name: e.state_dict() for name, e in self.shadows.items()}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._states = state_dict["shadows"]
 
     def measure(
         self, trainer: Trainer, pl_module: LightningModule, step: int, batch: Tensor
@@ -117,7 +155,7 @@ class ShadowEstimators(Callback):
         if step % self.every_n_steps:
             return
         vae, objective = cast(VAE, pl_module.vae), cast(Objective, pl_module.objective)
-        x, values = batch[: self.images], {}
+        x, values = batch[: self.images], dict[str, float]()
         own = cast(Estimator, pl_module.estimator)
         device = pl_module.device
         with fixed_noise(device, step):
@@ -126,6 +164,7 @@ class ShadowEstimators(Callback):
                 torch.manual_seed(step)
                 estimator.to(device)
                 if name != "trained":
+                    self._share_temperature(own, estimator)
                     warm_up(vae, objective, estimator, lambda: batch, self.warm_up_steps)
                 estimator.eval()
                 moments = Moments()
@@ -135,11 +174,22 @@ class ShadowEstimators(Callback):
                 for g, _ in chunks:
                     moments.add(g)
                 estimator.train(training)
-                variance = moments.variance
-                values[f"grad/variance/{name}"] = variance.sum()
-                values[f"grad/snr/{name}"] = moments.mean.norm() / variance.sum().sqrt()
+                summary = summarize(moments, moments)  # of its bias nothing is known
+                values[f"grad/variance/{name}"] = summary.variance
+                if summary.variance > 0:
+                    values[f"grad/snr/{name}"] = summary.snr
         for logger in trainer.loggers:
-            logger.log_metrics({k: float(v) for k, v in values.items()}, step - 1)
+            logger.log_metrics(values, step - 1)
+
+    @staticmethod
+    def _share_temperature(own: Estimator, shadow: Estimator) -> None:
+        """A shadow relaxes as much as the trained one does at this step, if both relax."""
+        there, here = (
+            [b for name, b in e.named_buffers() if name.rpartition(".")[2] == "temperature"]
+            for e in (own, shadow)
+        )
+        for buffer in here:
+            buffer.copy_(there[0] if there else buffer)
 
 
 class CollapseWatch(Callback):

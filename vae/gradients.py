@@ -36,13 +36,27 @@ from vae.estimators import Estimator
 from vae.model import VAE
 from vae.objectives import Objective
 
-__all__ = ["Cost", "Moments", "Summary", "cost", "posterior_gradients", "summarize", "warm_up"]
+__all__ = [
+    "Cost",
+    "Moments",
+    "Summary",
+    "cost",
+    "posterior_gradients",
+    "squared_norm",
+    "summarize",
+    "warm_up",
+]
+
+
+GROUPS = 20
+"""Replicates are told apart in so many groups."""
 
 
 class Moments:
     """Running mean and sum of squared deviations of vectors, by Chan's parallel update.
 
-    Beside them, what needs the truth replicate by replicate: the mean of DSNR.
+    Beside them, what needs the truth replicate by replicate, the mean of DSNR; and the means of
+    :data:`GROUPS` groups of replicates, from which the error of a bias follows.
 
     Arguments:
         truth: The direction for DSNR, with shape (P,), or None.
@@ -50,6 +64,7 @@ class Moments:
 
     def __init__(self, truth: Tensor | None = None) -> None:
         self.count, self.truth = 0, truth
+        self.sums = torch.zeros(())  # (GROUPS, P), once there is something to add
         self.mean = self.squares = torch.zeros((), dtype=torch.float64)  # broadcast to (P,)
         self.dsnr = 0.0
 
@@ -57,6 +72,9 @@ class Moments:
         """Adds replicates ``(N, P)``."""
         g = g.double()
         n, mean = len(g), g.mean(0)
+        if not self.count:
+            self.sums = g.new_zeros(GROUPS, g.shape[1])
+        self.sums.index_add_(0, (self.count + torch.arange(n, device=g.device)) % GROUPS, g)
         delta, total = mean - self.mean.to(g.device), self.count + n
         self.squares = (
             self.squares.to(g.device)
@@ -76,13 +94,19 @@ class Moments:
         """The variance of each coordinate, (P,)."""
         return self.squares / max(1, self.count - 1)
 
+    @property
+    def groups(self) -> Tensor:
+        """The means of every GROUPS-th replicate, ``(min(GROUPS, count), P)``."""
+        filled = torch.arange(GROUPS, device=self.sums.device)[: self.count]
+        return self.sums[: self.count] / ((self.count - 1 - filled) // GROUPS + 1)[:, None]
+
 
 class Summary(NamedTuple):
     """What the report says of one estimator, for one set of parameters.
 
     Attributes:
-        bias_squared: ||E g - truth||^2, less what the noise of both adds to it in the mean.
-        bias_error: One standard error of that, where the truth itself is an average.
+        bias_squared: ||E g - truth||^2, without what the noise of either adds to it in the mean.
+        bias_error: One standard error of that, of the truth's noise too where it is an average.
         variance: Of one estimate, summed over coordinates.
         snr: ||E g|| / sqrt(variance); of the norms, since a mean of ratios is one of the coordinates
             that hardly vary.
@@ -98,34 +122,48 @@ class Summary(NamedTuple):
     cosine: float
 
 
-def summarize(moments: Moments, truth: Tensor, truth_variance: Tensor | None = None) -> Summary:
-    """The summary of an estimator's moments against the truth (P,).
-
-    Arguments:
-        moments: Of the estimator.
-        truth: The exact gradient, or a long average.
-        truth_variance: Of each coordinate of that average (its squared standard error); None if
-            exact.
-    """
+def summarize(moments: Moments, truth: Moments) -> Summary:
+    """The summary of an estimator's moments against the truth's: one vector if it is exact, else
+    those of a long average."""
     variance = moments.variance
-    noise = variance / moments.count  # of the mean, each coordinate
-    if truth_variance is not None:
-        noise = noise + truth_variance
-    error = moments.mean - truth
-    # error_i^2 - noise_i has mean bias_i^2 and, for Gaussian errors, this variance
-    spread = (2 * noise.square() + 4 * noise * (error.square() - noise).clamp_min(0)).sum()
     live = bool((variance > 0).any())
     signal = (moments.mean.square().sum() - (variance / moments.count).sum()).clamp_min(0)
     snr = (signal / variance.sum()).sqrt().item() if live else float("inf")
-    cosine = torch.nn.functional.cosine_similarity(moments.mean, truth, dim=0)
+    cosine = torch.nn.functional.cosine_similarity(moments.mean, truth.mean, dim=0)
+    bias_squared, bias_error = squared_norm(
+        moments.groups - (truth.mean if truth.count == 1 else truth.groups[: moments.count])
+    )
     return Summary(
-        bias_squared=(error.square().sum() - noise.sum()).item(),
-        bias_error=spread.sqrt().item(),
+        bias_squared=bias_squared,
+        bias_error=bias_error,
         variance=variance.sum().item(),
         snr=snr,
         dsnr=moments.dsnr if live else float("inf"),
         cosine=cosine.item(),
     )
+
+
+def squared_norm(samples: Tensor) -> tuple[float, float]:
+    r"""An unbiased estimate of :math:`\|\mathbb{E} a\|^2` from independent samples
+    :math:`a_1, \ldots, a_G`, ``(G, P)`` with G >= 4, and its standard error, whatever the
+    correlations of coordinates.
+
+    The estimate is the U-statistic :math:`\overline{a_g \cdot a_h}` over pairs; its variance
+    :math:`4 (G-2) \zeta_1 / G(G-1) + 2 \zeta_2 / G(G-1)` (Hoeffding, 1948), with
+    :math:`\zeta_1 = \mathrm{Cov}(a_1 \cdot a_2, a_1 \cdot a_3)` and
+    :math:`\zeta_2 = \mathrm{Var}(a_1 \cdot a_2)` from the means over distinct indices.
+    """
+    G = len(samples)
+    products = samples @ samples.T
+    products.fill_diagonal_(0)
+    rows = products.sum(1)
+    total, squares = rows.sum(), products.square().sum()
+    pairs, triples = G * (G - 1), G * (G - 1) * (G - 2)
+    shared = rows.square().sum() - squares  # sum over triples that share one index
+    fourth = (total.square() - 4 * shared - 2 * squares) / (triples * (G - 3))
+    zeta_1, zeta_2 = shared / triples - fourth, squares / pairs - fourth
+    variance = (4 * (G - 2) * zeta_1 + 2 * zeta_2) / pairs
+    return (total / pairs).item(), variance.clamp_min(0).sqrt().item()
 
 
 class _PosteriorParameters(nn.Module):
@@ -136,7 +174,12 @@ class _PosteriorParameters(nn.Module):
         self.encoder, self.latent = vae.encoder, vae.latent
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        return tuple(parameters(self.latent(self.encoder(x))).values())
+        return tuple(_free(parameters(self.latent(self.encoder(x)))).values())
+
+
+def _free(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without what is no output of the encoder."""
+    return {name: value for name, value in values.items() if name != "temperature"}
 
 
 def _replicated(
@@ -146,11 +189,9 @@ def _replicated(
     with torch.no_grad():
         q = vae.posterior(x)
         values = parameters(q)
-    leaves = {
-        name: v.repeat(replicates, *[1] * (v.dim() - 1)).requires_grad_()
-        for name, v in values.items()
-    }
-    q = rebuild(q, **leaves)
+    values = {name: v.repeat(replicates, *[1] * (v.dim() - 1)) for name, v in values.items()}
+    leaves = {name: v.requires_grad_() for name, v in _free(values).items()}
+    q = rebuild(q, **values | leaves)
     images = x.repeat(replicates, *[1] * (x.dim() - 1))
 
     def f(z: Tensor, q: Distribution) -> Tensor:
@@ -253,7 +294,11 @@ def cost(
     """Measures forward and backward of the bound of a batch, to the gradients of every
     parameter."""
     cuda = x.device.type == "cuda"
-    rows, saved, watched = 0, 0, True
+    rows, watched = 0, True
+    saved: dict[
+        int, int
+    ] = {}  # bytes of each storage, but for the weights', which are there anyway
+    weights = {p.untyped_storage().data_ptr() for p in vae.parameters()}
     times: list[float] = []
     log_likelihood = vae.log_likelihood
 
@@ -263,8 +308,9 @@ def cost(
         return log_likelihood(x, z)
 
     def keep(t: Tensor) -> Tensor:
-        nonlocal saved
-        saved += t.numel() * t.element_size()
+        storage = t.untyped_storage()
+        if storage.data_ptr() not in weights:
+            saved[storage.data_ptr()] = storage.nbytes()
         return t
 
     for turn in range(repeats + 1):
@@ -292,6 +338,6 @@ def cost(
             torch.cuda.synchronize()
         if not first:
             times.append(time.perf_counter() - started)
-    kept = torch.cuda.max_memory_allocated() if cuda else saved
+    kept = torch.cuda.max_memory_allocated() if cuda else sum(saved.values())
     megabytes = kept / 2**20 if cuda or watched else None
     return Cost(1e3 * sorted(times)[len(times) // 2], megabytes, rows / len(x))
