@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,8 @@ def measure(
             "objective": mutant.objective,
             "bound": type(objective).__name__,
             "num_samples": objective.num_samples,
-            "max_z": round(max(*gradient, bound), 1),
-            "max_z_gradient": round(max(gradient), 1),
+            "max_z": finite(max(*gradient, bound)),
+            "max_z_gradient": finite(max(gradient)),
             "z_bound": round(bound, 1),
             "original_max_z": round(max(original), 1),
             "limit": round(z_limit(alpha / (2 * len(original))), 2),
@@ -59,6 +60,12 @@ def measure(
     record = {"torch": torch.__version__, "hardware": hardware("cpu")}
     write_json(Path(output), settings | record | {"mutants": rows})
     print(markdown(Path(output)))
+
+
+def finite(z: float) -> float | None:
+    """z for JSON, which knows no infinity: None, where a gradient that should be there is exactly
+    0."""
+    return round(z, 1) if math.isfinite(z) else None
 
 
 def markdown(path: Path = RESULTS) -> str:
@@ -72,7 +79,7 @@ def markdown(path: Path = RESULTS) -> str:
     for name, row in result["mutants"].items():
         lines.append(
             f"| {name} | `{row['original']}` | {row['wrong']} | {row['problem']}"
-            f" | {row['bound']}, K = {row['num_samples']} | {row['max_z']:.1f}"
+            f" | {row['bound']}, K = {row['num_samples']} | {'infinite' if row['max_z'] is None else row['max_z']}"
             f" | {row['limit']:.1f} | {row['original_max_z']:.1f} |"
         )
     lines += [

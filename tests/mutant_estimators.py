@@ -23,6 +23,12 @@ MUTANTS: dict[str, Mutant] = {
         "q.log_prob(z)).sum(0)",
         "q.log_prob(z)).mean(0)",
     ),
+    "a model that learns nothing": mutant(
+        "rloo bernoulli elbo3",
+        "f is detached where it is averaged too: its own parameters have no gradient",
+        "bound = objective.reduce(fz)",
+        "bound = objective.reduce(fz).detach()",
+    ),
     "normalised by its own spread": mutant(
         "nvil bernoulli elbo2",
         "the learning signal is divided by its standard deviation in the batch",

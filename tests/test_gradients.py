@@ -88,7 +88,7 @@ def test_the_error_of_the_bias_is_right_for_correlated_coordinates(bias, average
     error = values.std().item()
     assert abs(values.mean().item() - 500 * bias**2) < 5 * error / 20  # false alarm: 6e-7
     mean_square = torch.tensor([s.bias_error**2 for s in found]).mean().item()
-    assert math.sqrt(mean_square) == pytest.approx(error, rel=0.25)  # 5 of its own errors
+    assert 0.9 * error < math.sqrt(mean_square) < 1.4 * error  # on the safe side
 
 
 def test_the_summary_sees_a_bias_and_only_a_bias():

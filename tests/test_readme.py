@@ -1,9 +1,11 @@
 """The README: its tables are those of the committed JSON, and its code runs."""
 
+import json
 import re
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from vae import ELBO, ESTIMATORS, IWAE, LATENTS
@@ -59,3 +61,4 @@ def test_images_are_there():
 def test_no_result_names_a_folder_of_some_machine():
     for path in (ROOT / "experiments" / "results").glob("*.json"):
         assert not re.search(r'[" =]/[a-z]+/', path.read_text()), path.name
+        json.loads(path.read_text(), parse_constant=pytest.fail)  # no NaN, no Infinity

@@ -11,6 +11,7 @@ z-test, never a relative tolerance.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -164,23 +165,45 @@ def cases() -> list[tuple[str, str, str]]:
     ]
 
 
+def _with_model(problem: Problem, n: int) -> tuple[Tensor, Integrand]:
+    """A parameter of the model, (n,) zeros, and the integrand with it: f + theta * tanh(w . z),
+    whose value is that of f."""
+    theta = torch.zeros(n, dtype=torch.float64, requires_grad=True)
+
+    def f(z: Tensor, q: Distribution) -> Tensor:
+        flat = z.flatten(2).to(theta.dtype)
+        return problem.f(z, q) + theta * torch.tanh(
+            flat @ torch.linspace(-1, 2, flat.shape[2]).to(flat)
+        )
+
+    return theta, f
+
+
 def gradients(
-    estimator: Estimator, problem: Problem, objective: Objective, n: int
+    estimator: Estimator, problem: Problem, objective: Objective, n: int, model: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """``n`` independent estimates of the gradient, with shape (n, P), and of the bound, (n,).
+    """``n`` independent estimates of the gradient, with shape (n, P), and of the bound, (n,); with
+    ``model`` also that of a parameter of the integrand, as a decoder has them: (n, P + 1).
 
     The batch dimension is the replicate dimension: one backward pass gives them all.
     """
     leaves = [p.expand(n, *p.shape).clone().requires_grad_() for p in problem.parameters]
     q = problem.make_q(*leaves)
     context = torch.ones(n, 1, dtype=leaves[0].dtype)
-    bound = estimator(q, problem.f, objective, context).bound  # (n,)
-    grads = torch.autograd.grad(bound.sum(), leaves)
-    return torch.cat([g.flatten(1) for g in grads], 1), bound.detach()
+    theta, f = _with_model(problem, n)
+    estimator = copy.deepcopy(estimator).to(leaves[0].dtype)
+    bound = estimator(q, f, objective, context).bound  # (n,)
+    grads = torch.autograd.grad(
+        bound.sum(), [*leaves, theta] if model else leaves, materialize_grads=True
+    )
+    return torch.cat([g.view(n, -1) for g in grads], 1), bound.detach()
 
 
-def exact_gradient(problem: Problem, objective: Objective) -> tuple[Tensor, Tensor]:
-    """The gradient of the expectation, (P,), and its value, ().
+def exact_gradient(
+    problem: Problem, objective: Objective, model: bool = False
+) -> tuple[Tensor, Tensor]:
+    """The gradient of the expectation, (P,) or, with the model's parameter, (P + 1,), and its
+    value, ().
 
     By enumeration for a discrete family; by Gauss-Hermite quadrature for a Gaussian, over all K x
     D coordinates together (of an average: over the D of one sample).
@@ -191,11 +214,14 @@ def exact_gradient(problem: Problem, objective: Objective) -> tuple[Tensor, Tens
     """
     leaves = [p[None].clone().requires_grad_() for p in problem.parameters]
     q = problem.make_q(*leaves)
+    theta, f = _with_model(problem, 1)
     if isinstance(getattr(q, "base_dist", q), Normal):
-        value = _quadrature(q, problem.f, objective)
+        value = _quadrature(q, f, objective)
     else:
-        value = Enumerate()(q, problem.f, objective).bound.sum()
-    grads = torch.autograd.grad(value, leaves)
+        value = Enumerate()(q, f, objective).bound.sum()
+    grads = torch.autograd.grad(
+        value, [*leaves, theta] if model else leaves, materialize_grads=True
+    )
     return torch.cat([g.flatten() for g in grads]), value.detach()
 
 
@@ -219,13 +245,13 @@ def _quadrature(q: Distribution, f: Integrand, objective: Objective) -> Tensor:
 def bias_z_scores(
     estimator: Estimator, problem: Problem, objective: Objective, n: int = 200_000
 ) -> Tensor:
-    """(mean - exact) / standard error of each gradient coordinate and, last, of the bound: (P +
-    1,).
+    """(mean - exact) / standard error of each gradient coordinate, of that of a parameter of the
+    integrand, and of the bound: (P + 2,).
 
     A coordinate with no variance counts as 0 if it is exact to 1e-9, and as infinite if not.
     """
-    exact = torch.cat([torch.atleast_1d(t) for t in exact_gradient(problem, objective)])
-    grads, bound = gradients(estimator, problem, objective, n)
+    exact = torch.cat([torch.atleast_1d(t) for t in exact_gradient(problem, objective, True)])
+    grads, bound = gradients(estimator, problem, objective, n, True)
     estimates = torch.cat([grads, bound[:, None]], 1)  # (n, P + 1)
     error = estimates.mean(0) - exact
     standard_error = estimates.std(0) / math.sqrt(n)
