@@ -390,7 +390,7 @@ def test_the_other_scripts_read_its_checkpoints(trained, tmp_path):
         ["reconstruct.py", run, "--output", tmp_path / "r.png"],
         ["sample.py", run, "--output", tmp_path / "s.png"],
         ["evaluate.py", run, "--limit", 20],
-        ["gradients.py", run, "--images", 1, "--replicates", 9, "--reference_replicates", 9]
+        ["gradients.py", run, "--images", 1, "--replicates", 9, "--reference_replicates", 20]
         + ["--estimators", '["pathwise", "rloo"]'],
     ):
         process = script(*arguments)

@@ -11,7 +11,6 @@ z-test, never a relative tolerance.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -191,7 +190,7 @@ def gradients(
     q = problem.make_q(*leaves)
     context = torch.ones(n, 1, dtype=leaves[0].dtype)
     theta, f = _with_model(problem, n)
-    estimator = copy.deepcopy(estimator).to(leaves[0].dtype)
+    estimator.to(leaves[0].dtype)  # its own parameters
     bound = estimator(q, f, objective, context).bound  # (n,)
     grads = torch.autograd.grad(
         bound.sum(), [*leaves, theta] if model else leaves, materialize_grads=True
