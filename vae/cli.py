@@ -338,6 +338,7 @@ class VAECLI(LightningCLI):
                 where = " (metrics.jsonl grows there)" if logged else ""
                 print(f"{verb} in {self.run}{where}", flush=True)
             self._fit(model, **kwargs)
+            seconds = self.last.seconds
             own = self.run / "checkpoints" / "best.ckpt"  # wherever it was when the run began
             best = str(own) if self.best and own.exists() else ""
             if not rehearsal:
@@ -345,7 +346,7 @@ class VAECLI(LightningCLI):
                     model, kwargs["datamodule"], ckpt_path=best or None, verbose=False
                 )
                 if self.trainer.is_global_zero:
-                    results = self._report(tested[0] if tested else {}, self.last.seconds, best)
+                    results = self._report(tested[0] if tested else {}, seconds, best)
             exit_code = 0
         finally:
             tracking.finish_wandb(exit_code, self.trainer.loggers)
