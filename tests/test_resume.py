@@ -85,7 +85,7 @@ def test_fifty_kills(references, tmp_path):
     """The whole of it: a third of the kills while a checkpoint is being written."""
     done, during, trial = 0, 0, 0
     while done < 50:
-        name, writing = list(RUNS)[trial % len(RUNS)], trial % 3 == 2
+        name, writing = list(RUNS)[trial % len(RUNS)], 3 * during < done + 1
         folder = tmp_path / str(trial)
         kills = killed_and_resumed(name, folder, trial, writing, signal.SIGKILL, "offline")
         if kills:
