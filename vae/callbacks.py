@@ -17,7 +17,6 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torchvision.utils import save_image
 
-from vae.data import ImageDataModule
 from vae.estimators import Estimator, build, options_of
 from vae.evaluation import fixed_noise
 from vae.gradients import Moments, posterior_gradients, summarize, warm_up
@@ -125,8 +124,8 @@ class ShadowEstimators(Callback):
         """
         vae, objective = cast(VAE, pl_module.vae), cast(Objective, pl_module.objective)
         device = pl_module.device
-        x = torch.zeros(1, *cast(ImageDataModule, trainer.datamodule).image_shape, device=device)  # type: ignore[attr-defined]
         with fixed_noise(device, 0):  # nothing is drawn from the run's own
+            x = vae.hard.sample(torch.Size([1])).mean.detach()
             for name in self.names:
                 estimator = build(name, prior=vae.prior).to(device).eval()
                 try:

@@ -38,7 +38,7 @@ from vae.checkpoints import (
 from vae.counting import count_in_steps
 from vae.data import ImageDataModule
 from vae.errors import OneLine, ScriptParser, clear, one_line_errors
-from vae.given import assert_free, assert_yaml
+from vae.given import assert_free, read_configurations
 from vae.module import ImageVAE
 from vae.numerics import NonFiniteError
 from vae.saving import AtomicCheckpointIO, LastCheckpoint
@@ -283,8 +283,8 @@ class VAECLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Refuses, before anything is built, what would fail later or do something else than it
         says."""
-        assert_yaml(words := sys.argv[1:] if args is None else args)
-        assert_free(words)
+        words = sys.argv[1:] if args is None else args
+        assert_free(words, read_configurations(words))
         super().parse_arguments(parser, args)
         options = self.config[self.config.subcommand]
         if isinstance(options.seed_everything, bool):

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["assert_free", "assert_yaml"]
+__all__ = ["assert_free", "read_configurations"]
 
 LINKED = {
     "data.seed": "it is seed_everything's",
@@ -18,24 +18,19 @@ LINKED = {
 """Options that others determine."""
 
 
-def _configurations(words: Sequence[object]) -> list[Path]:
-    """The files that ``--config`` names."""
-    named = []
+def read_configurations(words: Sequence[object]) -> list[dict[str, Any]]:
+    """What the files hold that ``--config`` names among the words of a command line. Of one that is
+    wrong it names the file, where jsonargparse would only name the line.
+
+    Raises:
+        ValueError: If one is no mapping in YAML.
+    """
+    contents = []
     for word, following in zip(words, [*words[1:], ""], strict=True):
         name, _, value = str(word).partition("=")
         path = Path(value or str(following))
-        if name == "--config" and path.is_file():
-            named.append(path)
-    return named
-
-
-def assert_yaml(words: Sequence[object]) -> None:
-    """Names the file, where jsonargparse would only name the line.
-
-    Raises:
-        ValueError: If a ``--config`` among the words of a command line is no mapping in YAML.
-    """
-    for path in _configurations(words):
+        if name != "--config" or not path.is_file():
+            continue
         try:
             content = yaml.safe_load(path.read_bytes())
         except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -43,17 +38,20 @@ def assert_yaml(words: Sequence[object]) -> None:
             raise ValueError(f"{path} is not YAML: {where}") from None
         if not isinstance(content, dict):
             raise ValueError(f"{path} holds no configuration, that is, names with values")
+        contents.append(content)
+    return contents
 
 
-def assert_free(words: Sequence[object]) -> None:
-    """Refuses what would be overwritten without a word.
+def assert_free(words: Sequence[object], configurations: Sequence[dict[str, Any]]) -> None:
+    """Refuses, on a command line and in its configurations, what would be overwritten without a
+    word.
 
     Raises:
         ValueError: If one of the options that others determine is given.
     """
     names = {str(word).partition("=")[0] for word in words}
-    for path in _configurations(words):
-        names |= {f"--{name}" for name in _names(yaml.safe_load(path.read_bytes()))}
+    for content in configurations:
+        names |= {f"--{name}" for name in _names(content)}
     for linked, reason in LINKED.items():
         if {f"--{linked}", f"--{linked.replace('.', '.init_args.')}"} & names:
             raise ValueError(f"{linked} is not for you to set, {reason}: leave it out")
