@@ -245,7 +245,7 @@ class ManyCLI(VAECLI):
         config["logger"] = config["enable_checkpointing"] = False
         config["enable_progress_bar"] = bar
         trainer = super(VAECLI, self).instantiate_trainer(**kwargs)
-        if trainer.num_devices * trainer.num_nodes > 1:
+        if trainer.world_size > 1:
             raise ValueError("many models at once take one device: set --trainer.devices 1")
         count_in_steps(trainer, self.runs[0].data, grouped=False)
         self._begin(str(trainer.strategy.root_device))

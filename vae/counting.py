@@ -23,8 +23,7 @@ def count_in_steps(trainer: Trainer, data: ImageDataModule, grouped: bool = True
         ValueError: If a limit leaves nothing, or an interval falls between two groups.
     """
     numbers = vars(trainer)  # Lightning declares some of them nowhere
-    processes = trainer.num_devices * trainer.num_nodes  # world_size is not known before they run
-    share = len(data.splits["train"]) // processes
+    share = len(data.splits["train"]) // trainer.world_size
     steps = -(-share // data.batch_size)
     limit = numbers["limit_train_batches"]
     if isinstance(limit, float):
@@ -34,7 +33,7 @@ def count_in_steps(trainer: Trainer, data: ImageDataModule, grouped: bool = True
     for split in ("val", "test"):
         limit = numbers[f"limit_{split}_batches"]
         if isinstance(limit, float) and split in data.splits:
-            share = len(data.splits[split]) // processes
+            share = len(data.splits[split]) // trainer.world_size
             _part(split, limit, -(-share // data.eval_batch_size))
     every, group = numbers.get("val_check_interval"), data.steps_per_batch  # or one by the clock
     if every is not None and every <= 0:
