@@ -32,6 +32,7 @@ from benchmark.scaling import aging, evaluation, scaling
 from torch import Tensor
 
 from vae.cli import ScriptParser, one_line_errors, quiet
+from vae.devices import takes_graphs
 from vae.plots import bench as plot
 from vae.tracking import find_device, hardware, write_json
 
@@ -54,7 +55,7 @@ def compare(
         guests: dict[str, tuple[Loop, int]] = {"eager": (eager(MODELS[name], images), count)}
         if compiled:
             guests["compiled"] = (eager(MODELS[name], images, compiled=True), count)
-        if device == "cuda":
+        if takes_graphs(torch.device(device)):
             try:
                 guests["cuda_graph"] = (Graph(MODELS[name], images), count)
             except RuntimeError as error:

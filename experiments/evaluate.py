@@ -60,7 +60,7 @@ def evaluate(
         terms = elbo_terms(vae, x, elbo_samples)._asdict()
         terms |= {f"log_likelihood_{k}": log_likelihood(vae, x, k) for k in counts}
         for name, value in terms.items():
-            values.setdefault(name, []).append(value.double().cpu())
+            values.setdefault(name, []).append(value.cpu().double())
     rows: dict[str, dict[str, float | None]] = {}
     for name, parts in values.items():
         value = torch.cat(parts)

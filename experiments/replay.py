@@ -9,9 +9,9 @@ import torch
 
 from vae.checkpoints import find_last, load, load_data
 from vae.cli import checkpoint_parser, one_line_errors
+from vae.devices import generators, set_generators
 from vae.numerics import first_non_finite
 from vae.tracking import find_device
-from vae.training import generators, set_generators
 
 
 def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto") -> str | None:
@@ -43,7 +43,7 @@ def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
     dtype = half.get(contents["vae"].get("precision", "32-true"))
     autocast = torch.autocast(module.device.type, dtype, enabled=dtype is not None)
-    set_generators(contents["vae"]["generators"])
+    set_generators(contents["vae"]["generators"], module.device)
     step = start
     while step < start + steps:
         loader = data.loader("train", device=device, train=True)
@@ -58,7 +58,7 @@ def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto
                 message = f"{found}, at step {step} (epoch {epoch}, batch {batch})"
                 print(message)
                 return message
-            set_generators(before)
+            set_generators(before, module.device)
             for buffer, value in zip(module.buffers(), own, strict=True):
                 buffer.copy_(value)
             with autocast:

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from vae.devices import generators, set_generators, takes_graphs
+
 __all__ = ["CaptureError", "CapturedStep"]
 
 
@@ -87,19 +89,25 @@ class CapturedStep:
 
     def _try(self, images: Tensor) -> None:
         """Runs on a stream of their own, as a recording needs them."""
-        side = torch.cuda.Stream(images.device)
-        side.wait_stream(torch.cuda.current_stream(images.device))
-        with torch.cuda.stream(side):
+        if not takes_graphs(images.device):
+            raise CaptureError(
+                f"capture is for one CUDA device, not for {images.device}: leave out --model.capture"
+            )
+        device = torch.get_device_module(images.device)
+        side = device.Stream(images.device)
+        side.wait_stream(device.current_stream(images.device))
+        with device.stream(side):
             for _ in range(self.trials):
                 self.step(images)
-        torch.cuda.current_stream(images.device).wait_stream(side)
+        device.current_stream(images.device).wait_stream(side)
 
     def _capture(self, images: Tensor) -> tuple[Callable[[], None], Outputs]:
         """The replay, and where it leaves the outputs."""
         for parameter in self.module.parameters():
             parameter.grad = None  # the recording makes its own, which stay where they are
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        device = torch.get_device_module(images.device)
+        graph = device.CUDAGraph()
+        with device.graph(graph):
             outputs = self.step(images)
         return graph.replay, outputs
 
@@ -111,8 +119,7 @@ class CapturedStep:
             parameter: {k: v.clone() for k, v in state.items() if isinstance(v, Tensor)}
             for parameter, state in self.optimizer.state.items()
         }
-        cpu = torch.get_rng_state()
-        cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+        states = generators(device)
 
         @torch.no_grad()
         def restore() -> None:
@@ -123,8 +130,6 @@ class CapturedStep:
                 for name, value in state.items():
                     if isinstance(value, Tensor):
                         value.copy_(before[name]) if name in before else value.zero_()
-            torch.set_rng_state(cpu)
-            if cuda is not None:
-                torch.cuda.set_rng_state(cuda, device)
+            set_generators(states, device)
 
         return restore

@@ -37,6 +37,7 @@ from vae.checkpoints import (
 )
 from vae.counting import count_in_steps
 from vae.data import ImageDataModule
+from vae.devices import takes_graphs
 from vae.errors import OneLine, ScriptParser, clear, one_line_errors
 from vae.given import assert_free, read_configurations
 from vae.module import ImageVAE
@@ -255,7 +256,8 @@ class VAECLI(LightningCLI):
                 f"trainer.devices {trainer.num_devices}: as many processes on {processors}"
                 " processors; use fewer"
             )
-        one = device.startswith("cuda") and isinstance(trainer.strategy, SingleDeviceStrategy)
+        graphs = takes_graphs(trainer.strategy.root_device)
+        one = graphs and isinstance(trainer.strategy, SingleDeviceStrategy)
         if self.model.captured and not (one and trainer.precision == "32-true"):
             raise ValueError(
                 f"capture is for one CUDA device in 32-true precision, not for {device} in"

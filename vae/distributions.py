@@ -65,7 +65,7 @@ def gumbel_like(logits: Tensor, shape: _size) -> Tensor:
     a multiple of :math:`2^{-24}`, to which the probabilities of what is drawn are rounded.
     """
     dtype = torch.promote_types(logits.dtype, torch.float32)
-    if logits.is_cuda:
+    if not logits.is_cpu:
         noise = torch.empty(shape, dtype=dtype, device=logits.device).exponential_()
         return -noise.clamp_min(torch.finfo(dtype).tiny).log()
     step = torch.finfo(dtype).eps / 2  # of uniform numbers

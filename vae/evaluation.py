@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vae.devices import asynchronous, double
 from vae.distributions import support
 from vae.model import VAE
 
@@ -29,9 +30,10 @@ __all__ = [
 ]
 
 
-CHUNKS = {"cpu": 2000, "cuda": 2**15}
-"""Decodings at a time by default: on a CPU few, so that what the decoder makes of them (6 MB of 28 x
-28 pixels) stays in the cache; a GPU must have enough to do between two launches."""
+CHUNKS = {False: 2000, True: 2**15}
+"""Decodings at a time by default, of a device that is ``asynchronous`` or not: on a CPU few, so that
+what the decoder makes of them (6 MB of 28 x 28 pixels) stays in the cache; a GPU must have enough to
+do between two launches."""
 
 
 class Terms(NamedTuple):
@@ -46,7 +48,8 @@ class Terms(NamedTuple):
 def fixed_noise(device: torch.device, seed: int) -> Iterator[None]:
     """Draws from a seed of its own, and gives the global generators back as they were: what is
     evaluated in mid-training neither depends on the training's random numbers nor consumes any."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    devices = [device] if asynchronous(device) else []
+    with torch.random.fork_rng(devices, device_type=device.type):
         torch.manual_seed(seed)
         yield
 
@@ -85,7 +88,7 @@ def log_likelihood(
     Raises:
         ValueError: If ``num_samples`` or ``chunk`` is less than 1.
     """
-    chunk = CHUNKS.get(x.device.type, CHUNKS["cpu"]) if chunk is None else chunk
+    chunk = CHUNKS[asynchronous(x.device)] if chunk is None else chunk
     if num_samples < 1 or chunk < 1:
         raise ValueError(
             f"num_samples and chunk must be at least 1, got {num_samples} and {chunk}"
@@ -98,13 +101,13 @@ def log_likelihood(
 
 def _log_likelihood(vae: VAE, x: Tensor, num_samples: int, chunk: int) -> Tensor:
     q, prior = vae.posterior(x), vae.prior()
-    total = torch.full((len(x),), -math.inf, dtype=torch.float64, device=x.device)
+    total = double(x.new_full((len(x),), -math.inf))
     at_once = chunk // len(x)  # at least 1
     for start in range(0, num_samples, at_once):
         z = q.sample(torch.Size([min(at_once, num_samples - start)]))  # (k, B, *event)
         log_weight = vae.log_likelihood(x, z) + prior.log_prob(z) - q.log_prob(z)
-        total = torch.logaddexp(total, log_weight.double().logsumexp(0))
-    return (total - math.log(num_samples)).to(x.dtype)
+        total = torch.logaddexp(total, double(log_weight).logsumexp(0))
+    return (total - math.log(num_samples)).to(x)
 
 
 def keep_freed_memory() -> None:

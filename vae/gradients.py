@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.func import functional_call, vjp, vmap
 
+from vae.devices import asynchronous, double, synchronize
 from vae.distributions import parameters, rebuild
 from vae.estimators import Estimator
 from vae.model import VAE
@@ -70,7 +71,7 @@ class Moments:
 
     def add(self, g: Tensor) -> None:
         """Adds replicates ``(N, P)``."""
-        g = g.double()
+        g = double(g)
         n, mean = len(g), g.mean(0)
         if not self.count:
             self.sums = g.new_zeros(GROUPS, g.shape[1])
@@ -294,7 +295,8 @@ def cost(
 ) -> Cost:
     """Measures forward and backward of the bound of a batch, to the gradients of every
     parameter."""
-    cuda = x.device.type == "cuda"
+    device = torch.get_device_module(x.device)
+    counts = asynchronous(x.device) and hasattr(device, "max_memory_allocated")
     rows, watched = 0, True
     saved: dict[
         int, int
@@ -316,9 +318,9 @@ def cost(
 
     for turn in range(repeats + 1):
         first = turn == 0  # counts, and warms up
-        if cuda:
-            torch.cuda.reset_peak_memory_stats()
-            torch.cuda.synchronize()
+        if counts:
+            device.reset_peak_memory_stats()
+        synchronize(x.device)
         started = time.perf_counter()
         if first:
             vae.log_likelihood = counted  # type: ignore[method-assign]
@@ -335,10 +337,9 @@ def cost(
             bound, _ = _auxiliary(vae, objective, estimator, x)
         bound.mean().backward()
         vae.zero_grad(set_to_none=True)
-        if cuda:
-            torch.cuda.synchronize()
+        synchronize(x.device)
         if not first:
             times.append(time.perf_counter() - started)
-    kept = torch.cuda.max_memory_allocated() if cuda else sum(saved.values())
-    megabytes = kept / 2**20 if cuda or watched else None
+    kept = device.max_memory_allocated() if counts else sum(saved.values())
+    megabytes = kept / 2**20 if counts or watched else None
     return Cost(1e3 * sorted(times)[len(times) // 2], megabytes, rows / len(x))

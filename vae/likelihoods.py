@@ -58,7 +58,7 @@ class _BernoulliLogProb(torch.autograd.Function):
 
     @staticmethod
     def forward(logits: Tensor, value: Tensor) -> Tensor:
-        if logits.is_cuda:
+        if not logits.is_cpu:
             return torch.addcmul(softplus(logits, beta=-1), value - 1, logits)
         # On a CPU, softplus's log1p takes ten times as long as log, a sixth of a training step.
         # softplus(l) = l / 2 + |l| / 2 - log sigmoid(|l|), the last in [-log 2, 0]

@@ -94,13 +94,14 @@ def describe_run(run: Path, seed: int | None, device: str) -> dict[str, Any]:
 
 
 def find_device(name: str) -> str:
-    """``name`` itself, or the GPU where there is one for "auto".
+    """``name`` itself, or the accelerator where there is one for "auto".
 
     Raises:
         ValueError: If torch cannot use it.
     """
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        found = torch.accelerator.current_accelerator(check_available=True)
+        return "cpu" if found is None else found.type
     try:
         torch.empty(1, device=name).cpu()
     except (RuntimeError, AssertionError, NotImplementedError):
@@ -110,8 +111,9 @@ def find_device(name: str) -> str:
 
 def hardware(device: str) -> str:
     """The GPU's name, or the processor's with the number of threads in use."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
+    module = torch.get_device_module(device)
+    if hasattr(module, "get_device_name"):
+        return str(module.get_device_name(device))
     cpuinfo = Path("/proc/cpuinfo")
     names = (
         [

@@ -25,6 +25,7 @@ from torch.optim import Adam
 
 from vae import evaluation
 from vae.capture import CapturedStep
+from vae.devices import asynchronous, generators, set_generators
 from vae.estimators import Estimate, Estimator
 from vae.loader import Steps, mix_seeds
 from vae.model import VAE
@@ -123,7 +124,7 @@ class VAEModule(LightningModule):
         parameters = list(self.parameters())
         vectors = [] if scaler else [p for p in parameters if p.dim() == 1]
         # GPUs are not made to wait: there, what is checked is what is logged
-        watched = self.device.type == "cpu"
+        watched = not asynchronous(self.device)
         for x in [batch] if isinstance(batch, Tensor) else batch:
             for schedule in self.schedules:
                 schedule.apply(self, step)
@@ -183,7 +184,7 @@ class VAEModule(LightningModule):
             self._compiled_bound = torch.compile(self.bound, dynamic=False, options=options)
         optimizer = cast(LightningOptimizer, self.optimizers()).optimizer
         for group in optimizer.param_groups:  # whatever a checkpoint says of another machine
-            group["capturable"] = self.captured and self.device.type == "cuda"
+            group["capturable"] = self.captured and asynchronous(self.device)
         if self.captured:
             self._graph = self._captured_step(optimizer)
 
@@ -238,12 +239,12 @@ class VAEModule(LightningModule):
         for buffer, value in zip(self.estimator.buffers(), own, strict=True):
             buffer.copy_(value)
         if before:
-            set_generators(before)
+            set_generators(before, self.device)
         found = first_non_finite(self, x) or "the sum of bound and gradients is not finite"
         if before:  # a checkpoint written now repeats the step
             for buffer, value in zip(self.estimator.buffers(), own, strict=True):
                 buffer.copy_(value)
-            set_generators(before)
+            set_generators(before, self.device)
         raise NonFiniteError(
             f"{found}, at step {step} (epoch {self.current_epoch}, batch of {len(x)} images)"
         )
@@ -320,11 +321,12 @@ class VAEModule(LightningModule):
         if states["cpu"].dim() == 1:
             alone = self.trainer.world_size == 1
             states = {k: v[None] for k, v in states.items()} if alone else {}
-        if not states or len(states["cpu"]) != self.trainer.world_size:
+        same = self.device.type in states and len(states["cpu"]) == self.trainer.world_size
+        if not same:  # another device, or number of processes: not the same run any more
             seed = mix_seeds(torch.initial_seed(), self.global_step, self.global_rank)
-            torch.manual_seed(seed)  # another number of processes: not the same run any more
+            torch.manual_seed(seed)
             return
-        set_generators({k: v[self.global_rank] for k, v in states.items()})
+        set_generators({k: v[self.global_rank] for k, v in states.items()}, self.device)
 
 
 def _checked(bound: Tensor, vectors: Sequence[Tensor]) -> Tensor:
@@ -336,15 +338,3 @@ def _checked(bound: Tensor, vectors: Sequence[Tensor]) -> Tensor:
         if vector.grad is not None:
             total = total + vector.grad.sum()
     return total
-
-
-def generators(device: torch.device) -> dict[str, Tensor]:
-    """The states of the generators that training draws from."""
-    states = {"cpu": torch.get_rng_state()}
-    return states | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
-
-
-def set_generators(states: dict[str, Tensor]) -> None:
-    torch.set_rng_state(states["cpu"].cpu().clone())  # it misreads a view of another tensor
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states["cuda"].cpu().clone())

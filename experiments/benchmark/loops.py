@@ -25,6 +25,7 @@ from vae import module as modules
 from vae.callbacks import Progress
 from vae.cli import VAECLI
 from vae.data import MNISTDataModule
+from vae.devices import asynchronous
 from vae.loader import binarize
 from vae.module import ImageVAE
 
@@ -145,15 +146,16 @@ class Graph:
             module.parameters(), lr=1e-3, fused=True, capturable=True
         )
         self.index = torch.arange(batch_size, device=images.device)
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):  # lazy initialisations, which a graph must not contain
+        device = torch.get_device_module(images.device)
+        side = device.Stream()
+        side.wait_stream(device.current_stream())
+        with device.stream(side):  # lazy initialisations, which a graph must not contain
             for _ in range(3):
                 self._step()
-        torch.cuda.current_stream().wait_stream(side)
-        self.graph = torch.cuda.CUDAGraph()
+        device.current_stream().wait_stream(side)
+        self.graph = device.CUDAGraph()
         self.optimizer.zero_grad()
-        with torch.cuda.graph(self.graph):
+        with device.graph(self.graph):
             self._step()
         self.order: Iterator[Tensor] = iter(())
 
@@ -206,7 +208,7 @@ def command_line(
         "data.batch_size": batch_size,
         "trainer.max_steps": steps,
         "trainer.max_epochs": -1,
-        "trainer.accelerator": "gpu" if device == "cuda" else "cpu",
+        "trainer.accelerator": "gpu" if asynchronous(torch.device(device)) else "cpu",
         "name": "bench",
     }
     words = [w for name, value in options.items() for w in (f"--{name}", str(value))]
@@ -245,8 +247,9 @@ def silence() -> Iterator[None]:
 
 def peak_memory(device: str) -> float:
     """The most memory that this process has had, in MB: on a GPU in tensors, else resident."""
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated() / 1e6
+    module = torch.get_device_module(device)
+    if hasattr(module, "max_memory_allocated"):
+        return float(module.max_memory_allocated() / 1e6)
     status = Path("/proc/self/status")
     if status.exists():  # what getrusage says starts with the peak of the parent process
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))

@@ -131,6 +131,6 @@ def plain_lightning(images: Tensor, steps: int, on_step: OnStep) -> None:
             max_steps=steps,
             default_root_dir=folder,
             callbacks=[clock],
-            accelerator="gpu" if images.is_cuda else "cpu",
+            accelerator="cpu" if images.is_cpu else "gpu",
         )
         trainer.fit(_PlainModule(), loader)

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import torch
 
+from vae.devices import synchronize
+
 __all__ = ["Loop", "Rounds", "against_eager", "clock", "rate", "summary"]
 
 
@@ -30,8 +32,7 @@ def summary(values: list[float]) -> dict[str, float]:
 
 def clock(device: str) -> float:
     """Seconds, when all that was asked of the device is done."""
-    if device == "cuda":
-        torch.cuda.synchronize()
+    synchronize(torch.device(device))
     return time.perf_counter()
 
 

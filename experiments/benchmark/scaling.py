@@ -15,6 +15,7 @@ from benchmark.loops import MODELS, build, eager, images_on
 from benchmark.peers import OnBatchEnd
 from benchmark.rounds import Loop, Rounds, against_eager, clock, rate, summary
 from vae.data import MNISTDataModule
+from vae.devices import asynchronous
 from vae.evaluation import log_likelihood
 
 __all__ = ["aging", "evaluation", "scaling"]
@@ -72,7 +73,7 @@ def together(images: Tensor, rounds: int, seconds: float, device: str) -> dict[s
         turns = Rounds("ensemble", steps, {"eager": (single, steps * S)}, device)
         trainer = Trainer(
             max_steps=steps * (rounds + 1),
-            accelerator="gpu" if device == "cuda" else "cpu",
+            accelerator="gpu" if asynchronous(torch.device(device)) else "cpu",
             callbacks=[OnBatchEnd(turns.on_step, lambda x: x.shape[0] * x.shape[1])],
             logger=False,
             enable_checkpointing=False,
@@ -119,7 +120,7 @@ def evaluation(
     decoder's matrix products alone, at the best of several chunk sizes."""
     count = 500
     x = (images[:count] > 127).float()
-    chunks = (2**13, 2**15) if device == "cuda" else (500, 1000, 2000)
+    chunks = (2**13, 2**15) if asynchronous(x.device) else (500, 1000, 2000)
     found = {}
     for name in ("gaussian", "gumbel_softmax"):
         vae = build(MODELS[name]).to(device).vae.eval()
