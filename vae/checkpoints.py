@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from vae.data import DigitsDataModule, ImageDataModule, MNISTDataModule
+from vae.effects import tolerated
 from vae.module import ContinuousVAE, DiscreteVAE, GaussianVAE, ImageVAE
 from vae.saving import PREVIOUS
 from vae.tracking import runs_dir
@@ -213,7 +214,8 @@ def build(checkpoint: dict[str, Any], path: Path) -> ImageVAE:
     options = checkpoint["hyper_parameters"]
     options = {k: v for k, v in options.items() if not str(k).startswith("_")}
     try:
-        module = MODULES[checkpoint["vae"]["module"]](**options)
+        with tolerated():
+            module = MODULES[checkpoint["vae"]["module"]](**options)
         _assert_fits(module.state_dict(), checkpoint["state_dict"])
         module.load_state_dict(checkpoint["state_dict"])
     except Exception as error:  # another version's values raise anything

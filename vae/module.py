@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from vae.effects import refuse
 from vae.estimators import Estimator, build, options_of
 from vae.families import FAMILIES
 from vae.latents import Binary, DiagonalGaussian, Latent, OneHot, RelaxedOneHot
@@ -23,6 +24,9 @@ from vae.schedules import Anneal
 from vae.training import VAEModule
 
 __all__ = ["ContinuousVAE", "DiscreteVAE", "GaussianVAE", "ImageVAE", "VAEModule"]
+
+ANNEALING = ("temperature_min", "anneal_rate", "anneal_every")
+"""The options of a schedule of the temperature."""
 
 HOW = ["compile", "capture"]
 """What is no property of the model, but of how a machine trains it; a checkpoint does not keep
@@ -36,7 +40,7 @@ class ImageVAE(VAEModule):
         self,
         make_latent: Callable[[int], Latent],
         make_estimator: Callable[[Latent], Estimator],
-        analytic_kl: bool,
+        kl: str,
         image_shape: tuple[int, int, int] = (1, 28, 28),
         network: Literal["mlp", "conv"] = "mlp",
         hidden: Sequence[int] = (400,),
@@ -55,6 +59,8 @@ class ImageVAE(VAEModule):
     ) -> None:
         if any(width < 1 for width in hidden):
             raise ValueError(f"hidden widths must be at least 1, got {list(hidden)}")
+        if not hidden and activation != "relu":
+            refuse("there are no hidden layers to have an activation: leave it out")
         encoder_class, decoder_class = NETWORKS[network]
         encoder = encoder_class(image_shape, hidden, activation)
         latent = make_latent(encoder.out_features)
@@ -63,13 +69,15 @@ class ImageVAE(VAEModule):
             latent.code_features, image_shape, hidden, activation, likelihood_class.channels
         )
         if OBJECTIVES[objective] is ELBO:
-            bound: Objective = ELBO(num_samples, beta, analytic_kl)
+            bound: Objective = ELBO(num_samples, beta, kl in ("analytic", "categorical"))
         elif beta != 1.0 or beta_warmup:
             raise ValueError(
                 f"objective {objective} has no beta: leave beta at 1 and beta_warmup at 0"
             )
         else:
             bound = OBJECTIVES[objective](num_samples)
+            if kl == "monte_carlo":
+                refuse(f"objective {objective} has log p(z) - log q(z) in it anyway: leave out kl")
         vae = VAE(encoder, latent, likelihood_class(decoder))
         super().__init__(
             vae,
@@ -84,9 +92,23 @@ class ImageVAE(VAEModule):
         )
         if beta_warmup < 0:
             raise ValueError(f"beta_warmup must not be negative, got {beta_warmup}")
+        if beta == 0:
+            learned = any("prior_" in name for name, _ in latent.named_parameters())
+            given = {
+                "beta_warmup": beta_warmup,
+                "kl": kl == "monte_carlo",
+                "learned_prior": learned,
+            }
+            if idle := [option for option, value in given.items() if value]:
+                refuse(f"at beta 0 there is no KL term: leave out {', '.join(idle)}")
         if beta_warmup:
             self.schedules.append(Anneal("beta", Anneal.linear(beta, beta_warmup)))
         self._try(torch.zeros(2, *image_shape))
+        if twin := self.estimator.twin(bound):
+            refuse(
+                f"estimator {self.estimator.extra_name()} is {twin.name} here, bit for bit:"
+                f" {twin.reason}, or use {twin.name}"
+            )
 
     def _try(self, x: Tensor) -> None:
         """Evaluates the bound once, so that what does not fit together fails here; gives lazy
@@ -104,7 +126,7 @@ class GaussianVAE(ImageVAE):
     Arguments:
         latent_dim: The number of latent variables.
         learned_prior: Whether the prior's location and scale are trained.
-        kl: Of the ELBO: closed form, or a Monte-Carlo estimate inside the integrand.
+        kl: Of the ELBO: closed form, or a Monte-Carlo estimate inside the integrand, which stl needs.
         estimator: A name in ``vae.estimators.ESTIMATORS``.
         estimator_options: Arguments of its constructor.
         image_shape: Channels, height and width; the command line takes them from the data.
@@ -137,7 +159,7 @@ class GaussianVAE(ImageVAE):
         super().__init__(
             make_latent=lambda width: DiagonalGaussian(width, latent_dim, learned_prior),
             make_estimator=lambda latent: build(estimator, estimator_options, prior=latent.prior),
-            analytic_kl=kl == "analytic",
+            kl=kl,
             **kwargs,
         )
         self.save_hyperparameters(ignore=HOW)
@@ -150,7 +172,7 @@ class ContinuousVAE(ImageVAE):
     Arguments:
         latent: A name in ``vae.families.FAMILIES``.
         latent_options: Arguments of the layer: ``num_variables``, ``learned_prior``, the prior's.
-        kl: Of the ELBO: closed form, or a Monte-Carlo estimate inside the integrand.
+        kl: Of the ELBO: closed form, or a Monte-Carlo estimate inside the integrand, which stl needs.
         estimator: A name in ``vae.estimators.ESTIMATORS``; by default pathwise or rloo.
         estimator_options: Arguments of its constructor.
         kwargs: As those of :class:`GaussianVAE`, from ``image_shape`` on.
@@ -182,7 +204,7 @@ class ContinuousVAE(ImageVAE):
         super().__init__(
             make_latent=lambda width: FAMILIES[latent](width, **options),
             make_estimator=make_estimator,
-            analytic_kl=kl == "analytic",
+            kl=kl,
             **kwargs,
         )
         self.save_hyperparameters(ignore=HOW)
@@ -260,8 +282,16 @@ class DiscreteVAE(ImageVAE):
             raise ValueError("prior_temperature is the relaxed prior's: set kl=relaxed")
         name = estimator or ("pathwise" if relaxed else "gumbel_softmax")
         relaxes = relaxed or "temperature" in options_of(name)
+        given = {
+            "temperature": temperature,
+            "temperature_min": temperature_min,
+            "anneal_rate": anneal_rate,
+            "anneal_every": anneal_every,
+        }
+        if not relaxes and (unused := [o for o, value in given.items() if value is not None]):
+            raise ValueError(f"estimator {name} has no temperature: leave out {', '.join(unused)}")
         start, end, rate, every = _annealing(
-            temperature, temperature_min, anneal_rate, anneal_every, relaxes, name
+            temperature, temperature_min, anneal_rate, anneal_every
         )
         if "temperature" in (estimator_options or {}):
             raise ValueError("give the temperature as the model's, not as the estimator's option")
@@ -286,12 +316,15 @@ class DiscreteVAE(ImageVAE):
             make_estimator=lambda latent: build(
                 name, estimator_options, temperature=start, prior=latent.prior
             ),
-            analytic_kl=kl == "categorical",
+            kl=kl,
             **kwargs,
         )
-        if rate and relaxes:
-            schedule = Anneal.exponential(start, end, rate)
-            self.schedules.append(Anneal("temperature", schedule, every))
+        if any(name.endswith(".temperature") for name, _ in self.named_buffers()):
+            if rate:
+                schedule = Anneal.exponential(start, end, rate)
+                self.schedules.append(Anneal("temperature", schedule, every))
+        elif idle := [option for option in ANNEALING if given[option] is not None]:
+            refuse(f"estimator {name} trains its temperature: leave out {', '.join(idle)}")
         self.save_hyperparameters(ignore=HOW)
 
 
@@ -300,20 +333,11 @@ def _annealing(
     minimum: float | None,
     rate: float | None,
     every: int | None,
-    relaxes: bool,
-    name: str,
 ) -> tuple[float, float, float, int]:
     """The schedule's numbers, defaults filled in (Jang et al., 2017); refuses what has no
     effect."""
-    given = {
-        "temperature": temperature,
-        "temperature_min": minimum,
-        "anneal_rate": rate,
-        "anneal_every": every,
-    }
-    unused = [option for option, value in given.items() if value is not None]
-    if unused and not relaxes:
-        raise ValueError(f"estimator {name} has no temperature: leave out {', '.join(unused)}")
+    values = zip(ANNEALING, (minimum, rate, every), strict=True)
+    given = [option for option, value in values if value is not None]
     start = 1.0 if temperature is None else temperature
     end = min(0.5, start) if minimum is None else minimum
     rate, every = 3e-5 if rate is None else rate, 500 if every is None else every
@@ -323,4 +347,11 @@ def _annealing(
         )
     if not 0 <= rate < math.inf or every < 1:
         raise ValueError(f"anneal_rate must be >= 0 and anneal_every >= 1, got {rate} and {every}")
+    if rate == 0 and (idle := [o for o in given if o != "anneal_rate"]):
+        refuse(f"anneal_rate 0 keeps the temperature fixed: leave out {', '.join(idle)}")
+    if rate and end == start and (idle := [o for o in given if o != "temperature_min"]):
+        refuse(
+            f"the temperature starts at its minimum, {start:g}: set a lower temperature_min, or"
+            f" leave out {', '.join(idle)}"
+        )
     return start, end, rate, every

@@ -36,10 +36,12 @@ class Objective(nn.Module, ABC):
         num_samples: K. It defines the bound, so it belongs here and not to the estimator.
         linear: Whether R is an average. Then a ``-log q(z)`` inside f has a score of zero mean,
             which estimators drop.
+        holds_log_q: Whether f has that ``-log q(z)`` in it.
     """
 
     num_samples: int
     linear: bool
+    holds_log_q: bool = True
 
     def __init__(self, num_samples: int) -> None:
         super().__init__()
@@ -101,7 +103,7 @@ class ELBO(Objective):
         super().__init__(num_samples)
         if not 0 <= beta < math.inf:
             raise ValueError(f"beta must be finite and not negative, got {beta}")
-        self.analytic_kl = analytic_kl
+        self.analytic_kl, self.holds_log_q = analytic_kl, not analytic_kl
         self.register_buffer("beta", torch.tensor(float(beta)))
 
     def integrand(self, vae: VAE, x: Tensor, z: Tensor, q: Distribution) -> Tensor:

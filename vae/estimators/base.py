@@ -22,7 +22,7 @@ from torch.distributions import Distribution
 from vae.distributions import base_of, describe
 from vae.objectives import Objective
 
-__all__ = ["Estimate", "Estimator", "Integrand", "attach"]
+__all__ = ["Estimate", "Estimator", "Integrand", "Twin", "attach"]
 
 Integrand = Callable[[Tensor, Distribution], Tensor]
 """``f(z, q)``: latents ``(K, B, *event)`` and the distribution they came from, to ``(K, B)``."""
@@ -38,6 +38,18 @@ class Estimate(NamedTuple):
 
     bound: Tensor
     auxiliary: Tensor | float = 0.0
+
+
+class Twin(NamedTuple):
+    """A simpler estimator that gives the same gradient, bit for bit.
+
+    Attributes:
+        name: Its name in ``ESTIMATORS``.
+        reason: Why they are the same, and what makes them differ.
+    """
+
+    name: str
+    reason: str
 
 
 class Estimator(nn.Module, ABC):
@@ -118,6 +130,11 @@ class Estimator(nn.Module, ABC):
             raise ValueError(
                 f"{name} needs num_samples >= {self.min_samples}, got {objective.num_samples}"
             )
+
+    def twin(self, objective: Objective) -> Twin | None:
+        """The simpler estimator that this one is under an objective; None if it is one of its
+        own."""
+        return None
 
     def extra_name(self) -> str:
         """The estimator's name in messages."""

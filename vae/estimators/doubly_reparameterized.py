@@ -46,8 +46,8 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 from torch.func import vjp
 
-from vae.distributions import base_of, describe, detach
-from vae.estimators.base import Estimate, Estimator, Integrand, attach
+from vae.distributions import base_of, describe, detach, parameters
+from vae.estimators.base import Estimate, Estimator, Integrand, Twin, attach
 from vae.objectives import Objective
 
 __all__ = [
@@ -84,7 +84,8 @@ class _Reparameterized(Estimator):
 class StickingTheLanding(_Reparameterized):
     """Creates the sticking-the-landing estimator: pathwise, without the score of log q.
 
-    Exactly zero where q is the posterior.
+    Exactly zero where q is the posterior. Under a closed-form KL there is no log q in f, and it is
+    pathwise, bit for bit (:meth:`twin`).
 
     References:
         | Sticking the Landing: Simple, Lower-Variance Gradient Estimators for Variational
@@ -94,6 +95,13 @@ class StickingTheLanding(_Reparameterized):
 
     objectives = "average"
     paper = "Roeder et al. 2017"
+
+    def twin(self, objective: Objective) -> Twin | None:
+        if objective.holds_log_q:
+            return None
+        return Twin(
+            "pathwise", "a closed-form KL leaves no log q in f; set --model.kl monte_carlo"
+        )
 
     def estimate(
         self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
@@ -134,7 +142,8 @@ class GeneralizedDReG(_Reparameterized):
 
     The plain Monte Carlo gradient of the prior's parameters is replaced by the path derivative
     above; every other parameter's gradient is DReG's. It takes an integrand with
-    :math:`\log p_\theta(z)` in it, once, of this very prior: the importance-weighted bound's.
+    :math:`\log p_\theta(z)` in it, once, of this very prior: the importance-weighted bound's. With
+    a prior that is not trained it is DReG, bit for bit (:meth:`twin`).
 
     References:
         | Generalized Doubly Reparameterized Gradient Estimators (Bauer & Mnih, 2021).
@@ -153,6 +162,11 @@ class GeneralizedDReG(_Reparameterized):
 
     def supports(self, q: Distribution) -> bool:
         return q.has_rsample and isinstance(base_of(self.prior()), (Normal, MultivariateNormal))
+
+    def twin(self, objective: Objective) -> Twin | None:
+        if any(value.requires_grad for value in parameters(self.prior()).values()):
+            return None
+        return Twin("dreg", "the prior is not trained; set --model.learned_prior true")
 
     def hint(self) -> str:
         return f" with a prior {describe(self.prior())}: it takes a Gaussian prior"
