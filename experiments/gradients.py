@@ -24,14 +24,16 @@ from vae import tracking
 from vae.checkpoints import folder_of, load, load_data
 from vae.cli import checkpoint_parser, one_line_errors
 from vae.distributions import describe
-from vae.estimators import ESTIMATORS, Enumerate, Estimator, build
+from vae.estimators import ESTIMATORS, Enumerate, Estimator, build, options_of
+from vae.families import FAMILIES
 from vae.gradients import GROUPS, Moments, cost, posterior_gradients, summarize, warm_up
+from vae.latents import LATENTS
 from vae.model import VAE
 from vae.objectives import ELBO, IWAE, Objective
 from vae.plots import pareto
 
 COLUMNS = {
-    "estimator": "estimator",
+    "label": "estimator",
     "num_samples": "K",
     "evaluations": "evals",
     "bias_squared": "bias²",
@@ -48,11 +50,15 @@ COLUMNS = {
 }
 
 
+DISCRETE = {"binary": "binary", "one_hot": "one-hot", "relaxed_one_hot": "relaxed one-hot"}
+"""Families that are no one's names, in words."""
+
+
 def report(
     checkpoint: str | None = None,
     estimators: list[str] | None = None,
     objective: str = "elbo",
-    num_samples: int = 4,
+    num_samples: int | None = None,
     match_evaluations: int | None = None,
     images: int = 16,
     replicates: int = 1000,
@@ -69,9 +75,11 @@ def report(
     Args:
         checkpoint: A .ckpt file or a run's folder; by default the newest run's best.
         estimators: Names; by default every one that is defined for the model and the objective.
+            stl, which is pathwise under a closed-form KL, is measured under the Monte-Carlo one, with
+            pathwise beside it.
         objective: elbo or iwae; the ELBO with the weight and the form of the KL term that the
             model was trained with.
-        num_samples: K; an estimator that needs more gets what it needs.
+        num_samples: K, by default 4; an estimator that needs more gets what it needs.
         match_evaluations: Give every estimator the K at which it evaluates the decoder this often
             an image, instead of num_samples; those that cannot are left out.
         images: Test images a batch.
@@ -86,11 +94,13 @@ def report(
         output: Where to write, without suffix; by default gradients in the run's folder.
         seed: Every estimator starts from it, so that noise is common where it is drawn alike.
     """
-    least = {"num_samples": num_samples, "images": images, "chunk": chunk}
-    least["match_evaluations"] = 1 if match_evaluations is None else match_evaluations
-    for name, value in least.items():
-        if value < 1:
+    if num_samples is not None and match_evaluations is not None:
+        raise ValueError("match_evaluations decides the numbers of samples: leave out num_samples")
+    least = {"num_samples": num_samples, "match_evaluations": match_evaluations}
+    for name, value in {**least, "images": images, "chunk": chunk}.items():
+        if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
+    num_samples = 4 if num_samples is None else num_samples
     if replicates < 4 or reference_replicates < GROUPS or warm_up_steps < 0:
         raise ValueError(
             f"replicates must be at least 4, reference_replicates {GROUPS}, warm_up_steps 0"
@@ -112,30 +122,43 @@ def report(
         raise ValueError(f"images must be at most {len(x)}, of which there are no more")
     trained = module.objective if isinstance(module.objective, ELBO) else ELBO()
     beta = float(trained.beta)
+    names = list(dict.fromkeys(estimators or ESTIMATORS))
+    given = temperature
     if temperature is None:
         found = [b for n, b in module.named_buffers() if n.rpartition(".")[2] == "temperature"]
         temperature = float(found[0]) if found else 1.0
 
-    def make_objective(k: int) -> Objective:
-        return IWAE(k) if objective == "iwae" else ELBO(k, beta, trained.analytic_kl)
+    def make_objective(k: int, analytic_kl: bool = trained.analytic_kl) -> Objective:
+        return IWAE(k) if objective == "iwae" else ELBO(k, beta, analytic_kl)
 
-    chosen: dict[str, tuple[Estimator, Objective]] = {}
+    chosen: dict[str, tuple[str, Estimator, Objective]] = {}
     unmatched: list[str] = []
-    for name in estimators or ESTIMATORS:
+
+    def choose(name: str, analytic_kl: bool) -> None:
         torch.manual_seed(seed)
         estimator = build(name, {}, prior=vae.prior, temperature=temperature).to(device).eval()
         k = _samples(estimator, vae, x, num_samples, match_evaluations)
         if k is None:
             unmatched.append(name)
-            continue
-        bound = make_objective(k).to(device)
+            return
+        bound = make_objective(k, analytic_kl).to(device)
         try:
             _try(vae, bound, estimator, x)
+            if twin := estimator.twin(bound):
+                if objective == "elbo" and analytic_kl:
+                    for other in (twin.name, name):  # where they differ
+                        choose(other, False)
+                    return
+                raise ValueError(f"{name} is {twin.name} here, bit for bit: {twin.reason}")
         except (NotImplementedError, ValueError):
             if estimators:
                 raise
-            continue
-        chosen[name] = (estimator, bound)
+            return
+        label = f"{name}, Monte-Carlo KL" if analytic_kl < trained.analytic_kl else name
+        chosen[label] = (name, estimator, bound)
+
+    for name in names:
+        choose(name, trained.analytic_kl)
     if unmatched and (estimators or not chosen):
         raise ValueError(
             f"no K gives {match_evaluations} evaluations to {', '.join(unmatched)}: leave them out,"
@@ -143,6 +166,8 @@ def report(
         )
     if not chosen:
         raise ValueError("no estimator is left: all are undefined for this model and objective")
+    if given is not None and not any("temperature" in options_of(n) for n, *_ in chosen.values()):
+        raise ValueError(f"{', '.join(chosen)}: none has a temperature, leave it out")
 
     # Under an average the expectation is the same for every K, and more samples an estimate cost
     # less than more estimates.
@@ -150,21 +175,30 @@ def report(
     rows = []
     with Progress(transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("truth", total=len(chosen))
-        for name, (estimator, bound) in chosen.items():
+        for label, (name, estimator, bound) in chosen.items():
             k = 8 if bound.linear else bound.num_samples
             if k not in truths:
                 reference = make_objective(k).to(device)
                 truths[k] = true_gradient(vae, reference, x, reference_replicates, chunk, seed)
-            bar.update(task, description=name)
+            bar.update(task, description=label)
             torch.manual_seed(seed)
             warm_up(vae, bound, estimator, lambda: _draw(pool, images), warm_up_steps)
             torch.manual_seed(seed)
             row = measure(vae, bound, estimator, x, truths[k], replicates, chunk)
-            rows.append({"estimator": name} | row)
+            rows.append(
+                {"estimator": name, "label": label}
+                | {"kl": _form(bound), "same_as": _same(row, rows)}
+                | row
+            )
             bar.advance(task)
+    for row in rows:
+        if row["same_as"]:
+            row["label"] += f" = {row['same_as']}"
     stem = Path(output) if output else folder_of(path) / "gradients"
     about = {
         "checkpoint": str(path),
+        "command": " ".join(["python", "experiments/gradients.py", *sys.argv[1:]]),
+        "model": in_words(vae, x),
         "family": describe(vae.posterior(x[:1])),
         "objective": objective,
         "beta": beta if objective == "elbo" else None,
@@ -182,6 +216,33 @@ def report(
     if (folder_of(path) / "run.json").exists():
         tracking.log_table(folder_of(path), "gradients", rows, Path(f"{stem}.png"))
     return rows
+
+
+def in_words(vae: VAE, x: Tensor) -> str:
+    """The latent variables, for a title."""
+    names = {layer: name for name, layer in (LATENTS | FAMILIES).items()}
+    name = names.get(type(vae.latent), "latent")
+    name = DISCRETE.get(name, name.replace("_", " ").title())
+    shape = vae.posterior(x[:1]).event_shape
+    categories = f" of {shape[1]} categories" if len(shape) == 2 else ""
+    return f"{shape[0]} {name} variables{categories}"
+
+
+def _form(objective: Objective) -> str | None:
+    """Of the KL; None where it is no term of the bound."""
+    if not isinstance(objective, ELBO):
+        return None
+    return "analytic" if objective.analytic_kl else "monte_carlo"
+
+
+def _same(row: dict[str, Any], rows: list[dict[str, Any]]) -> str | None:
+    """The label of an earlier row with the same numbers: two names of one estimator, of this
+    family."""
+    keys = ("bias_squared", "variance", "encoder_variance")
+    for other in rows:
+        if all(math.isclose(row[key], other[key], rel_tol=1e-5) for key in keys):
+            return str(other["label"])
+    return None
 
 
 def _draw(pool: Tensor, count: int) -> Tensor:
@@ -299,14 +360,18 @@ def write(stem: Path, about: dict[str, Any], rows: list[dict[str, Any]]) -> None
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    title = f"{about['family']}, {about['objective']}, {about['images']} images, truth: {about['truth']}"
-    table = Table(title=title, title_justify="left")
+    form = {True: " with closed-form KL", False: " with Monte-Carlo KL", None: ""}
+    bound = about["objective"].upper() + form[about["analytic_kl"]]
+    title = f"{about['model']}, {bound}, {about['images']} images"
+    table = Table(title=f"{title}, truth: {about['truth']}", title_justify="left")
     for header in COLUMNS.values():
         table.add_column(header, justify="left" if header == "estimator" else "right")
+    table.add_column("")
     for row in rows:
-        table.add_row(*[_format(row[key]) for key in COLUMNS])
+        biased = "" if row["bias"] is None else "biased"
+        table.add_row(*[_format(row[key]) for key in COLUMNS], biased)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
-    pareto(rows, f"{about['family']}, {about['objective']}", Path(f"{stem}.png"))
+    pareto(rows, f"Variance of the gradient: {title}", Path(f"{stem}.png"))
     print(f"written {stem}.json, .csv, .png")
 
 

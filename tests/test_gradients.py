@@ -17,7 +17,7 @@ from vae.estimators import Enumerate, build
 from vae.gradients import Moments, cost, posterior_gradients, summarize, warm_up
 from vae.latents import Binary, DiagonalGaussian
 from vae.likelihoods import Bernoulli
-from vae.module import DiscreteVAE
+from vae.module import DiscreteVAE, GaussianVAE
 from vae.networks import MLPDecoder, MLPEncoder
 from vae.saving import LastCheckpoint
 
@@ -196,8 +196,18 @@ def test_a_shadow_that_is_not_defined_is_refused_before_the_first_step():
 
     from vae.tracking import new_run
 
-    for name, words in (("vimco", "is defined for .* not for ELBO"), ("disarm", "is not defined")):
-        module = DiscreteVAE(estimator="rloo", num_samples=2, **ONE_HOT, **SMALL)
+    def gaussian():
+        return GaussianVAE(latent_dim=2, **SMALL)
+
+    def one_hot():
+        return DiscreteVAE(estimator="rloo", num_samples=2, **ONE_HOT, **SMALL)
+
+    for make, name, words in (
+        (one_hot, "vimco", "is defined for .* not for ELBO"),
+        (one_hot, "disarm", "is not defined"),
+        (gaussian, "stl", "stl is pathwise here, bit for bit: .* --model.kl monte_carlo"),
+    ):
+        module = make()
         with pytest.raises(MisconfigurationException, match=words):
             fit(module, new_run("t"), 25, callbacks=[ShadowEstimators([name])])
         assert module.global_step == 0
@@ -260,6 +270,51 @@ def test_the_report_is_of_the_bound_that_was_trained(report_of):
     assert about["temperature"] == pytest.approx(0.7)
     _, about = report_of(tempered, estimators=["gumbel_softmax"], temperature=0.1)
     assert about["temperature"] == 0.1
+
+
+def test_stl_is_measured_where_it_differs_from_pathwise(report_of, tmp_path):
+    from test_module import SMALL
+
+    closed = GaussianVAE(latent_dim=2, **SMALL)
+    options = {"estimators": ["pathwise", "stl", "rloo"], "reference_replicates": 40}
+    rows, about = report_of(closed, **options)
+    assert [(row["label"], row["estimator"], row["kl"]) for row in rows] == [
+        ("pathwise", "pathwise", "analytic"),
+        ("pathwise, Monte-Carlo KL", "pathwise", "monte_carlo"),
+        ("stl, Monte-Carlo KL", "stl", "monte_carlo"),
+        ("rloo", "rloo", "analytic"),
+    ]
+    variances = [row["variance"] for row in rows]
+    assert len(set(variances)) == 4
+    assert about["model"] == "2 Gaussian variables" and about["command"].startswith("python ")
+    # the form of the KL is no bias: all have the one truth
+    assert all(abs(row["bias_squared"]) < 6 * row["bias_error"] for row in rows)
+    noisy, _ = report_of(GaussianVAE(latent_dim=2, kl="monte_carlo", **SMALL), **options)
+    assert [row["label"] for row in noisy] == ["pathwise", "stl", "rloo"]
+
+
+def test_two_names_of_one_estimator_are_said_to_be(report_of):
+    from test_module import SMALL
+
+    module = DiscreteVAE(latent="binary", num_variables=3, **SMALL)
+    rows, _ = report_of(module, estimators=["rloo", "measure_valued", "local_expectation"])
+    assert [row["same_as"] for row in rows] == [None, None, "measure_valued"]
+    assert rows[2]["label"] == "local_expectation = measure_valued"
+    gaussian = GaussianVAE(latent_dim=2, objective="iwae", num_samples=2, **SMALL)
+    with pytest.raises(ValueError, match="gdreg is dreg here, bit for bit: the prior is not"):
+        report_of(gaussian, estimators=["dreg", "gdreg"], objective="iwae")
+
+
+def test_an_option_of_the_report_without_effect_is_refused(report_of):
+    from test_module import SMALL
+
+    module = DiscreteVAE(latent="binary", num_variables=3, **SMALL)
+    with pytest.raises(ValueError, match="rloo, disarm: none has a temperature, leave it out"):
+        report_of(module, estimators=["rloo", "disarm"], temperature=0.3)
+    with pytest.raises(ValueError, match="none has a temperature"):
+        report_of(GaussianVAE(latent_dim=2, **SMALL), temperature=0.3)
+    with pytest.raises(ValueError, match="leave out num_samples"):
+        report_of(module, match_evaluations=4, num_samples=2)
 
 
 def test_a_temperature_is_no_parameter_of_q(x):

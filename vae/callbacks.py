@@ -133,6 +133,10 @@ class ShadowEstimators(Callback):
                         pass
                 except (NotImplementedError, ValueError) as error:
                     raise MisconfigurationException(f"ShadowEstimators: {error}") from None
+                if twin := estimator.twin(objective):
+                    raise MisconfigurationException(
+                        f"ShadowEstimators: {name} is {twin.name} here, bit for bit: {twin.reason}"
+                    )
                 if name in self._states:
                     estimator.load_state_dict(self._states[name])
                 self.shadows[name] = estimator

@@ -15,17 +15,21 @@ from matplotlib.ticker import LogLocator, NullFormatter
 __all__ = ["bench", "curve", "pareto"]
 
 
+UNBIASED_AND_BIASED = (("unbiased", False, "C0", "C0"), ("biased", True, "none", "C3"))
+"""Words, and colours of a marker's face and edge."""
+
+
 def pareto(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
-    """Variance of the gradient against its cost: unbiased estimators filled, biased ones hollow,
-    and the Pareto front of the unbiased ones.
+    """Variance of the gradient against its cost: unbiased estimators filled and blue, biased ones
+    hollow and red, by name too, and the Pareto front of the unbiased ones.
 
     Arguments:
-        rows: Of the gradient report: ``estimator``, ``bias``, ``variance``, ``evaluations``,
+        rows: Of the gradient report: ``label``, ``bias``, ``variance``, ``evaluations``,
             ``milliseconds``.
         title: What was measured.
         path: The PNG to write.
     """
-    figure = Figure(figsize=(13, 6), layout="constrained")
+    figure = Figure(figsize=(13, 6.4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 2)
     noisy = [row for row in rows if row["variance"] > 0]
@@ -39,16 +43,21 @@ def pareto(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
                 best = row["variance"]
                 front.append(row)
         axis.step(
-            [r[key] for r in front], [r["variance"] for r in front], where="post", color="0.8"
+            [r[key] for r in front],
+            [r["variance"] for r in front],
+            where="post",
+            color="0.8",
+            label="the best of the unbiased at each cost",
         )
-        for row in noisy:
-            biased = row["bias"] is not None
+        for word, biased, face, edge in UNBIASED_AND_BIASED:
+            found = [row for row in noisy if (row["bias"] is not None) == biased]
             axis.scatter(
-                row[key],
-                row["variance"],
-                facecolors="none" if biased else "C0",
-                edgecolors="C3" if biased else "C0",
+                [row[key] for row in found],
+                [row["variance"] for row in found],
+                facecolors=face,
+                edgecolors=edge,
                 zorder=2,
+                label=word,
             )
         axis.set(xscale="log", yscale="log", xlabel=label)
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -56,9 +65,14 @@ def pareto(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_ylabel("variance of the gradient in q's parameters")
         axis.grid(alpha=0.2, which="both")
-        _names(axis, [(r[key], r["variance"], r["estimator"]) for r in noisy])
-    figure.suptitle(
-        f"{title}; filled: unbiased, hollow: biased, line: Pareto front of the unbiased"
+        colors = {biased: edge for _, biased, _, edge in UNBIASED_AND_BIASED}
+        _names(
+            axis,
+            [(r[key], r["variance"], r["label"], colors[r["bias"] is not None]) for r in noisy],
+        )
+    figure.suptitle(title)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
     )
     figure.savefig(path, dpi=110)
 
@@ -135,11 +149,11 @@ def bench(result: Mapping[str, Any], names: Mapping[str, str], path: Path) -> No
     figure.savefig(path, dpi=110)
 
 
-def _names(axis: Axes, points: Sequence[tuple[float, float, str]]) -> None:
+def _names(axis: Axes, points: Sequence[tuple[float, float, str, str]]) -> None:
     """Names in a column at the right, each joined to its point, none above another."""
     low, high = (math.log10(v) for v in axis.get_ylim())
     gap, last = (high - low) / 42, -math.inf
-    for x, y, name in sorted(points, key=lambda point: point[1]):
+    for x, y, name, color in sorted(points, key=lambda point: point[1]):
         last = max(math.log10(y), last + gap)
         axis.annotate(
             name,
@@ -147,6 +161,7 @@ def _names(axis: Axes, points: Sequence[tuple[float, float, str]]) -> None:
             xytext=(1.02, (last - low) / (high - low)),
             textcoords="axes fraction",
             fontsize=8,
+            color=color,
             va="center",
             arrowprops={"arrowstyle": "-", "color": "0.85", "lw": 0.6},
         )
