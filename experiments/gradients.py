@@ -172,7 +172,7 @@ def report(
     # Under an average the expectation is the same for every K, and more samples an estimate cost
     # less than more estimates.
     truths: dict[int, Truth] = {}
-    rows = []
+    rows: list[dict[str, Any]] = []
     with Progress(transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("truth", total=len(chosen))
         for label, (name, estimator, bound) in chosen.items():
