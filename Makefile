@@ -7,6 +7,8 @@ CONFIG ?= experiments/configs/gaussian.yaml
 CKPT ?=
 SEED ?= 0
 ARGS ?=
+# One process a core; each with one thread (tests/conftest.py).
+PYTEST = $(PY) -m pytest -n auto --dist worksteal
 FIT = $(PY) experiments/train.py fit --seed_everything $(SEED) --config
 
 .DEFAULT_GOAL := help
@@ -99,13 +101,13 @@ test: $(VENV)/.installed ## all tests but the slow ones, with lint, types and im
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-cache
-	$(PY) -m pytest -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 test-fast: $(VENV)/.installed ## the tests that take seconds
-	$(PY) -m pytest -m "not slow and not e2e" $(ARGS)
+	$(PYTEST) -m "not slow and not e2e" $(ARGS)
 
 test-slow: $(VENV)/.installed ## the thorough ones
-	$(PY) -m pytest -m "slow and not chaos" $(ARGS)
+	$(PYTEST) -m "slow and not chaos" $(ARGS)
 
 test-chaos: $(VENV)/.installed ## fifty kills at random moments, a third in mid-write: nothing may be lost
 	$(PY) -m pytest -m chaos -s $(ARGS)

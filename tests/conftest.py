@@ -19,6 +19,10 @@ from torch import Tensor
 
 FALSE_ALARM_RATE = 1e-6
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # one process a core: one thread each, in its children too
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+
 
 @pytest.fixture(autouse=True)
 def isolate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
