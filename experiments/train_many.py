@@ -31,7 +31,6 @@ from jsonargparse.typing import PositiveInt
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import Logger, WandbLogger
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 from rich.table import Table
 from seeds import statistics, text
@@ -303,14 +302,11 @@ class ManyCLI(VAECLI):
     def _fit(self, model: Ensemble, **kwargs: Any) -> None:  # type: ignore[override]
         try:
             self.trainer.fit(model, **kwargs)
-            code = 143 if self.trainer.received_sigterm else 0  # type: ignore[attr-defined]
-        except SIGTERMException:
-            code = 143
-        except SystemExit:  # how Lightning ends on Ctrl-C
-            code = 130
-        if code:
-            print(f"interrupted at step {self.trainer.global_step}; each run has its last.ckpt")
-            raise SystemExit(code)
+        finally:
+            self.interruption.listen()
+
+    def _last_words(self) -> str:
+        return "interrupted; each run has the last.ckpt of its last epoch"
 
 
 def summarize(folder: Path, record: dict[str, Any], runs: list[Run]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,8 +21,8 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
 )
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import SingleDeviceStrategy
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 from rich.table import Table
@@ -34,6 +36,7 @@ from vae.checkpoints import (
     assert_same_model,
     find_last,
     folder_of,
+    read_checkpoint,
 )
 from vae.counting import count_in_steps
 from vae.data import ImageDataModule
@@ -43,6 +46,7 @@ from vae.given import assert_free, read_configurations
 from vae.module import ImageVAE
 from vae.numerics import NonFiniteError
 from vae.saving import AtomicCheckpointIO, LastCheckpoint
+from vae.signals import Interrupted, Interruption
 
 __all__ = ["ScriptParser", "VAECLI", "checkpoint_parser", "one_line_errors", "print_table"]
 
@@ -66,6 +70,9 @@ def quiet() -> None:
     warnings.filterwarnings(
         "ignore", message="Total length of .* across ranks is zero"
     )  # num_val 0
+    warnings.filterwarnings(
+        "ignore", message=".*functional.all_gather is deprecated"
+    )  # Lightning's
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     # Our interval counts across epochs, so that short ones are logged too.
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
@@ -146,6 +153,18 @@ class VAECLI(LightningCLI):
         # Adam's moments of the weights of pixels that are never on decay into denormal numbers,
         # on which a CPU is many times slower; before torch's threads start, which take it over.
         torch.set_flush_denormal(True)
+        self.interruption, self.trained = Interruption(), False
+        self.parent = os.getppid()
+        with self.interruption:
+            try:
+                self._start(args)
+            except Interrupted:
+                if getattr(rank_zero_only, "rank", 0) == 0:
+                    print(self._last_words(), flush=True)
+                self._wait_for_the_first()
+                raise
+
+    def _start(self, args: list[str] | None) -> None:
         super().__init__(
             ImageVAE,
             ImageDataModule,
@@ -210,6 +229,7 @@ class VAECLI(LightningCLI):
             self.run / "checkpoints",
             options["checkpoint_every_n_steps"],
             options["checkpoint_every_n_minutes"],
+            self.interruption,
         )
         self.best = None
         if validates:
@@ -341,14 +361,14 @@ class VAECLI(LightningCLI):
                 print(f"{verb} in {self.run}{where}", flush=True)
             self._fit(model, **kwargs)
             seconds = self.last.seconds
-            own = self.run / "checkpoints" / "best.ckpt"  # wherever it was when the run began
-            best = str(own) if self.best and own.exists() else ""
+            self.trained = True
+            best = self.run / "checkpoints" / "best.ckpt"
+            if not self.best or not best.exists():
+                best = self.last.path
             if not rehearsal:
-                tested = self.trainer.test(
-                    model, kwargs["datamodule"], ckpt_path=best or None, verbose=False
-                )
+                tested = self._test(model, kwargs["datamodule"], best)
                 if self.trainer.is_global_zero:
-                    results = self._report(tested[0] if tested else {}, seconds, best)
+                    results = self._report(tested, seconds, best)
             exit_code = 0
         finally:
             tracking.finish_wandb(exit_code, self.trainer.loggers)
@@ -367,15 +387,16 @@ class VAECLI(LightningCLI):
         return "continuing"
 
     def _fit(self, model: ImageVAE, **kwargs: Any) -> None:
-        """Trains; an interruption says where the run can be continued from, and exits as shells
-        expect: 130 for Ctrl-C, 143 for SIGTERM."""
+        """Trains, and makes a line of what goes wrong."""
+        if self.last in self.trainer.callbacks:  # type: ignore[attr-defined]  # else there is nothing to save
+            self.interruption.patient = True
+            self.interruption.hold()  # until training starts
         try:
             self.trainer.fit(model, **kwargs)
-            code = 130 if self.trainer.interrupted else 0
-        except SIGTERMException:
-            code = 143
-        except SystemExit:  # how Lightning ends on Ctrl-C
-            code = 130
+        except Interrupted:
+            raise
+        except SystemExit:  # how Lightning ends on a second Ctrl-C
+            raise Interrupted(signal.SIGINT) from None
         except NonFiniteError as error:
             crash = self.run / "checkpoints" / "crash.ckpt"
             if self.trainer.is_global_zero:  # gradients are shared: it is every process's
@@ -388,17 +409,53 @@ class VAECLI(LightningCLI):
             raise
         except (ValueError, NotImplementedError) as error:  # in training that is our mistake
             raise RuntimeError(f"training failed: {error}") from error
-        if not code and self.trainer.received_sigterm:  # type: ignore[attr-defined]
-            code = 143
-        if code:
-            print(
-                f"interrupted at step {self.trainer.global_step}; continue: make resume RUN={self.run}",
-                flush=True,
+        finally:
+            self.interruption.listen()
+
+    def _test(
+        self, model: ImageVAE, data: ImageDataModule, checkpoint: Path
+    ) -> Mapping[str, float]:
+        """The metrics of the test, of what the checkpoint holds. A process on its own, which has
+        nothing to save any more, is interrupted at once; several are after a batch."""
+        if self.trainer.world_size == 1:
+            self.interruption.patient = False
+            self.interruption.check()
+        else:
+            self.interruption.hold()  # until the test starts
+        if checkpoint.exists():  # not of a run without a step
+            model.load_state_dict(read_checkpoint(checkpoint)["state_dict"])
+        try:
+            tested = self.trainer.test(model, data, verbose=False)
+        finally:
+            self.interruption.listen()
+        self.interruption.patient = False
+        return tested[0] if tested else {}
+
+    def _last_words(self) -> str:
+        """What an interruption leaves."""
+        run: Path | None = getattr(self, "run", None)
+        if run is None or not (run / "checkpoints" / "last.ckpt").exists():
+            return "interrupted before the first step: there is nothing to continue"
+        if self.trained:
+            return (
+                f"interrupted after training, before the test's end; test: make resume RUN={run}"
             )
-            raise SystemExit(code)
+        step = self.last.saved_at_step if hasattr(self, "last") else -1
+        where = f" at step {step}" if step >= 0 else ""
+        return f"interrupted{where}; continue: make resume RUN={run}"
+
+    def _wait_for_the_first(self) -> None:
+        """Lets the process that started this one end before it: Lightning kills that one when it
+        sees another end with an error."""
+        strategy = getattr(getattr(self, "trainer", None), "strategy", None)
+        environment = getattr(strategy, "cluster_environment", None)
+        if isinstance(environment, LightningEnvironment) and environment.local_rank() > 0:
+            deadline = time.monotonic() + 60
+            while os.getppid() == self.parent and time.monotonic() < deadline:
+                time.sleep(0.05)
 
     def _report(
-        self, metrics: Mapping[str, float], seconds: float, checkpoint: str
+        self, metrics: Mapping[str, float], seconds: float, checkpoint: Path
     ) -> dict[str, Any]:
         """Prints what came of the run; what ``results.json`` will hold."""
         data, epochs = self.datamodule, self.trainer.current_epoch
@@ -422,8 +479,7 @@ class VAECLI(LightningCLI):
         print(
             f"{epochs} epoch{'s' * (epochs != 1)} in {seconds:.0f} s ({seconds / max(1, epochs):.2f} s an epoch, validation included)"
         )
-        best = self.run / "checkpoints" / (Path(checkpoint).name if checkpoint else "last.ckpt")
-        if best.exists():  # not of a run without a step
-            print(f"checkpoint  {best}")
+        if checkpoint.exists():  # not of a run without a step
+            print(f"checkpoint  {checkpoint}")
         print(f"run folder  {self.run}")
         return results

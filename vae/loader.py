@@ -140,11 +140,14 @@ class StepLoader:
 
     def __iter__(self) -> Iterator[Steps]:
         first, self.first = self.first, 0
-        if self.loader.epoch() != self.epoch:  # max_steps ended that one: this is the next
+        if self.loader.epoch() != self.epoch:  # the state was one of another epoch
             first = 0
+        self.done = first
         batches = self.loader.batches(first)
-        for start in range(first, self.total, self.steps):
-            yield Steps(batches, min(self.steps, self.total - start), self._counter(start))
+        while first < self.total:  # a group that was cut short is completed first
+            count = min(self.steps - first % self.steps, self.total - first)
+            yield Steps(batches, count, self._counter(first))
+            first += count
 
     def _counter(self, start: int) -> Callable[[int], None]:
         def started(number: int) -> None:
@@ -157,7 +160,7 @@ class StepLoader:
 
     def state_dict(self) -> dict[str, int]:
         """The number of batches of this epoch that are done, of how many."""
-        done = self.done if self.done < self.total else 0
+        done = self.done % self.total
         position = {"epoch": self.loader.epoch(), "batch": done, "total": self.total}
         return position | self._shape()
 

@@ -291,7 +291,8 @@ class VAEModule(LightningModule):
                 "module": type(self).__name__,
                 "data": type(data).__name__ if data is not None else None,
                 "precision": self.trainer.precision,
-                "generators": self._all_generators(),
+                # of a run that is continued, and has not drawn yet, those to draw from
+                "generators": self._generators or self._all_generators(),
             }
         )
 
