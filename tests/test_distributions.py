@@ -17,6 +17,7 @@ from torch.testing import assert_close
 from vae.distributions import (
     MAX_SUPPORT,
     ExpRelaxedOneHotCategorical,
+    Normal,
     OneHotCategorical,
     RelaxedOneHotCategorical,
     describe,
@@ -553,3 +554,12 @@ def test_large_logits_give_finite_gradients(family):
     log_prob = q.log_prob(q.sample(Size([10])))
     (grad,) = torch.autograd.grad(log_prob.sum(), logits)
     assert log_prob.isfinite().all() and grad.isfinite().all()
+
+
+def test_a_normal_distribution_draws_what_torchs_does():
+    loc, scale = torch.randn(4), torch.rand(4)
+    draws = []
+    for family in (D.Normal, Normal):
+        torch.manual_seed(1)
+        draws.append(family(loc, scale.requires_grad_()).sample(Size([300])))
+    assert torch.equal(*draws) and not draws[1].requires_grad

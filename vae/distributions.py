@@ -33,12 +33,14 @@ from torch.distributions import (
     TransformedDistribution,
     constraints,
 )
+from torch.distributions import Normal as TorchNormal
 from torch.distributions import OneHotCategorical as TorchOneHotCategorical
 from torch.distributions.kl import kl_divergence, register_kl
 from torch.types import _size
 
 __all__ = [
     "ExpRelaxedOneHotCategorical",
+    "Normal",
     "OneHotCategorical",
     "RelaxedOneHotCategorical",
     "base_of",
@@ -71,6 +73,15 @@ def gumbel_like(logits: Tensor, shape: _size) -> Tensor:
     step = torch.finfo(dtype).eps / 2  # of uniform numbers
     uniform = torch.rand(shape, dtype=dtype, device=logits.device).clamp_min(step / 2)
     return -(-uniform.log()).log()
+
+
+class Normal(TorchNormal):
+    """torch's, with the same draws, but without ``torch.normal``: it looks at the scale, for which
+    the host waits in older versions of torch, and which a CUDA graph cannot hold."""
+
+    def sample(self, sample_shape: _size = Size()) -> Tensor:
+        with torch.no_grad():
+            return self.rsample(sample_shape)
 
 
 class OneHotCategorical(TorchOneHotCategorical):

@@ -16,10 +16,11 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Distribution, Independent, Normal
+from torch.distributions import Bernoulli, Distribution, Independent
 
 from vae.distributions import (
     ExpRelaxedOneHotCategorical,
+    Normal,
     OneHotCategorical,
     kl_divergence,
     logits_of,
