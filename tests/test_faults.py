@@ -7,6 +7,8 @@ import random
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -78,6 +80,34 @@ def test_the_run_goes_on_without_wandb(then_killed, reference, tmp_path):
         assert log.count("W&B is lost") == 1 and "Traceback" not in log, log
         assert json.loads((run_of(tmp_path) / "results.json").read_text())
     assert_same_run(run_of(tmp_path), reference)
+
+
+TERMINATED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, "tests")
+from test_faults import core_of
+from vae.tracking import finish_wandb, wandb_logger
+wandb_logger(Path(sys.argv[1]), {})
+core = core_of(os.getpid())
+os.kill(core, signal.SIGTERM)
+os.waitid(os.P_PID, core, os.WEXITED | os.WNOWAIT)
+finish_wandb(1)
+"""
+
+
+def test_wandb_that_got_the_same_sigterm_is_told_in_one_line(tmp_path):
+    """As of a whole process group: by Slurm, systemd, docker."""
+    done = subprocess.run(
+        [sys.executable, "-c", TERMINATED, str(tmp_path / "run")],
+        cwd=ROOT,
+        env=os.environ | {"WANDB_MODE": "offline"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    (line,) = done.stderr.splitlines()  # and no traceback at exit
+    assert line.startswith("warning: W&B did not end well")
 
 
 @pytest.mark.skipif(not MNIST.exists(), reason="needs MNIST in ../shared/data")

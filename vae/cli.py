@@ -38,6 +38,7 @@ from vae.checkpoints import (
     folder_of,
     read_checkpoint,
 )
+from vae.cluster import assert_started, cluster_environment
 from vae.counting import count_in_steps
 from vae.data import ImageDataModule
 from vae.devices import takes_graphs
@@ -74,6 +75,8 @@ def quiet() -> None:
         "ignore", message=".*functional.all_gather is deprecated"
     )  # Lightning's
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    # One process needs none; several without it do not start.
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
     # Our interval counts across epochs, so that short ones are logged too.
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
 
@@ -251,7 +254,14 @@ class VAECLI(LightningCLI):
                 _SaveConfig(self._parser("fit"), self.config["fit"], self.run / "config.yaml"),
                 self.last,  # the last to see an epoch's end, as its state has all the others'
             ]
-        config["plugins"] = [*several(config.get("plugins")), AtomicCheckpointIO()]
+        plugins = several(config.get("plugins"))
+        config["plugins"] = [
+            *plugins,
+            *cluster_environment(plugins, config["devices"], config["num_nodes"]),
+            AtomicCheckpointIO(),
+        ]
+        # Under Slurm, Lightning starts from a checkpoint that any job has left in this folder.
+        config["default_root_dir"] = config["default_root_dir"] or str(self.run)
         if sys.stderr.isatty() and config.get("enable_progress_bar") is not False:
             callbacks.append(Progress())
         else:
@@ -269,6 +279,7 @@ class VAECLI(LightningCLI):
             raise ValueError(
                 "a finder of step or batch sizes is not supported: vary them (README)"
             )
+        assert_started(trainer)
         count_in_steps(trainer, self.datamodule)
         device, processors = str(trainer.strategy.root_device), os.cpu_count() or 1
         if device == "cpu" and trainer.num_devices > processors:

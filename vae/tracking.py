@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -436,6 +437,8 @@ def finish_wandb(exit_code: int, loggers: Sequence[Logger] = ()) -> None:
         except Exception as error:
             if not any(isinstance(logger, RunLogger) and logger.lost for logger in loggers):
                 print(f"warning: W&B did not end well ({error})", file=sys.stderr)
+            with suppress(Exception):  # its process is gone, which else would be told at exit
+                wandb.teardown(exit_code)
 
 
 def log_table(run: Path, name: str, rows: list[dict[str, Any]], figure: Path) -> None:
