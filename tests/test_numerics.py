@@ -5,7 +5,6 @@ import torch
 from chaos import RUNS, finish, run_of, start
 from test_module import MODULES, SMALL, fit
 
-from vae.callbacks import CollapseWatch
 from vae.checkpoints import read_checkpoint
 from vae.module import GaussianVAE
 from vae.numerics import NonFiniteError, first_non_finite
@@ -85,21 +84,6 @@ def test_a_crash_leaves_a_checkpoint_that_repeats_it(group, tmp_path, monkeypatc
     again.load_state_dict(contents["state_dict"])
     torch.set_rng_state(contents["vae"]["generators"]["cpu"])
     assert torch.equal(again.bound(seen[0][0]).bound, seen[0][1])
-
-
-def test_the_watch_tells_a_collapse_once(capsys):
-    torch.manual_seed(0)
-    module = GaussianVAE(latent_dim=3, beta=1000.0, lr=0.01, **SMALL)
-    fit(module, new_run("t"), steps=21 * 12, callbacks=[CollapseWatch()])
-    said = [s for s in capsys.readouterr().err.splitlines() if s.startswith("warning")]
-    assert len(said) == 1 and "the posterior has collapsed: val/rate is 0.0" in said[0]
-    fit(
-        GaussianVAE(latent_dim=3, **SMALL),
-        new_run("t"),
-        steps=21 * 12,
-        callbacks=[CollapseWatch()],
-    )
-    assert "collapsed" not in capsys.readouterr().err
 
 
 @pytest.mark.e2e

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 
 from torch import nn
@@ -35,6 +36,10 @@ class Anneal:
     def linear(end: float, steps: int) -> Callable[[int], float]:
         """From 0 to ``end`` in so many steps."""
         return lambda step: end * min(1.0, step / steps)
+
+    def is_over(self, step: int) -> bool:
+        """Whether the value changes no more from this step on."""
+        return self.schedule(step) == self.schedule(sys.maxsize)
 
     def apply(self, module: nn.Module, step: int) -> None:
         """Fills the buffers, if it is their step."""
