@@ -14,10 +14,11 @@ from torch import distributions as D
 from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
 from torch.testing import assert_close
 
+from vae.bernoulli import Bernoulli
+from vae.continuous_bernoulli import ContinuousBernoulli
 from vae.distributions import (
     MAX_SUPPORT,
     ExpRelaxedOneHotCategorical,
-    Normal,
     OneHotCategorical,
     RelaxedOneHotCategorical,
     describe,
@@ -30,6 +31,7 @@ from vae.distributions import (
     support,
     with_logits,
 )
+from vae.normal import Normal
 
 inf = math.inf
 vertices = torch.eye(3, dtype=torch.float64)
@@ -77,21 +79,21 @@ RAW = {
         tensor(0.5, 0.5, 0.5),
     ),
     "Normal": Case(
-        D.Normal,
+        Normal,
         {"loc": tensor(0.5, -1.0), "scale": tensor(0.3, 2.0)},
         {"scale": tensor(-1.0, 1.0)},
         tensor(0.7).squeeze(),
         tensor(math.nan).squeeze(),
     ),
     "Bernoulli": Case(
-        D.Bernoulli,
+        Bernoulli,
         {"logits": tensor(-1.0, 0.4)},
         {"logits": tensor(math.nan, 0)},
         tensor(0.3).squeeze(),
         tensor(0.5).squeeze(),
     ),
     "ContinuousBernoulli": Case(
-        D.ContinuousBernoulli,
+        ContinuousBernoulli,
         {"logits": tensor(-2.0, 0.9)},
         {"logits": tensor(math.nan, 0)},
         tensor(0.3).squeeze(),

@@ -22,13 +22,14 @@ from vae.families import (
     MIN_BETA_CONCENTRATION,
     MIN_CONCENTRATION,
     MIN_RATE,
-    VonMises,
 )
+from vae.gamma import Beta, Gamma, Poisson
 from vae.latents import Latent
 from vae.likelihoods import Bernoulli
 from vae.model import VAE
 from vae.networks import MLPDecoder, MLPEncoder
 from vae.objectives import ELBO, IWAE
+from vae.von_mises import VonMises
 
 H = 5
 LAYERS = {  # options but in_features; the event shape; the code's width
@@ -183,7 +184,7 @@ def test_parameters_make_the_round_trip(name):
 
 def one_variable(name: str, **values: float) -> D.Distribution:
     """A family of FAMILIES with one variable, batch shape ()."""
-    base = {"gamma": D.Gamma, "beta": D.Beta, "von_mises": VonMises, "poisson": D.Poisson}[name]
+    base = {"gamma": Gamma, "beta": Beta, "von_mises": VonMises, "poisson": Poisson}[name]
     tensors = {n: torch.tensor(v, dtype=torch.float64) for n, v in values.items()}
     return base(**tensors, validate_args=False)
 
@@ -291,7 +292,7 @@ def test_gradcheck_of_the_von_mises_density_and_kl():
 def test_beta_samples_stay_inside_in_single_precision():
     # torch's own clamp, on which IWAE with Beta latents relies
     zero = torch.full((20_000,), MIN_BETA_CONCENTRATION, requires_grad=True)
-    q = D.Beta(torch.tensor(20.0), zero)
+    q = Beta(torch.tensor(20.0), zero)
     z = q.rsample()
     assert ((z > 0) & (z < 1)).all() and q.log_prob(z).isfinite().all()
     (grad,) = torch.autograd.grad(q.log_prob(z).sum(), zero)

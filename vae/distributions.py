@@ -33,14 +33,12 @@ from torch.distributions import (
     TransformedDistribution,
     constraints,
 )
-from torch.distributions import Normal as TorchNormal
 from torch.distributions import OneHotCategorical as TorchOneHotCategorical
 from torch.distributions.kl import kl_divergence, register_kl
 from torch.types import _size
 
 __all__ = [
     "ExpRelaxedOneHotCategorical",
-    "Normal",
     "OneHotCategorical",
     "RelaxedOneHotCategorical",
     "base_of",
@@ -75,15 +73,6 @@ def gumbel_like(logits: Tensor, shape: _size) -> Tensor:
     return -(-uniform.log()).log()
 
 
-class Normal(TorchNormal):
-    """torch's, with the same draws, but without ``torch.normal``: it looks at the scale, for which
-    the host waits in older versions of torch, and which a CUDA graph cannot hold."""
-
-    def sample(self, sample_shape: _size = Size()) -> Tensor:
-        with torch.no_grad():
-            return self.rsample(sample_shape)
-
-
 class OneHotCategorical(TorchOneHotCategorical):
     r"""Creates a categorical distribution over the vertices of the simplex, with a
     log-probability linear in the value.
@@ -101,6 +90,8 @@ class OneHotCategorical(TorchOneHotCategorical):
         logits: Tensor | None = None,
         validate_args: bool | None = None,
     ) -> None:
+        if logits is not None:  # torch's own subtracts a logsumexp, which rounds large logits
+            logits = logits.log_softmax(-1)
         # torch's own validates the inner Categorical whatever it is told
         self._categorical = Categorical(probs, logits, validate_args=validate_args)
         shape = self._categorical.param_shape
@@ -254,12 +245,15 @@ class RelaxedOneHotCategorical(TransformedDistribution):
 
 @register_kl(OneHotCategorical, OneHotCategorical)
 def _kl_one_hot(p: OneHotCategorical, q: OneHotCategorical) -> Tensor:
-    # 0 log 0 = 0; infinite where q has no mass and p has.
-    term = p.probs * (p.logits - q.logits)
+    # 0 log 0 = 0; infinite where q has no mass and p has. A logit of -inf stays out of the
+    # products, whose gradients it would make NaN in every category.
+    least = torch.finfo(p.logits.dtype).min
+    probs, none = p.probs, torch.zeros_like(p.logits)
+    term = probs * torch.where(probs == 0, none, p.logits - q.logits.clamp_min(least))
     # A zero given as a probability is clamped in the logits; one that underflowed is not.
     declared = (q.probs == 0) & (q.logits.exp() > torch.finfo(q.logits.dtype).tiny)
-    term = torch.where(declared, math.inf, term)
-    return torch.where(p.probs == 0, torch.zeros_like(term), term).sum(-1)
+    impossible = (declared | (q.logits == -math.inf)) & (probs != 0)
+    return (term + torch.where(impossible, math.inf, none)).sum(-1)
 
 
 # What estimators ask of a distribution

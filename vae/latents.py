@@ -16,17 +16,18 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Distribution, Independent
+from torch.distributions import Distribution, Independent
 
+from vae.bernoulli import Bernoulli
 from vae.distributions import (
     ExpRelaxedOneHotCategorical,
-    Normal,
     OneHotCategorical,
     kl_divergence,
     logits_of,
 )
 from vae.estimators import Estimate, Estimator, Integrand
 from vae.networks import widen
+from vae.normal import Normal
 from vae.objectives import ELBO, Objective
 
 __all__ = ["LATENTS", "Binary", "DiagonalGaussian", "Latent", "OneHot", "RelaxedOneHot"]
@@ -92,9 +93,7 @@ class Latent(nn.Module, ABC):
         """
         prior = self.prior() if prior is None else prior
         if estimator is None:
-            return kl_divergence(
-                q, prior.expand(q.batch_shape)
-            )  # torch's Bernoulli KL does not broadcast
+            return kl_divergence(q, prior.expand(q.batch_shape))
 
         def log_ratio(z: Tensor, q: Distribution) -> Tensor:
             return q.log_prob(z) - prior.log_prob(z)

@@ -16,7 +16,12 @@ from torch import Tensor, nn
 from torch import distributions as D
 from torch.nn.functional import softplus
 
+from vae.bernoulli import Bernoulli as BernoulliDistribution
+from vae.bernoulli import bernoulli_log_prob
+from vae.continuous_bernoulli import ContinuousBernoulli as ContinuousBernoulliDistribution
 from vae.networks import widen
+from vae.normal import Normal
+from vae.special import sigmoid
 
 __all__ = ["LIKELIHOODS", "Bernoulli", "ContinuousBernoulli", "Gaussian", "Likelihood"]
 
@@ -52,12 +57,17 @@ class Likelihood(nn.Module, ABC):
 
 class _BernoulliLogProb(torch.autograd.Function):
     """``value * logits - softplus(logits)`` and its derivative ``value - sigmoid(logits)``, in as
-    few passes as there are: they are by far the largest tensor of the model."""
+    few passes as there are: they are by far the largest tensor of the model.
+
+    An infinite logit is taken as the largest number, and the derivative is written without 1 - 1.
+    """
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(logits: Tensor, value: Tensor) -> Tensor:
+        limits = torch.finfo(logits.dtype)
+        logits = logits.clamp(limits.min, limits.max)
         if not logits.is_cpu:
             return torch.addcmul(softplus(logits, beta=-1), value - 1, logits)
         # On a CPU, softplus's log1p takes ten times as long as log, a sixth of a training step.
@@ -74,18 +84,21 @@ class _BernoulliLogProb(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[override]
         logits, value = ctx.saved_tensors
         of_logits, of_value = ctx.needs_input_grad
-        return (
-            ((value - logits.sigmoid()) * grad).sum_to_size(logits.shape) if of_logits else None,
-            (logits * grad).sum_to_size(value.shape) if of_value else None,
-        )
+        in_logits = in_value = None
+        if of_logits:
+            slope = torch.addcmul(value * (-logits).sigmoid(), value - 1, logits.sigmoid())
+            in_logits = (slope * grad).sum_to_size(logits.shape)
+        if of_value:
+            in_value = (logits * grad).sum_to_size(value.shape)
+        return in_logits, in_value
 
 
-class _BernoulliPixels(D.Bernoulli):
-    """torch's, with a faster log-probability."""
+class _BernoulliPixels(BernoulliDistribution):
+    """With a faster log-probability."""
 
     def log_prob(self, value: Tensor) -> Tensor:
         if torch.compiler.is_compiling():  # which fuses it, and may not know such functions
-            return torch.addcmul(softplus(self.logits, beta=-1), value - 1, self.logits)
+            return bernoulli_log_prob(self.logits, value)
         return _BernoulliLogProb.apply(self.logits, value)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -107,7 +120,7 @@ class ContinuousBernoulli(Likelihood):
     """
 
     def pixels(self, parameters: Tensor) -> D.Distribution:
-        return D.ContinuousBernoulli(logits=parameters[0], validate_args=False)
+        return ContinuousBernoulliDistribution(parameters[0], validate_args=False)
 
 
 class Gaussian(Likelihood):
@@ -123,7 +136,7 @@ class Gaussian(Likelihood):
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
 
     def pixels(self, parameters: Tensor) -> D.Distribution:
-        return D.Normal(parameters[0].sigmoid(), self.log_scale.exp(), validate_args=False)
+        return Normal(sigmoid(parameters[0]), self.log_scale.exp(), validate_args=False)
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {
