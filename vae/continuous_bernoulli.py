@@ -42,17 +42,17 @@ def _series(squared: Tensor, derivative: int) -> Tensor:
     return polynomial(squared, [c * factor(n) for n, c in enumerate(_COEFFICIENTS[:terms], 1)])
 
 
-def _split(logits: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Whether |l| < 1; the logit there, else 0; |l| elsewhere, else 1; the sign of l."""
+def _split(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Whether |l| < 1; the logit there, else 0; |l| elsewhere, else 1."""
     size = logits.abs()
     small = size < 1
     large = torch.where(small, torch.ones_like(size), size)
-    return small, torch.where(small, logits, torch.zeros_like(size)), large, logits.sign()
+    return small, torch.where(small, logits, torch.zeros_like(size)), large
 
 
 def _log_normalizer(logits: Tensor) -> Tensor:
     """N(l)."""
-    small, l, s, _ = _split(logits)
+    small, l, s = _split(logits)
     near = _series(l.square(), 0) * l.square()
     return torch.where(small, near, s / 2 + (-torch.expm1(-s)).log() - s.log())
 
@@ -64,36 +64,48 @@ def _far_distance(s: Tensor) -> Tensor:
 
 def _distance(logits: Tensor) -> Tensor:
     """E[x] for l <= 0, 1 - E[x] for l > 0: T(|l|)."""
-    small, l, s, _ = _split(logits)
+    small, l, s = _split(logits)
     l = torch.where(logits > 0, l, -l)
     near = 0.5 - _series(l.square(), 1) * l
     return torch.where(small, near, _far_distance(s))
 
 
 def _slope(logits: Tensor, value: Tensor) -> Tensor:
-    """x - E[x], without ``torch.where``, which takes more time on a CPU than all the rest: the
-    series and the closed form are each held at |l| = 1 where the other has its turn."""
-    size, positive = logits.abs(), (logits > 0).to(logits.dtype)
-    near, far, one = size.clamp_max(1), 1 + (size - 1).relu(), logits.new_ones(())
-    series = [_series(s.square(), 1) * s for s in (near, one)]  # cancels exactly from 1 on
-    distance = _far_distance(far) - (series[0] - series[1])
-    return torch.addcmul(value - positive, 2 * positive - 1, distance)
+    """x - E[x], without ``torch.where``, which takes more time on a CPU than all the rest."""
+    size = logits.abs()
+    small, positive = (size < 1).to(logits.dtype), (logits > 0).to(logits.dtype)
+    large, sign = 1 - small, 2 * positive - 1
+    near, far = logits.clamp(-1, 1) * small, torch.addcmul(small, size, large)
+    distance = small * (0.5 - sign * _series(near.square(), 1) * near)
+    distance = torch.addcmul(distance, large, _far_distance(far))
+    return torch.addcmul(value - positive, sign, distance)
+
+
+def _log_prob(logits: Tensor, value: Tensor) -> Tensor:
+    """log p(x) in ordinary operations, for the compiler to fuse."""
+    limits = torch.finfo(logits.dtype)
+    logits = logits.clamp(limits.min, limits.max)
+    small, l, s = _split(logits)
+    near = (value - 0.5) * l - _series(l.square(), 0) * l.square()
+    positive = (logits > 0).to(logits.dtype)
+    far = (value - positive) * logits - (-torch.expm1(-s)).log() + s.log()
+    return torch.where(small, near, far)
 
 
 class _LogProb(torch.autograd.Function):
-    """``(x - 1/2) l - N(l)`` and its derivatives in few passes: these tensors are by far the
-    largest of the model."""
+    """log p(x) and its derivatives in few passes: these tensors are by far the largest of the
+    model."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(logits: Tensor, value: Tensor) -> Tensor:
-        # N = s / 2 + log((1 - e^-s) / s), to the last digit of 1 at small s too
+        # log((1 - e^-s) / s) is right to the last digit of 1 at small s too
         limits = torch.finfo(logits.dtype)
-        minus_s = logits.abs().neg_().clamp_(limits.min, -(limits.tiny**0.5))
+        minus_s = logits.abs().neg_().clamp(limits.min, -(limits.tiny**0.5))
         log_ratio = minus_s.expm1().div_(minus_s).log_()
-        rest = minus_s.mul_(0.5).sub_(log_ratio)
-        return torch.addcmul(rest, value - 0.5, logits.clamp(limits.min, limits.max))
+        from_end = value - (logits > 0).to(logits.dtype)
+        return torch.addcmul(log_ratio.neg_(), from_end, logits.clamp(limits.min, limits.max))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -148,7 +160,7 @@ class ContinuousBernoulli(Distribution):
         if self._validate_args:
             self._validate_sample(value)
         if torch.compiler.is_compiling():  # which fuses it, and may not know such functions
-            return (value - 0.5) * self.logits - _log_normalizer(self.logits)
+            return _log_prob(self.logits, value)
         return _LogProb.apply(self.logits, value)  # type: ignore[no-any-return, no-untyped-call]
 
     @property
@@ -158,12 +170,12 @@ class ContinuousBernoulli(Distribution):
 
     @property
     def variance(self) -> Tensor:
-        small, l, s, _ = _split(self.logits)
+        small, l, s = _split(self.logits)
         far = s.reciprocal().square() - (torch.exp(-s / 2) / -torch.expm1(-s)).square()
         return torch.where(small, _series(l.square(), 2), far)
 
     def entropy(self) -> Tensor:
-        small, l, s, _ = _split(self.logits)
+        small, l, s = _split(self.logits)
         near = (_series(l.square(), 0) - _series(l.square(), 1)) * l.square()
         far = s * _far_distance(s) + (-torch.expm1(-s)).log() - s.log()
         return torch.where(small, near, far)
