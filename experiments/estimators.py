@@ -32,7 +32,8 @@ def rows() -> list[tuple[str, ...]]:
         for family, (q, prior) in examples.items():
             estimator = build(name, prior=prior)
             if estimator.supports(q):
-                families.append(family)
+                approximate = estimator.needs_gradient and layers[family].rsample_error
+                families.append(f"{family}*" if approximate else family)
                 counts[estimator.evaluations_for(q)] = None
         bias = "-" if estimator.bias is None else estimator.bias
         if estimator.exact_for:
@@ -59,7 +60,17 @@ def markdown() -> str:
     for name, *cells in rows():
         escaped = " | ".join(cell.replace("|", "\\|") for cell in cells)
         lines.append(f"| `{name}` | {escaped} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", footnote().replace("*", "\\*", 1)])
+
+
+def footnote() -> str:
+    """What "unbiased" means where torch's own derivative is an approximation."""
+    errors = {n: e for n, layer in (LATENTS | FAMILIES).items() if (e := layer.rsample_error)}
+    said = ", ".join(f"{error:g} ({name})" for name, error in errors.items())
+    return (
+        "* Unbiased but for torch's derivative of the sample, an approximation with a relative error"
+        f" of up to {said} between the 1st and the 99th percentile, and more in the tails."
+    )
 
 
 def show(format: str = "table") -> None:
@@ -77,6 +88,7 @@ def show(format: str = "table") -> None:
     for row in rows():
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 180).print(table)
+    print(footnote())
     biased = [name for name in ESTIMATORS if build(name, prior=example_prior).bias is not None]
     certified = [case for case in cases() if case[0] not in biased]
     print(

@@ -3,9 +3,9 @@
 '{"lr": [1e-3, 3e-4]}'``.
 
 Configurations and flags are those of train.py. Every seed is trained with every combination of the
-values that are varied. Each model is the one that train.py would have trained alone, in a run of
-its own: a folder, a W&B page and checkpoints that all scripts read; its ``config.yaml`` trains it
-alone. The group's folder holds ``summary.json``: means and standard errors over seeds.
+values that are varied. Each model takes the steps that it would take alone under train.py, to
+rounding, and is in a run of its own: a folder, a W&B page and checkpoints that all scripts read; its
+``config.yaml`` trains it alone. The group's folder holds ``summary.json``: means and standard errors over seeds.
 
 A model that diverges goes on beside the others; it is named at the end, and is in no mean. What a
 run of train.py has and these have not: image grids (make reconstruct CKPT=...), a watch for

@@ -1,10 +1,11 @@
-"""Many models at once: each is the model that would have come of training it alone."""
+"""Many models at once: each takes the steps that it would take alone."""
 
 import json
 import math
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,14 @@ def test_a_trial_step_leaves_no_trace():
     assert module.estimator.baseline.weight == 0
     assert distance(module, seeded(0, lambda: GaussianVAE(**options))[0]) == 0
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_in_single_precision_they_part_by_rounding_alone():
+    """At first: what training makes of it later is no property of this code."""
+    make = partial(FAMILIES["one_hot"], estimator="relax", objective="iwae", num_samples=4)
+    ensemble = together([make, make], (3, 8))
+    for member, seed in zip(ensemble, (3, 8), strict=True):
+        assert 0 <= distance(member, alone(make, seed)) < 1e-6
 
 
 # Hyper-parameters -------------------------------------------------------------------------------

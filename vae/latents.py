@@ -38,9 +38,12 @@ class Latent(nn.Module, ABC):
 
     Attributes:
         code_features: The width D of what the decoder reads.
+        rsample_error: The largest relative error of the sample's derivative in a parameter, between
+            its 1st and 99th percentile; 0 where it is exact.
     """
 
     code_features: int
+    rsample_error: float = 0.0
 
     @abstractmethod
     def forward(self, features: Tensor) -> Distribution:
