@@ -3,14 +3,19 @@ all of theirs; one of them writes."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
-from chaos import ROOT, rows, run_of
+from chaos import ROOT, assert_same_run, rows, run_of
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from vae.checkpoints import read_checkpoint
+from vae.cli import VAECLI
 from vae.data import DigitsDataModule
 from vae.loader import ImageLoader
 
@@ -89,3 +94,62 @@ def test_processes_share_an_epoch(world_size):
                 union.sort().values, (x * 255).round().int().flatten().sort().values
             )
     assert DigitsDataModule().image_shape == (1, 8, 8)
+
+
+def torchrun(folder, script, *words):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
+    environment = {**os.environ, "VAE_RUNS_DIR": str(folder), "OMP_NUM_THREADS": "1"}
+    with (folder.parent / f"{folder.name}.log").open("a") as log:
+        return subprocess.Popen(
+            [*command, "2", str(ROOT / "experiments" / script), *words],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+@pytest.mark.slow
+def test_torchrun_killed_at_the_first_checkpoint_is_resumed_exactly(tmp_path):
+    flags = [*FLAGS, *TWO, "--data.batch_size", "8"]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert torchrun(whole, "train.py", "fit", *flags, "--trainer.max_steps", "180").wait(300) == 0
+    child = torchrun(cut, "train.py", "fit", *flags, "--trainer.max_steps", "180")
+    while not list(cut.glob("*/checkpoints/last.ckpt")):
+        assert child.poll() is None
+        time.sleep(0.002)
+    workers = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+    for pid in (child.pid, *map(int, workers)):  # in sessions of their own
+        os.kill(pid, signal.SIGKILL)
+    child.wait()
+    assert torchrun(cut, "resume.py", str(run_of(cut))).wait(300) == 0
+    assert_same_run(run_of(cut), run_of(whole))
+
+
+def test_every_process_tests_the_checkpoint_of_the_first(monkeypatch, tmp_path):
+    """Whatever run folder it has named itself, as srun's and torchrun's processes do."""
+    metrics, epoch = [], ["--trainer.max_steps", "21"]
+    for name, lr in (("first", "1e-2"), ("second", "1e-5")):
+        monkeypatch.setenv("VAE_RUNS_DIR", str(tmp_path / name))
+        monkeypatch.setattr(sys, "argv", ["train.py", "fit", *FLAGS, *epoch, "--model.lr", lr])
+        VAECLI()
+        results = json.loads((run_of(tmp_path / name) / "results.json").read_text())
+        metrics.append(results["metrics"])
+        best = str(run_of(tmp_path / name) / "checkpoints" / "best.ckpt")
+        monkeypatch.setattr(
+            SingleDeviceStrategy,
+            "broadcast",
+            lambda self, x, src=0, best=best: best if str(x).endswith("best.ckpt") else x,
+        )
+    assert metrics[0] == metrics[1]
+
+
+def test_the_number_of_processes_is_what_torchrun_started(monkeypatch, tmp_path):
+    """Else each of the two would train by itself, and write what the other writes."""
+    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setattr(sys, "argv", ["train.py", "fit", *FLAGS])
+    with pytest.raises(ValueError, match="torchrun started 2 processes, .*devices 1 .* are 1"):
+        VAECLI()
+    assert not list(tmp_path.iterdir())

@@ -433,6 +433,8 @@ class VAECLI(LightningCLI):
             self.interruption.check()
         else:
             self.interruption.hold()  # until the test starts
+        # Each process has named the run's folder by itself; the first one's was written.
+        checkpoint = Path(self.trainer.strategy.broadcast(str(checkpoint)))
         if checkpoint.exists():  # not of a run without a step
             model.load_state_dict(read_checkpoint(checkpoint)["state_dict"])
         try:

@@ -299,15 +299,18 @@ class VAEModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._generators = checkpoint["vae"].get("generators", {})
 
+    def on_fit_start(self) -> None:
+        if self.trainer.world_size > 1 and not self._generators:
+            # Every process starts from the same seed, for the same weights: not for the same
+            # noise. Before the first checkpoint, which holds the generators.
+            torch.manual_seed(mix_seeds(torch.initial_seed(), self.global_rank))
+
     def on_train_start(self) -> None:
         self._prepare_step()
         if self.device.type == "cpu":
             evaluation.keep_freed_memory()
             # Lightning has torch ask the driver whether there is a GPU; Adam asks at every step
             os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
-        if self.trainer.world_size > 1 and not self._generators:
-            # every process starts from the same seed, for the same weights: not for the same noise
-            torch.manual_seed(mix_seeds(torch.initial_seed(), self.global_rank))
 
     def _all_generators(self) -> dict[str, Tensor]:
         """Of all processes, each with a leading dimension if they are several."""
