@@ -50,7 +50,7 @@ MUTANTS: dict[str, Mutant] = {
     "leave-one-out of the ELBO": mutant(
         "vimco bernoulli iwae3",
         "the learning signal of RLOO, (f_k - b_k) / K, under the importance-weighted bound",
-        "signal = signal - objective.swap_one_out(fz.detach(), alternative)",
+        "signal = objective.signal(fz.detach(), alternative)",
         "signal = (fz.detach() - alternative) / len(fz)",
     ),
     "score of log q forgotten": mutant(
@@ -134,6 +134,12 @@ MUTANTS: dict[str, Mutant] = {
         "perturbed, temperature",
         {"eta": 0.7},
     ),
+    "direct gradient forgotten": mutant(
+        "rebar one_hot iwae3",
+        "log q inside the importance weights is taken as a constant",
+        "if not objective.linear:",
+        "if False:",
+    ),
     "scale in one place only": mutant(
         "relax one_hot elbo1",
         "eta scales the control variate in the score's term and not along the paths",
@@ -168,8 +174,8 @@ MUTANTS: dict[str, Mutant] = {
     "antithesis of another sample": mutant(
         "disarm bernoulli iwae3",
         "each sample is compared with the partner of its neighbour",
-        "objective.swap_one_out(fz, ft)",
-        "objective.swap_one_out(fz, ft.roll(1, 0))",
+        "objective.signal(fz, ft)",
+        "objective.signal(fz, ft.roll(1, 0))",
     ),
     "correlation not divided out": mutant(
         "arms bernoulli elbo3",
@@ -229,8 +235,8 @@ MUTANTS: dict[str, Mutant] = {
     "drawn category left out": mutant(
         "local_expectation bernoulli elbo1",
         "the sum over a variable's values lacks the one that was drawn",
-        "gain = h - bound.detach()[:, None]",
-        "gain = h",
+        "-objective.signal(fixed, alternative)",
+        "objective.share(fixed, alternative)",
     ),
 }
 """By name. Errors that leave the mean alone and raise the variance only are not here: no test of

@@ -9,7 +9,9 @@ and a penalty that needs no samples. The sign flips once, in ``VAEModule.trainin
 is a sum over pixels and latent variables, one number an image.
 
 :meth:`Objective.swap_one_out` is what makes every single-sample estimator a multi-sample one: the
-objective as a function of sample k alone, :math:`h_k(a) = R(f_1, \dots, a, \dots, f_K)`.
+objective as a function of sample k alone, :math:`h_k(a) = R(f_1, \dots, a, \dots, f_K)`. An estimator
+weighs the score of sample k by :meth:`Objective.signal`, in which no term stands that sample k does
+not enter.
 """
 
 from __future__ import annotations
@@ -65,6 +67,36 @@ class Objective(nn.Module, ABC):
     def swap_one_out(self, f: Tensor, alternative: Tensor) -> Tensor:
         """h_k: R with f_k replaced by alternative_k. (K, B), (K, B) to (K, B), in O(K) time and
         memory."""
+
+    def share(self, f: Tensor, value: Tensor) -> Tensor:
+        r"""What of :math:`h_k(a)` is sample k's own: :math:`a / K` of an average, whose other terms
+        do not depend on :math:`z_k`; else all of it. (K, B), (K, B) to (K, B).
+
+        Weighing the score of sample k by the others' terms costs no bias, since a score has mean
+        zero, but a variance that grows with K where that of an average should fall as 1 / K.
+        """
+        return value / f.shape[0] if self.linear else self.swap_one_out(f, value)
+
+    def signal(self, f: Tensor, baseline: Tensor | None = None) -> Tensor:
+        r"""The learning signal: what weighs the score of sample k, with shape (K, B).
+
+        .. math:: R - h_k(b_k), \quad \text{under an average } (f_k - b_k) / K
+
+        Without a baseline it is sample k's own share of the bound: under an average :math:`f_k / K`,
+        so that the score function is the mean over k of :math:`f_k \nabla \log q(z_k)`, else R.
+
+        Arguments:
+            f: The integrand at the K samples, with shape (K, B).
+            baseline: What each :math:`f_k` is compared with, with shape (K, B).
+        """
+        own = f / f.shape[0] if self.linear else self.reduce(f).expand_as(f)
+        return own if baseline is None else own - self.share(f, baseline)
+
+    def weights(self, f: Tensor) -> Tensor:
+        r""":math:`\partial R / \partial f_k`: 1 / K, or the normalized importance weights. (K, B) to
+        (K, B)."""
+        bound, pull = vjp(self.reduce, f)
+        return pull(torch.ones_like(bound))[0]
 
     def path_weights(self, f: Tensor) -> Tensor:
         r""":math:`\partial R / \partial f_k - \partial^2 R / \partial f_k^2`: the weight of sample

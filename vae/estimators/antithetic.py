@@ -58,8 +58,7 @@ class Antithetic(Estimator):
         bound = (objective.reduce(fz) + objective.reduce(ft)) / 2
         fz, ft = fz.detach(), ft.detach()
         # What is fixed in h_k: the other first ends, or the other second ends.
-        first = objective.reduce(fz) - objective.swap_one_out(fz, ft)  # (K, B)
-        second = objective.swap_one_out(ft, fz) - objective.reduce(ft)
+        first, second = objective.signal(fz, ft), -objective.signal(ft, fz)  # (K, B)
         return Estimate(attach(bound, ((first + second) / 2 * direction).sum(0)))
 
 

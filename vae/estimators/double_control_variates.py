@@ -79,19 +79,19 @@ class DoubleControlVariates(Estimator):
 
         with torch.no_grad():
             slope, direct = pull_f(torch.ones_like(value))  # (K, B, *event) each
-            h, pull = vjp(lambda b: objective.swap_one_out(value, b), _others(value))
+            h, pull = vjp(lambda b: objective.share(value, b), _others(value))
             (weight,) = pull(torch.ones_like(h))  # h_k'(b_k), (K, B): depends on the others
             weight = weight.reshape(*h.shape, *[1] * len(q.event_shape))
             (_, mean), pull = vjp(terms, logits.detach())
             taylor = weight * _others(slope)  # (K, B, *event)
             c = (taylor * (z - mean)).reshape(*h.shape, -1).sum(-1)  # (K, B)
-            (score,) = pull((bound - h, torch.zeros_like(mean)))  # (B, *event)
+            signal = objective.signal(value, _others(value))
+            (score,) = pull((signal, torch.zeros_like(mean)))  # (B, *event)
             (control,) = pull((c - _others(c), -taylor.sum(0)))
             # Under an average the score of -log q has mean zero: dropping it costs no bias.
             if not objective.linear:
-                r, pull = vjp(objective.reduce, value)
-                (v,) = pull(torch.ones_like(r))
-                score = score + (v.reshape(weight.shape) * direct).sum(0)
+                v = objective.weights(value).reshape(weight.shape)
+                score = score + (v * direct).sum(0)
 
         g = score - self.alpha * control  # a function of alpha
         second_moment = g.square().sum() / bound.numel()

@@ -44,7 +44,6 @@ from functools import singledispatch
 import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
-from torch.func import vjp
 
 from vae.distributions import base_of, describe, detach, parameters
 from vae.estimators.base import Estimate, Estimator, Integrand, Twin, attach
@@ -56,12 +55,6 @@ __all__ = [
     "StickingTheLanding",
     "reparameterize",
 ]
-
-
-def _slopes(objective: Objective, f: Tensor) -> Tensor:
-    """dR/df_k, (K, B)."""
-    bound, pull = vjp(objective.reduce, f)
-    return pull(torch.ones_like(bound))[0]
 
 
 def _scale_gradient(z: Tensor, ratio: Tensor) -> None:
@@ -130,7 +123,7 @@ class DoublyReparameterized(_Reparameterized):
     ) -> Estimate:
         z = q.rsample(Size([objective.num_samples]))  # (K, B, *event)
         fz = f(z, detach(q))  # (K, B)
-        slopes, weights = _slopes(objective, fz.detach()), objective.path_weights(fz.detach())
+        slopes, weights = objective.weights(fz.detach()), objective.path_weights(fz.detach())
         # R increases; a weight that underflowed has an even smaller square
         _scale_gradient(z, weights / slopes.clamp_min(torch.finfo(slopes.dtype).tiny))
         return Estimate(objective.reduce(fz))
@@ -181,7 +174,7 @@ class GeneralizedDReG(_Reparameterized):
         again = reparameterize(prior, fixed)
         from_prior = again - again.detach()  # zero: the path of the prior
         fz = f(fixed + from_q + from_prior, frozen)  # (K, B)
-        slopes, weights = _slopes(objective, fz.detach()), objective.path_weights(fz.detach())
+        slopes, weights = objective.weights(fz.detach()), objective.path_weights(fz.detach())
         ratio = weights / slopes.clamp_min(torch.finfo(slopes.dtype).tiny)
         _scale_gradient(from_q, ratio)
         # w grad log p(x|z) - w^2 grad f = (w - w^2) grad f + w grad log(q / p)

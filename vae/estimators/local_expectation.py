@@ -24,7 +24,7 @@ from vae.distributions import OneHotCategorical, base_of, describe, detach
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.objectives import Objective
 
-__all__ = ["LocalExpectation", "local_objective", "one_at_a_time", "other_values"]
+__all__ = ["LocalExpectation", "local_gain", "one_at_a_time", "other_values"]
 
 
 @singledispatch
@@ -69,10 +69,11 @@ def one_at_a_time(z: Tensor, values: Tensor, event_shape: Size) -> Tensor:
     return copies.reshape(-1, *z.shape[1:])
 
 
-def local_objective(
+def local_gain(
     q: Distribution, z: Tensor, values: Tensor, fz: Tensor, f: Integrand, objective: Objective
 ) -> Tensor:
-    """h_k at each copy that :func:`one_at_a_time` makes, without gradient: (J, K, B, D).
+    """What the objective gains by each copy that :func:`one_at_a_time` makes in the place of its
+    sample, without gradient: h_k - R, with shape (J, K, B, D).
 
     No graph is built: the parameters of the model get their gradient from the K samples of the
     bound.
@@ -82,7 +83,7 @@ def local_objective(
         f_copies = f(copies, detach(q)).unflatten(0, (len(values), -1, z.shape[0]))
         alternative = f_copies.permute(2, 0, 1, 3)  # (K, J, D, B)
         fixed = fz.detach()[:, None, None].expand_as(alternative)
-        return objective.swap_one_out(fixed, alternative).permute(1, 0, 3, 2)
+        return -objective.signal(fixed, alternative).permute(1, 0, 3, 2)
 
 
 class LocalExpectation(Estimator):
@@ -109,6 +110,5 @@ class LocalExpectation(Estimator):
         fz = f(z, detach(q) if objective.linear else q)  # (K, B)
         bound = objective.reduce(fz)
         values, probs = other_values(base_of(q), z)
-        h = local_objective(q, z, values, fz, f, objective)  # (C - 1, K, B, D)
-        gain = h - bound.detach()[:, None]
+        gain = local_gain(q, z, values, fz, f, objective)  # (C - 1, K, B, D)
         return Estimate(attach(bound, (gain * probs.reshape(gain.shape)).sum((0, 1, 3))))

@@ -40,7 +40,7 @@ from torch.distributions import Bernoulli, Distribution, Normal, Poisson
 
 from vae.distributions import base_of, describe, detach, parameters
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
-from vae.estimators.local_expectation import local_objective
+from vae.estimators.local_expectation import local_gain
 from vae.objectives import Objective
 
 __all__ = ["MeasureValued", "WeakDerivative", "weak_derivatives"]
@@ -132,11 +132,12 @@ class MeasureValued(Estimator):
         fz = f(z, detach(q) if objective.linear else q)  # (K, B)
         bound = objective.reduce(fz)
         points = [p for d in derivatives for p in (d.plus, d.minus) if p is not None]
-        h = iter(local_objective(q, z, torch.stack(points), fz, f, objective))
+        gain = iter(local_gain(q, z, torch.stack(points), fz, f, objective))
         surrogate = torch.zeros_like(bound)
         for d in derivatives:
-            plus = next(h)  # (K, B, D)
-            difference = plus - (bound.detach()[:, None] if d.minus is None else next(h))
+            difference = next(gain)  # (K, B, D), over the sample
+            if d.minus is not None:
+                difference = difference - next(gain)
             weighted = d.constant * parameters(q)[d.parameter]  # (B, *event) or (K, B, *event)
             weighted = weighted.expand_as(z).reshape(difference.shape)
             surrogate = surrogate + (difference * weighted).sum((0, 2))

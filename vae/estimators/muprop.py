@@ -62,10 +62,11 @@ class MuProp(Estimator):
         with torch.no_grad():  # the control variate trains neither the model nor q
             f_mean, pull = vjp(lambda z: f(z, frozen), mean.detach()[None])  # (1, B)
             (slope,) = pull(torch.ones_like(f_mean))  # (1, B, *event)
-            h, pull = vjp(lambda a: objective.swap_one_out(others, a), f_mean.expand_as(others))
+            at_mean = f_mean.expand_as(others)
+            h, pull = vjp(lambda a: objective.share(others, a), at_mean)
             (weight,) = pull(torch.ones_like(h))  # h_k' at the mean, (K, B)
             linear = (slope * (z - mean)).reshape(*h.shape, -1).sum(-1)  # (K, B)
-            signal = bound - h - weight * linear
+            signal = objective.signal(others, at_mean) - weight * linear
         path = (slope[0] * mean).reshape(*bound.shape, -1).sum(-1)  # (B,)
         surrogate = (signal * q.log_prob(z)).sum(0) + weight.sum(0) * path
         return Estimate(attach(bound, surrogate))

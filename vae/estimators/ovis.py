@@ -75,8 +75,7 @@ class OVIS(Estimator):
             # the -v_k of d_k comes with the gradient of the bound itself
             signal = bound - without
             if self.gamma > 0:
-                r, pull = vjp(objective.reduce, value)
-                (v,) = pull(torch.ones_like(r))  # (K, B), sums to 1
+                v = objective.weights(value)  # (K, B), sums to 1
                 signal = signal + self.gamma * (v + math.log1p(-1 / len(v)))
         return Estimate(attach(bound, (signal * q.log_prob(z)).sum(0)))
 

@@ -1,18 +1,20 @@
 r"""Score function with a relaxation as its control variate: REBAR and RELAX.
 
 A discrete sample :math:`b` is what perturbed logits :math:`s` harden to; :math:`z =
-\mathrm{soft}_\tau(s)` relaxes it. Let :math:`h_k(a)` be the objective with :math:`f_k` replaced
-by :math:`a`, and :math:`c(z)` any stand-in for :math:`f`. The score function with :math:`h(c(z))`
-in the place of the objective has a mean that is known in another way, by the path of :math:`z`;
-but :math:`\nabla \log q(b)` can be averaged over :math:`s` given :math:`b` first, and the
-remainder is a path derivative of :math:`\tilde z`, the relaxation *given* :math:`b`. So
+\mathrm{soft}_\tau(s)` relaxes it. Let :math:`\bar h_k(a)` be sample k's own share of the
+objective if :math:`f_k` were :math:`a` (:meth:`vae.objectives.Objective.share`), and :math:`c(z)`
+any stand-in for :math:`f`. The score function with :math:`\bar h_k(c(z))` in the place of
+:math:`\bar h_k(f_k)` has a mean that is known in another way, by the path of :math:`z`; but
+:math:`\nabla \log q(b)` can be averaged over :math:`s` given :math:`b` first, and the remainder is
+a path derivative of :math:`\tilde z`, the relaxation *given* :math:`b`. So
 
 .. math::
-    g = \sum_k \big(R - \eta\, h_k(c(\tilde z_k))\big) \nabla_\theta \log q(b_k)
-        + \eta\, \nabla_\theta h_k(c(z_k)) - \eta\, \nabla_\theta h_k(c(\tilde z_k))
+    g = \sum_k \big(\bar h_k(f_k) - \eta\, \bar h_k(c(\tilde z_k))\big) \nabla_\theta \log q(b_k)
+        + \eta\, \nabla_\theta \bar h_k(c(z_k)) - \eta\, \nabla_\theta \bar h_k(c(\tilde z_k))
 
 is unbiased whatever :math:`\eta, \tau, c` are, which are trained to lower its variance:
-:math:`\nabla \mathbb{E}|g|^2`, since the mean is fixed.
+:math:`\nabla \mathbb{E}|g|^2`, since the mean is fixed. Under an average :math:`\bar h_k(a) = a / K`:
+the mean of K one-sample estimates, whose variance falls as 1 / K at every :math:`\eta`.
 
 Given :math:`b`, the draw :math:`s` is itself a draw from the conditional law: :math:`\tilde z`
 takes the *value* of :math:`z`, by other noise and so with another derivative in the logits
@@ -20,8 +22,8 @@ takes the *value* of :math:`z`, by other noise and so with another derivative in
 an evaluation, at a variance within some tenth of that of independent ones on the problems of
 ``vae.testing``, for with one :math:`\zeta = z = \tilde z`
 
-.. math:: g = \sum_k \big(R - \eta\, h_k(c(\zeta_k))\big) \nabla_\theta \log q(b_k)
-        + \eta\, \nabla_\zeta h_k(c(\zeta_k))\, (\nabla_\theta z_k - \nabla_\theta \tilde z_k)
+.. math:: g = \sum_k \big(\bar h_k(f_k) - \eta\, \bar h_k(c(\zeta_k))\big) \nabla_\theta \log q(b_k)
+        + \eta\, \nabla_\zeta \bar h_k(c(\zeta_k))\, (\nabla_\theta z_k - \nabla_\theta \tilde z_k)
 """
 
 from __future__ import annotations
@@ -44,9 +46,8 @@ __all__ = ["REBAR", "RELAX", "Relaxed"]
 class Relaxed(Estimator):
     r"""Base of the estimators with a relaxed control variate.
 
-    ``auxiliary`` has the value :math:`|g|^2`, averaged over images, and trains the estimator's
-    own parameters. Under importance weights :math:`g` leaves out the direct gradient of
-    :math:`-\log q` inside f, which is in the bound's.
+    ``auxiliary`` has the value :math:`|g|^2`, averaged over images, of the whole gradient in the
+    logits of q, and trains the estimator's own parameters.
 
     Arguments:
         eta: The scale :math:`\eta` of the control variate, where its training starts.
@@ -79,9 +80,8 @@ class Relaxed(Estimator):
         logits, frozen = logits_of(q), detach(q)
         perturbed = perturb(frozen, Size([objective.num_samples]))  # (K, B, *event)
         hard = harden(q, perturbed)
-        # Under an average the score of -log q has mean zero: dropping it costs no bias.
-        f_hard = f(hard, frozen if objective.linear else q)  # (K, B)
-        bound, fixed = objective.reduce(f_hard), f_hard.detach()
+        f_hard, pull_f = vjp(lambda logits: f(hard, with_logits(q, logits)), logits.detach())
+        bound, fixed = objective.reduce(f_hard), f_hard.detach()  # of (K, B)
 
         def gradient(own: dict[str, Tensor]) -> Tensor:  # g, shaped as the logits
             def samples(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,18 +91,20 @@ class Relaxed(Estimator):
                 return soft, given_hard, p.log_prob(hard)
 
             def swapped(z: Tensor) -> Tensor:
-                alternative = self.stand_in(own, z, f, frozen, context)
-                return objective.swap_one_out(fixed, alternative)
+                return objective.share(fixed, self.stand_in(own, z, f, frozen, context))
 
             (soft, _, _), to_logits = vjp(samples, logits.detach())
             h, to_soft = vjp(swapped, soft)
             (slope,) = to_soft(own["eta"] * torch.ones_like(h))
-            signal = bound.detach() - own["eta"] * h  # (K, B)
+            signal = objective.signal(fixed) - own["eta"] * h  # (K, B)
             return to_logits((slope, -slope, signal))[0]
 
         own = dict(self.named_parameters())
         with torch.no_grad():  # no graph to the parameters of the model, inside f
             g, pull = vjp(gradient, {name: value.detach() for name, value in own.items()})
+            # Under an average the score of -log q has mean zero: dropping it costs no bias.
+            if not objective.linear:
+                g = g + pull_f(objective.weights(fixed))[0]
             (slopes,) = pull(2 * g / g.shape[0])
         variance = (g.square().sum() / g.shape[0]).detach()
         surrogate = sum((slopes[name].detach() * own[name]).sum() for name in own)
@@ -140,8 +142,14 @@ class REBAR(Relaxed):
 
 
 class RELAX(Relaxed):
-    """Creates the RELAX estimator: the control variate is a network of the relaxed sample, so that
-    f is never evaluated off the vertices, nor differentiated.
+    r"""Creates the RELAX estimator: the control variate is f at the relaxed sample plus a network
+    of it, the critic.
+
+    .. math:: c(z) = f(z) + r(z)
+
+    That is the form of the authors' experiments with VAEs: the critic starts from REBAR, and learns
+    what is left. For a black box f, which is defined on the vertices only or has no derivative,
+    the critic stands alone; on a VAE it then has all of f to learn, and is behind REBAR.
 
     References:
         | Backpropagation through the Void: Optimizing Control Variates for Black-box Gradient
@@ -152,12 +160,22 @@ class RELAX(Relaxed):
             and image seen. The critic sees both: f is another function for each image.
         eta: The scale of the control variate, where its training starts.
         temperature: The temperature, where its training starts.
+        relax_f: Whether f at the relaxed sample is part of the control variate. If not, f is never
+            evaluated off the vertices, nor differentiated.
     """
 
     paper = "Grathwohl et al. 2018"
 
-    def __init__(self, hidden: int = 100, eta: float = 1.0, temperature: float = 0.5) -> None:
+    def __init__(
+        self,
+        hidden: int = 100,
+        eta: float = 1.0,
+        temperature: float = 0.5,
+        relax_f: bool = True,
+    ) -> None:
         super().__init__(eta, temperature)
+        self.relax_f = self.needs_gradient = relax_f
+        self.evaluations = "2*K" if relax_f else "K"
         self.critic = nn.Sequential(nn.LazyLinear(hidden), nn.Tanh(), nn.Linear(hidden, 1))
 
     def stand_in(
@@ -169,7 +187,8 @@ class RELAX(Relaxed):
         context: Tensor | None,
     ) -> Tensor:
         critic = {name[7:]: v for name, v in own.items() if name.startswith("critic.")}
-        return functional_call(self.critic, critic, (_features(z, context),)).squeeze(-1)
+        r = functional_call(self.critic, critic, (_features(z, context),)).squeeze(-1)  # (K, B)
+        return f(z, frozen) + r if self.relax_f else r
 
     def estimate(
         self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None

@@ -4,7 +4,9 @@ r"""The score function: weigh the gradient of the log-probability by how good th
 
 It needs values of :math:`f` only, and holds for discrete and continuous families alike.
 :math:`h_k(b_k)`, the objective with :math:`f_k` replaced by a baseline, does not depend on
-:math:`z_k`, so that subtracting it leaves the mean alone. The choice of baseline names the method.
+:math:`z_k`, so that subtracting it leaves the mean alone. Under an average the signal is
+:math:`(f_k - b_k) / K`: the mean over k of the one-sample estimator. The choice of baseline names
+the method.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ class Baseline(nn.Module, ABC):
 
 
 class NoBaseline(Baseline):
-    """REINFORCE as it stands: the learning signal is the objective itself.
+    """REINFORCE as it stands: the learning signal is the sample's own f; the whole bound where it
+    is no average.
 
     References:
         | Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement
@@ -163,9 +166,7 @@ class ScoreFunction(Estimator):
         fz = f(z, detach(q) if objective.linear else q)  # (K, B)
         bound = objective.reduce(fz)
         alternative, loss = self.baseline(fz.detach(), context)
-        signal = bound.detach().expand_as(fz)
-        if alternative is not None:
-            signal = signal - objective.swap_one_out(fz.detach(), alternative)
+        signal = objective.signal(fz.detach(), alternative)
         return Estimate(attach(bound, (signal * q.log_prob(z)).sum(0)), loss)
 
 

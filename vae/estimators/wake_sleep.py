@@ -20,7 +20,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
-from torch.func import vjp
 
 from vae.distributions import detach
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
@@ -51,7 +50,5 @@ class WakeSleep(Estimator):
         z = q.sample(torch.Size([objective.num_samples]))  # (K, B, *event)
         fz = f(z, detach(q))  # (K, B): the bound trains the model only
         bound = objective.reduce(fz)
-        with torch.no_grad():
-            r, pull = vjp(objective.reduce, fz.detach())
-            (v,) = pull(torch.ones_like(r))  # (K, B), sums to 1
+        v = objective.weights(fz.detach())  # (K, B), sums to 1
         return Estimate(attach(bound, (v * q.log_prob(z)).sum(0)))
