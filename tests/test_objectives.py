@@ -124,6 +124,28 @@ def test_swap_one_out_with_an_impossible_sample():
     )
 
 
+@pytest.mark.parametrize("K", [1, 2, 5])
+def test_the_signal_is_the_bound_less_what_it_is_without_the_sample(K):
+    f, b = (torch.randn(K, 4, dtype=torch.float64) for _ in range(2))
+    for objective in (ELBO(K), IWAE(K)):
+        expected = objective.reduce(f) - naive_swap(objective, f, b)
+        assert_close(objective.signal(f, b), expected)
+        assert_close(objective.signal(f) - objective.share(f, b), expected)
+        value = f.clone().requires_grad_()
+        (slopes,) = torch.autograd.grad(objective.reduce(value).sum(), value)
+        assert_close(objective.weights(f), slopes)
+    # with nothing to compare it with: the sample's own term of an average, else the whole bound
+    assert_close(ELBO(K).signal(f), f / K)
+    assert_close(IWAE(K).signal(f), IWAE(K).reduce(f).expand_as(f))
+    assert_close(ELBO(K).signal(f), ELBO(K).signal(f, torch.zeros_like(f)))
+
+
+def test_an_impossible_sample_spoils_its_own_signal_only():
+    f, b = tensor([-math.inf, -1.0, -2.0]), tensor([-3.0, -4.0, -5.0])
+    assert_close(ELBO(3).signal(f, b), tensor([-math.inf, 1.0, 1.0]))
+    assert_close(ELBO(3).signal(f), tensor([-math.inf, -1 / 3, -2 / 3]))
+
+
 @pytest.mark.parametrize("latent", LATENT)
 def test_iwae_of_one_sample_is_the_monte_carlo_elbo(latent):
     vae, x = model(latent), images(5)

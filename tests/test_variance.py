@@ -46,8 +46,7 @@ def test_gumbel_rao_below_the_straight_through_gumbel_softmax(family, key, tempe
 @pytest.mark.parametrize("key", ["elbo1", "elbo3"])
 @pytest.mark.parametrize("family", ["bernoulli", "one_hot"])
 def test_local_expectations_below_reinforce(family, key):
-    # the term of each sample, averaged over one variable given all the rest; and under an average
-    # the terms of different samples are independent here, of positive covariance there: g^2 / K^2
+    # the term of each sample, averaged over one variable given all the rest
     assert_lower_variance_than(
         build("local_expectation"), build("reinforce"), PROBLEMS[family], OBJECTIVES[key], N
     )
