@@ -8,6 +8,8 @@ K-sample log-likelihood against its matrix products.
 
 from __future__ import annotations
 
+import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
+
 import json
 import subprocess
 import sys

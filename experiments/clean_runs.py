@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
+
 import re
 import shutil
 

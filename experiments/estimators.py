@@ -3,6 +3,8 @@ checks."""
 
 from __future__ import annotations
 
+import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
+
 import sys
 
 import torch

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
+
 import sys
 import time
 from pathlib import Path
@@ -15,7 +16,8 @@ from torch import Tensor
 from vae.checkpoints import folder_of, load, load_data
 from vae.cli import checkpoint_parser, one_line_errors, print_table
 from vae.evaluation import active_units, elbo_terms, log_likelihood
-from vae.tracking import find_device, hardware, write_json
+from vae.sizes import DECODINGS, assert_memory, floats_per_decoding
+from vae.tracking import find_device, hardware, read_json, write_json
 
 
 def evaluate(
@@ -52,6 +54,16 @@ def evaluate(
     data.splits = {split: data.splits[split][:limit]}
     if not len(data.splits[split]):
         raise ValueError(f"the model's data have no {split} images: use --split test")
+    images = len(data.splits[split])
+    if images * max(counts, default=0) > DECODINGS:
+        most = DECODINGS // images
+        raise ValueError(
+            f"log_likelihood: of {images} images with K = {max(counts)} it would take weeks; give at most {most}, or a limit"
+        )
+    decodings = min(batch_size, images) * elbo_samples
+    assert_memory(
+        4 * floats_per_decoding(vae) * decodings, f"decoding {decodings} codes at a time"
+    )
     started = time.monotonic()
     torch.manual_seed(seed)
     values: dict[str, list[Tensor]] = {}
@@ -105,7 +117,7 @@ def _training(run: Path) -> dict[str, Any]:
     record: dict[str, Any] = {}
     for name in ("run.json", "results.json"):
         if (run / name).is_file():
-            record |= json.loads((run / name).read_text())
+            record |= read_json(run / name)
     record.pop("metrics", None)
     return record
 

@@ -7,6 +7,8 @@ cost.
 
 from __future__ import annotations
 
+import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
+
 import csv
 import math
 import sys

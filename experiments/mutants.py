@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
+
 import json
 import math
 import sys

@@ -13,6 +13,8 @@ References:
 
 from __future__ import annotations
 
+import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
+
 import math
 import sys
 from pathlib import Path

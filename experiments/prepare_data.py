@@ -1,10 +1,13 @@
 """Finds MNIST, or downloads it, and verifies its checksums."""
 
-from vae.cli import one_line_errors
+import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
+
+from vae.cli import ScriptParser, one_line_errors
 from vae.data import data_dir, load_mnist
 
 if __name__ == "__main__":
     with one_line_errors():
+        ScriptParser(description=__doc__).parse_args()
         train, test = load_mnist(train=True), load_mnist(train=False)
         print(
             f"MNIST in {data_dir()}: {len(train)} training and {len(test)} test images, verified"

@@ -5,12 +5,14 @@ On MNIST; where it is neither on disk nor to be downloaded, on the digits inside
 
 from __future__ import annotations
 
+import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
+
 import subprocess
 import sys
 from pathlib import Path
 
 from vae.checkpoints import newest_run
-from vae.cli import one_line_errors
+from vae.cli import VAECLI, ScriptParser, one_line_errors
 from vae.data import find_mnist
 
 HERE = Path(__file__).parent
@@ -19,12 +21,37 @@ HERE = Path(__file__).parent
 def run(script: str, *arguments: str) -> None:
     command = [sys.executable, str(HERE / script), *arguments]
     print("+", " ".join(command), flush=True)
-    code = subprocess.run(command).returncode
+    process, code = subprocess.Popen(command), None
+    while code is None:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:  # the script has it too, and saves: it is waited for
+            continue
     if code:
         raise SystemExit(code)
 
 
+class Understood(Exception):
+    """The flags are train.py's."""
+
+
+class Check(VAECLI):
+    """train.py, up to where it would begin to build."""
+
+    def before_instantiate_classes(self) -> None:
+        raise Understood
+
+
 def quickstart(arguments: list[str]) -> None:
+    """Trains, reconstructs and samples.
+
+    Arguments:
+        arguments: Further flags of train.py, looked at before anything is downloaded.
+    """
+    try:
+        Check(["fit", "--config", str(HERE / "configs" / "gaussian.yaml"), *arguments])
+    except Understood:
+        pass
     config = "gaussian.yaml"
     try:
         find_mnist()
@@ -42,4 +69,8 @@ def quickstart(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     with one_line_errors():
-        quickstart(sys.argv[1:])
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            usage = "quickstart.py [flags of train.py fit]"
+            ScriptParser(description=__doc__, usage=usage).print_help()
+        else:
+            quickstart(sys.argv[1:])

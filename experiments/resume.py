@@ -3,6 +3,8 @@ ends as if it had never stopped. Further flags are those of train.py."""
 
 from __future__ import annotations
 
+import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
+
 import sys
 from pathlib import Path
 

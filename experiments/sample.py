@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
+
 from pathlib import Path
 
 import torch
@@ -10,6 +12,7 @@ from torchvision.utils import save_image
 from vae.checkpoints import folder_of, load
 from vae.cli import checkpoint_parser, one_line_errors
 from vae.grids import sample_grid
+from vae.sizes import assert_memory, floats_per_decoding
 
 
 def sample(
@@ -26,6 +29,7 @@ def sample(
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     module, _, path = load(checkpoint)
+    assert_memory(16 * floats_per_decoding(module.vae) * count, f"decoding {count} codes")
     torch.manual_seed(seed)
     target = Path(output) if output else folder_of(path) / "images" / "samples.png"
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,8 @@ are done and continues those that were cut short.
 
 from __future__ import annotations
 
+import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
+
 import math
 import os
 import re
@@ -22,7 +24,11 @@ from rich.table import Table
 
 from vae import tracking
 from vae.cli import ScriptParser, one_line_errors
+from vae.given import read_yaml
 from vae.tracking import read_json
+
+MOST = 10_000
+"""Seeds of a study."""
 
 TRAIN = Path(__file__).resolve().parent / "train.py"
 
@@ -51,9 +57,12 @@ def study(
     """
     if seeds < 1 or jobs < 1:
         raise ValueError(f"seeds and jobs must be at least 1, got {seeds} and {jobs}")
+    if seeds > MOST:
+        raise ValueError(f"seeds must be at most {MOST}, got {seeds}")
     path = Path(config)
     if not path.is_file():
         raise FileNotFoundError(f"no configuration at {config}")
+    read_yaml(path)  # what is wrong in it is no matter of each run
     name = name or path.stem
     variants = variants or {path.stem: {}}
     for label in (name, *variants):
@@ -146,8 +155,10 @@ def summarize(
     records: list[dict[str, Any]] = []
     for label in variants:
         found = [find(folder, label, seed) for seed in range(seeds)]
-        results[label] = [read_json(path / "results.json") for path in found if path]
-        records += [read_json(path / "run.json") for path in found if path]
+        results[label] = [_result(path) for path in found if path]
+        records += [
+            read_json(path / "run.json", hardware=str, torch=str) for path in found if path
+        ]
     metrics = list(next(iter(results.values()))[0]["metrics"])
     first = next(iter(variants))
     rows: dict[str, Any] = {}
@@ -180,6 +191,15 @@ def summarize(
     show(summary, metrics)
     print(f"written {path}")
     return summary
+
+
+def _result(run: Path) -> dict[str, Any]:
+    """``results.json`` of a run that has ended."""
+    path, number = run / "results.json", (int, float)
+    result = read_json(path, metrics=dict, steps=int, seconds=number, binarization=str)
+    if not all(isinstance(value, number) for value in result["metrics"].values()):
+        raise ValueError(f"{path} has metrics that are no numbers: it was edited; delete it")
+    return result
 
 
 def statistics(values: list[float]) -> dict[str, float | None]:

@@ -3,7 +3,8 @@ typed."""
 
 from __future__ import annotations
 
-import json
+import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
+
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ import mutants
 from benchmark import report
 from estimators import markdown
 
+from vae.cli import ScriptParser, one_line_errors
+from vae.tracking import read_json, replace_text
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "experiments" / "results"
 
 
 def _read(name: str) -> dict[str, Any]:
-    return json.loads((RESULTS / f"{name}.json").read_text())
+    return read_json(RESULTS / f"{name}.json")
 
 
 def _value(row: dict[str, float]) -> str:
@@ -137,6 +141,9 @@ def fill(text: str) -> str:
 
 
 if __name__ == "__main__":
-    for page in PAGES:
-        page.write_text(fill(page.read_text()))
-        print(page.relative_to(ROOT), file=sys.stderr)
+    with one_line_errors():
+        ScriptParser(description=__doc__).parse_args()
+        pages = {page: fill(page.read_text()) for page in PAGES}  # all of them, or none
+        for page, text in pages.items():
+            replace_text(page, text)
+            print(page.relative_to(ROOT), file=sys.stderr)

@@ -1,6 +1,8 @@
 """Trains a VAE from a configuration file: ``python experiments/train.py fit --config
 experiments/configs/gaussian.yaml``."""
 
+import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
+
 from vae.cli import VAECLI, one_line_errors
 
 if __name__ == "__main__":

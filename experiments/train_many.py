@@ -14,6 +14,8 @@ collapse, a checkpoint from which training is continued, and copies of the check
 
 from __future__ import annotations
 
+import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
+
 import itertools
 import math
 import os
@@ -33,7 +35,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import Logger, WandbLogger
 from rich.console import Console
 from rich.table import Table
-from seeds import statistics, text
+from seeds import MOST, statistics, text
 from torch import Tensor
 
 from vae import tracking
@@ -198,6 +200,9 @@ class ManyCLI(VAECLI):
         for name in ("logger", "enable_checkpointing"):
             if options.trainer[name] not in (None, True):
                 raise ValueError(f"trainer.{name} is not for many models at once: leave it out")
+        if options.seeds > MOST:
+            raise ValueError(f"seeds must be at most {MOST}, got {options.seeds}")
+        self.models = options.seeds * math.prod(map(len, options.vary.values()))
         if "WANDB_SWEEP_ID" in os.environ:
             raise ValueError("a sweep's agent asks for one model at a time: use train.py")
         if str(options.trainer.precision) == "16-mixed":

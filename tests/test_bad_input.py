@@ -234,7 +234,7 @@ SCRIPTS = {
     ),
     "reconstruct: no images": ("reconstruct.py run --count 0", "count must be at least 1"),
     "reconstruct: unknown flag": ("reconstruct.py run --colour 1", "unrecognized arguments"),
-    "reconstruct: full disk": ("reconstruct.py run --output full.png", "No space left on device"),
+    "reconstruct: onto a device": ("reconstruct.py run --output full.png", "a device or a socket"),
     "sample: more than there is memory": (
         "sample.py run --count 1000000000000",
         "out of memory",

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from vae.data import DigitsDataModule, ImageDataModule, MNISTDataModule
 from vae.effects import tolerated
+from vae.given import is_special
 from vae.module import ContinuousVAE, DiscreteVAE, GaussianVAE, ImageVAE
 from vae.saving import PREVIOUS
+from vae.sizes import assert_trainable, skeleton
 from vae.tracking import runs_dir
 
 __all__ = [
@@ -88,6 +91,8 @@ def find_checkpoint(path: str | Path | None = None, prefer: str = "best.ckpt") -
         raise FileNotFoundError(
             f"{path} holds no checkpoints/best.ckpt or last.ckpt: name a run's folder or a .ckpt file"
         )
+    if is_special(path):
+        raise ValueError(f"{path} is a pipe, a device or a socket: name a regular file")
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}: name a .ckpt file or a run's folder")
     return path
@@ -137,6 +142,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             warnings.simplefilter("ignore")  # what torch remarks on foreign files
             if zipfile.is_zipfile(path):
                 with zipfile.ZipFile(path) as file:
+                    if any(m.compress_type != zipfile.ZIP_STORED for m in file.infolist()):
+                        raise ValueError("it is compressed, which torch's own never are")
                     if broken := file.testzip():
                         raise ValueError(f"bad checksum of {broken}")
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
@@ -164,7 +171,9 @@ def _complaint(path: Path, error: Exception) -> str:
         )
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EIO, errno.EPERM):
         return f"cannot be read: {error.strerror}"
-    reason = text if text.startswith("bad checksum") else type(error).__name__
+    reason = (
+        text if text.startswith(("bad checksum", "it is compressed")) else type(error).__name__
+    )
     if path.is_file() and path.stat().st_size == 0:
         reason = "it is empty"
     return (
@@ -201,26 +210,44 @@ def load(path: str | Path | None = None) -> tuple[ImageVAE, dict[str, Any], Path
     return build(checkpoint, path).eval(), checkpoint, path
 
 
-def build(checkpoint: dict[str, Any], path: Path) -> ImageVAE:
+def build(checkpoint: dict[str, Any], path: Path, wrapped: bool = True) -> ImageVAE:
     """The module of a checkpoint, with its weights.
 
     Arguments:
         checkpoint: What :func:`read_checkpoint` returned.
         path: Where it came from, for the message.
+        wrapped: Whether the weights may be those of a module inside a wrapper.
 
     Raises:
         ValueError: If it does not fit this version of the library.
     """
     options = checkpoint["hyper_parameters"]
     options = {k: v for k, v in options.items() if not str(k).startswith("_")}
+    weights = plain_names(checkpoint["state_dict"]) if wrapped else checkpoint["state_dict"]
     try:
+        module_class = MODULES[checkpoint["vae"]["module"]]
         with tolerated():
-            module = MODULES[checkpoint["vae"]["module"]](**options)
-        _assert_fits(module.state_dict(), checkpoint["state_dict"])
-        module.load_state_dict(checkpoint["state_dict"])
+            with torch.random.fork_rng(devices=[]):  # nothing is stored until it fits
+                own = skeleton(module_class, options)
+            _assert_fits(own.state_dict(), weights)
+            assert_trainable(own, 2)
+            module = module_class(**options)
+        _assert_fits(module.state_dict(), weights)
+        module.load_state_dict(weights)
     except Exception as error:  # another version's values raise anything
         raise ValueError(f"{path} does not fit this version of the library: {error}") from None
     return module
+
+
+def plain_names(weights: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Weights by the module's own names, without what a wrapper adds to them: ``module.``
+    (DataParallel, DistributedDataParallel), ``_orig_mod.`` (torch.compile)."""
+    names = {name: name for name in weights}
+    if all(isinstance(name, str) for name in names):
+        names = {name: name.replace("_orig_mod.", "") for name in names}
+        while names and all(name.startswith("module.") for name in names.values()):
+            names = {name: plain.removeprefix("module.") for name, plain in names.items()}
+    return {plain: weights[name] for name, plain in names.items()}
 
 
 def _assert_fits(own: dict[str, Any], found: dict[str, Any]) -> None:
@@ -231,9 +258,16 @@ def _assert_fits(own: dict[str, Any], found: dict[str, Any]) -> None:
             others = f" and {len(names) - 1} more" if names[1:] else ""
             raise ValueError(f"it {verb} {names[0]}{others}")
     for name, value in own.items():
-        if not isinstance(found[name], torch.Tensor) or found[name].shape != value.shape:
-            shape = tuple(getattr(found[name], "shape", ()))
-            raise ValueError(f"{name} has the shape {shape}, not {tuple(value.shape)}")
+        tensor = found[name]
+        if not isinstance(tensor, torch.Tensor):
+            raise ValueError(f"{name} is no tensor")
+        if not is_lazy(value) and tensor.shape != value.shape:
+            raise ValueError(
+                f"{name} has the shape {tuple(tensor.shape)}, not {tuple(value.shape)}"
+            )
+        strided = tensor.layout == torch.strided and not tensor.is_meta
+        if not strided or tensor.untyped_storage().nbytes() < tensor.numel() * tensor.itemsize:
+            raise ValueError(f"{name} holds fewer numbers than its shape {tuple(tensor.shape)}")
 
 
 def assert_same_model(path: Path, checkpoint: dict[str, Any], model: Any) -> None:
@@ -249,7 +283,12 @@ def assert_same_model(path: Path, checkpoint: dict[str, Any], model: Any) -> Non
         ValueError: If the class or an option differs, or the checkpoint is of another version.
     """
     with torch.random.fork_rng(devices=[]):
-        build(checkpoint, path)
+        if plain_names(checkpoint["state_dict"]).keys() != checkpoint["state_dict"].keys():
+            raise ValueError(
+                f"{path} holds the weights of a wrapped module (module. or _orig_mod. in their"
+                " names): it can be evaluated, but not continued"
+            )
+        build(checkpoint, path, wrapped=False)
     held, asked = checkpoint["vae"]["module"], model.class_path.rpartition(".")[2]
     if held != asked:
         raise ValueError(f"{path} holds a {held}, not a {asked}: {HINT}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import logging
 import os
 import signal
@@ -12,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import jsonargparse
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import (
@@ -39,15 +42,18 @@ from vae.checkpoints import (
     read_checkpoint,
 )
 from vae.cluster import assert_started, cluster_environment
+from vae.continued import assert_same_run
 from vae.counting import count_in_steps
 from vae.data import ImageDataModule
 from vae.devices import takes_graphs
 from vae.errors import OneLine, ScriptParser, clear, one_line_errors
-from vae.given import assert_free, read_configurations
+from vae.given import assert_free, assert_words, read_configurations
+from vae.likelihoods import assert_defined
 from vae.module import ImageVAE
 from vae.numerics import NonFiniteError
 from vae.saving import AtomicCheckpointIO, LastCheckpoint
 from vae.signals import Interrupted, Interruption
+from vae.sizes import DECODINGS, assert_trainable, skeleton
 
 __all__ = ["ScriptParser", "VAECLI", "checkpoint_parser", "one_line_errors", "print_table"]
 
@@ -98,7 +104,7 @@ def checkpoint_parser(function: Callable[..., Any], *skip: str) -> ScriptParser:
     return parser
 
 
-class _CLIParser(OneLine, LightningArgumentParser):
+class _CLIParser(OneLine, LightningArgumentParser):  # type: ignore[misc]
     pass
 
 
@@ -139,6 +145,17 @@ def _assert_compiles(device: torch.device) -> None:
         raise ValueError(
             f"torch.compile does not work here ({reason}): leave out --model.compile"
         ) from error
+
+
+def _class_of(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def _defaults(class_: type) -> dict[str, Any]:
+    """Of the arguments of a class and of those that it passes on."""
+    signatures = [inspect.signature(base.__init__) for base in reversed(class_.__mro__)]  # type: ignore[misc]
+    return {name: p.default for s in signatures for name, p in s.parameters.items()}
 
 
 class VAECLI(LightningCLI):
@@ -225,6 +242,7 @@ class VAECLI(LightningCLI):
         options = self.config_dump
         self.datamodule.prepare_data()  # what is missing fails here, before anything is written
         self.datamodule.setup("fit")
+        self._assert_feasible()
         self.run = self._run_folder(options)
         config = self._get(self.config_init, "trainer")
         validates = len(self.datamodule.splits["val"]) and config["limit_val_batches"] != 0
@@ -313,10 +331,29 @@ class VAECLI(LightningCLI):
             trainer.loggers = [*trainer.loggers, *([online] if online else [])]
         return trainer
 
+    models = 1
+    """How many are trained at once."""
+
+    def before_instantiate_classes(self) -> None:
+        """Refuses what is too large while it is not built."""
+        options = self.config[self.config.subcommand]
+        model, data = (_class_of(options[part].class_path) for part in ("model", "data"))
+        arguments = options.model.get("init_args", jsonargparse.Namespace()).as_dict()
+        arguments["image_shape"] = data.image_shape
+        with torch.random.fork_rng(devices=[]):
+            try:
+                module = skeleton(model, arguments)
+            except (TypeError, RuntimeError) as error:  # of one that knows no meta device
+                if isinstance(error, NotImplementedError):
+                    raise
+                return
+        assert_trainable(module, 2, self.models)
+
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Refuses, before anything is built, what would fail later or do something else than it
         says."""
         words = sys.argv[1:] if args is None else args
+        assert_words(words)
         assert_free(words, read_configurations(words))
         super().parse_arguments(parser, args)
         options = self.config[self.config.subcommand]
@@ -325,6 +362,15 @@ class VAECLI(LightningCLI):
         for name, default in vars(self._parser("fit").get_defaults()).items():
             if default is not None and options[name] is None:
                 raise ValueError(f"{name} is empty: give it a value, or leave it out")
+        for part in ("model", "data"):
+            given = options[part].get("init_args", jsonargparse.Namespace()).as_dict()
+            for name, default in _defaults(_class_of(options[part].class_path)).items():
+                if default is not None and name in given and given[name] is None:
+                    raise ValueError(f"{part}.{name} is empty: give it a value, or leave it out")
+        if (options.trainer.log_every_n_steps or 0) < 0:
+            raise ValueError("trainer.log_every_n_steps must not be negative; 0: never")
+        if (options.trainer.min_epochs or 0) > (options.trainer.max_epochs or EPOCHS):
+            raise ValueError("trainer.min_epochs is more than max_epochs")
         torch.set_float32_matmul_precision(options.float32_matmul_precision)
         if options.trainer.max_epochs is None and options.trainer.max_steps == -1:
             options.trainer.max_epochs = EPOCHS
@@ -345,9 +391,24 @@ class VAECLI(LightningCLI):
             path, contents = find_last(options.ckpt_path)
             assert_same_model(path, contents, options.model)
             assert_same_data(path, contents, options.data)
+            if path.parent.name == "checkpoints":
+                assert_same_run(folder_of(path), options.as_dict())
             assert_not_past(path, contents, options.trainer.max_epochs, options.trainer.max_steps)
+            if (record := folder_of(path) / "run.json").exists():
+                tracking.read_json(record)  # to be written anew
             self.rows = contents["vae"].get("rows")
             options.ckpt_path = str(path)
+
+    def _assert_feasible(self) -> None:
+        """Refuses what would fail, or mean nothing, after hours of training."""
+        data, splits = self.datamodule, self.datamodule.splits
+        assert_trainable(self.model, min(data.batch_size, len(splits["train"])))
+        assert_defined(self.model.vae.likelihood, data.binarization)
+        if len(splits["test"]) * self.model.test_samples > DECODINGS:
+            raise ValueError(
+                f"test_samples {self.model.test_samples}: the test of {len(splits['test'])} images"
+                f" would take weeks; give at most {DECODINGS // len(splits['test'])}"
+            )
 
     def _metrics_file(self) -> tracking.JSONLLogger:
         """``metrics.jsonl``, cut to what the checkpoint knows of, if the run is continued."""
@@ -393,7 +454,7 @@ class VAECLI(LightningCLI):
             tracking.write_json(path, self.record)
             return "training"
         first = tracking.read_json(path)
-        first.setdefault("continued", []).append(self.record)
+        first["continued"] = [*several(first.get("continued")), self.record]
         tracking.write_json(path, first)
         return "continuing"
 

@@ -64,9 +64,9 @@ def load_mnist(train: bool, download: bool = True) -> Tensor:
     name = _NAMES[train]
     raw = data_dir() / "MNIST" / "raw"
     packed, unpacked = raw / f"{name}.gz", raw / name
-    if download and not packed.exists() and not unpacked.exists():
+    if download:
         find_mnist()
-    if not packed.exists() and not unpacked.exists():
+    if not _there(packed) and not _there(unpacked):
         raise FileNotFoundError(_where())
     path = packed if packed.exists() else unpacked
     count = 60000 if train else 10000
@@ -82,6 +82,17 @@ def load_mnist(train: bool, download: bool = True) -> Tensor:
             f"{path} is not MNIST's file ({error}); delete it to download it again, or fetch it anew"
         ) from None
     return images
+
+
+def _there(path: Path) -> bool:
+    """Whether a file is there.
+
+    Raises:
+        ValueError: If it is something else: opened, a pipe would wait for ever.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is no regular file: put MNIST's in its place")
+    return path.exists()
 
 
 def _unpacked(path: Path, size: int) -> bytes:
@@ -125,8 +136,10 @@ def find_mnist() -> None:
     """
     root = data_dir()
     raw = root / "MNIST" / "raw"
-    if all((raw / f"{n}.gz").exists() or (raw / n).exists() for n in _NAMES.values()):
+    if all(_there(raw / f"{n}.gz") or _there(raw / n) for n in _NAMES.values()):
         return
+    if root.exists() and not root.is_dir():
+        raise FileNotFoundError(f"{root} is no folder: {_where()}")
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(30)  # torchvision's download would wait for ever
     try:

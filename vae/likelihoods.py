@@ -23,7 +23,14 @@ from vae.networks import widen
 from vae.normal import Normal
 from vae.special import sigmoid
 
-__all__ = ["LIKELIHOODS", "Bernoulli", "ContinuousBernoulli", "Gaussian", "Likelihood"]
+__all__ = [
+    "LIKELIHOODS",
+    "Bernoulli",
+    "ContinuousBernoulli",
+    "Gaussian",
+    "Likelihood",
+    "assert_defined",
+]
 
 
 class Likelihood(nn.Module, ABC):
@@ -144,3 +151,19 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     "continuous_bernoulli": ContinuousBernoulli,
     "gaussian": Gaussian,
 }
+
+
+def assert_defined(likelihood: Likelihood, binarization: str) -> None:
+    """Refuses a density on binary pixels. It is unbounded: a continuous Bernoulli's at 0 and 1 grows
+    with its logits, a Gaussian's, whose scale is learned, as the scale shrinks; the bound would
+    grow for ever and mean nothing. (A Bernoulli on grey pixels is a cross-entropy, and allowed.)
+
+    Raises:
+        ValueError: If the likelihood is a density and the pixels are binary.
+    """
+    if not likelihood.binary and binarization != "none":
+        raise ValueError(
+            f"likelihood {type(likelihood).__name__} is a density, unbounded on binary pixels"
+            f" (binarization {binarization}): set --data.binarization none, or --model.likelihood"
+            " bernoulli"
+        )

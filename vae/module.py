@@ -4,7 +4,6 @@ layer."""
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from vae.likelihoods import LIKELIHOODS
 from vae.model import VAE
 from vae.networks import NETWORKS
 from vae.objectives import ELBO, OBJECTIVES, Objective
+from vae.options import assert_options
 from vae.schedules import Anneal
 from vae.training import VAEModule
 
@@ -103,7 +103,8 @@ class ImageVAE(VAEModule):
                 refuse(f"at beta 0 there is no KL term: leave out {', '.join(idle)}")
         if beta_warmup:
             self.schedules.append(Anneal("beta", Anneal.linear(beta, beta_warmup)))
-        self._try(torch.zeros(2, *image_shape))
+        if not any(p.is_meta for p in self.parameters()):  # there is nothing to evaluate
+            self._try(torch.zeros(2, *image_shape))
         if twin := self.estimator.twin(bound):
             refuse(
                 f"estimator {self.estimator.extra_name()} is {twin.name} here, bit for bit:"
@@ -190,12 +191,7 @@ class ContinuousVAE(ImageVAE):
         if latent not in FAMILIES:
             raise ValueError(f"unknown latent {latent!r}: choose from {', '.join(FAMILIES)}")
         options = latent_options or {}
-        accepted = list(inspect.signature(FAMILIES[latent]).parameters)[1:]
-        unknown = [option for option in options if option not in accepted]
-        if unknown:
-            raise ValueError(
-                f"latent {latent} has no option {unknown[0]!r}: it takes {', '.join(accepted)}"
-            )
+        assert_options(f"latent {latent}", FAMILIES[latent], options, "in_features")
 
         def make_estimator(layer: Latent) -> Estimator:
             name = "pathwise" if layer.prior().has_rsample else "rloo"

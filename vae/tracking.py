@@ -153,16 +153,26 @@ def replace_text(path: Path, text: str) -> None:
         raise OSError(f"cannot write {path} ({error.strerror})") from None
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file holds.
+def read_json(path: Path, **parts: type | tuple[type, ...]) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Arguments:
+        path: The file.
+        parts: Names that it must hold, with the types of their values.
 
     Raises:
-        ValueError: If it is not JSON.
+        ValueError: If it is not JSON, no object, or lacks a part.
     """
     try:
-        return json.loads(path.read_text())
-    except ValueError:
+        content = json.loads(path.read_text())
+    except (ValueError, RecursionError):
         raise ValueError(f"{path} is not JSON: it was cut short or edited; delete it") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds no JSON object: it was edited; delete it")
+    for name, kind in parts.items():
+        if not isinstance(content.get(name), kind):
+            raise ValueError(f"{path} has no {name}, or of another kind: it was edited; delete it")
+    return content
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -44,6 +44,7 @@ from vae.estimators.straight_through import (
 )
 from vae.estimators.unordered_set import UnorderedSet
 from vae.estimators.wake_sleep import WakeSleep
+from vae.options import assert_options
 
 __all__ = [
     "ARM",
@@ -187,13 +188,9 @@ def build(name: str, options: dict[str, Any] | None = None, **offered: Any) -> E
         offered: Arguments that it may take: a temperature, the prior.
 
     Raises:
-        ValueError: If the name is unknown or an option is not the constructor's.
+        ValueError: If the name is unknown, or an option is not the constructor's, or no value of
+            it.
     """
     options, accepted = options or {}, options_of(name)
-    unknown = [option for option in options if option not in accepted]
-    if unknown:
-        raise ValueError(
-            f"estimator {name} has no option {unknown[0]!r}: it takes"
-            f" {', '.join(accepted) or 'none'}"
-        )
+    assert_options(f"estimator {name}", ESTIMATORS[name], options)
     return ESTIMATORS[name](**{k: v for k, v in offered.items() if k in accepted} | options)
