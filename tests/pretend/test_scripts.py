@@ -1,0 +1,94 @@
+"""Evaluation, images, the gradient report, replays and many models at once on a pretend device,
+some of them where there is no float64."""
+
+import json
+
+import gradients
+import pretend_device
+import pytest
+import torch
+from conftest import COMMON, DEVICE, MODELS, STEPS, THERE
+from evaluate import evaluate
+from replay import replay
+from train_many import ManyCLI
+
+from vae.checkpoints import load
+from vae.evaluation import exact_log_likelihood, log_likelihood
+from vae.grids import reconstruction_grid, sample_grid
+from vae.tracking import find_device
+
+
+@pytest.fixture
+def run(train):
+    """A trained model's folder."""
+    return train("gumbel", *THERE, "--trainer.max_steps", str(STEPS))[0]
+
+
+@pytest.fixture
+def without_float64():
+    pretend_device.FLAGS.float64 = False
+
+
+def test_an_evaluation_is_the_cpus_to_its_noise(run, tmp_path, without_float64):
+    assert find_device("auto") == "pretend"
+    found = evaluate(str(run), [20], device="auto", output=str(tmp_path / "x.json"))
+    here = evaluate(str(run), [20], device="cpu", output=str(tmp_path / "y.json"))
+    assert found["hardware"] == "Pretend 100" != here["hardware"]
+    assert found["active_units"] == here["active_units"]
+    for name, row in found["metrics"].items():
+        assert row["mean"] == pytest.approx(here["metrics"][name]["mean"], abs=5 * row["se"])
+
+
+def test_a_log_likelihood_needs_no_float64_and_waits_for_nothing(run, without_float64):
+    vae = load(run)[0].vae.to(DEVICE)
+    x = torch.rand(4, 1, 8, 8).round().to(DEVICE)
+    pretend_device.FLAGS.float64 = True
+    pretend_device.LOG.clear()
+    wide = log_likelihood(vae, x, 3000, chunk=1000)
+    assert pretend_device.LOG == [] and wide.device == DEVICE
+    pretend_device.FLAGS.float64 = False
+    narrow = log_likelihood(vae, x, 3000, chunk=1000)
+    exact = exact_log_likelihood(vae, x)
+    for value in (wide, narrow):
+        torch.testing.assert_close(value.cpu(), exact.cpu(), atol=0.5, rtol=0)
+
+
+def test_grids_are_drawn_there(run):
+    vae = load(run)[0].vae.to(DEVICE)
+    x = torch.rand(4, 1, 8, 8).to(DEVICE)
+    pretend_device.LOG.clear()
+    for grid in (reconstruction_grid(vae, x), sample_grid(vae, 4)):
+        assert grid.device == DEVICE and grid.shape[0] == 3
+    assert pretend_device.LOG == []
+
+
+def test_the_gradient_report(run, tmp_path, without_float64):
+    names = ["gumbel_softmax", "rebar", "enumerate"]
+    rows = gradients.report(
+        str(run),
+        names,
+        images=2,
+        replicates=200,
+        chunk=100,
+        warm_up_steps=2,
+        device="pretend",
+        output=str(tmp_path / "g"),
+    )
+    assert [row["estimator"] for row in rows] == names
+    assert {row["megabytes"] for row in rows} == {3.0}  # the device's own count
+    assert rows[2]["variance"] < 1e-6 < rows[1]["variance"]
+
+
+def test_a_replay_goes_on_there(run, capsys):
+    assert replay(str(run), 3, "pretend") is None
+    assert f"all finite in 3 steps from step {STEPS} on" in capsys.readouterr().out
+
+
+def test_many_models_at_once(monkeypatch, tmp_path, capsys):
+    model = MODELS["gumbel"][: MODELS["gumbel"].index("--trainer.callbacks")]
+    words = [*COMMON, *model, *THERE, "--trainer.max_steps", "3", "--seeds", "2"]
+    monkeypatch.setattr("sys.argv", ["train_many.py", "fit", *words])
+    ManyCLI()
+    for path in tmp_path.glob("*seed*/results.json"):
+        assert json.loads(path.read_text())["metrics"]["test/elbo"] < 0
+    assert len(list(tmp_path.glob("*seed*/results.json"))) == 2
