@@ -5,11 +5,14 @@ VENV := .venv
 PY := $(VENV)/bin/python
 CONFIG ?= experiments/configs/gaussian.yaml
 CKPT ?=
-SEED ?= 0
+SEED ?=
 ARGS ?=
 # One process a core; each with one thread (tests/conftest.py).
 PYTEST = $(PY) -m pytest -n auto --dist worksteal
-FIT = $(PY) experiments/train.py fit --seed_everything $(SEED) --config
+# After a configuration, which may hold a seed of its own: what is given to make counts, ARGS= last.
+SEEDED = $(if $(SEED),--seed_everything $(SEED)) $(ARGS)
+OF = $(if $(CKPT),"$(CKPT)") $(if $(SEED),--seed $(SEED)) $(ARGS)
+FIT = $(PY) experiments/train.py fit --config
 
 .DEFAULT_GOAL := help
 SEEDS ?= 5
@@ -20,9 +23,22 @@ SWEEP ?=
 	reconstruct sample test test-fast test-slow test-chaos lint format typecheck wandb-sync clean resume replay seeds \
 	compare train-many policy bench sweep agent clean-runs
 
+# A variable that a target would ignore is refused.
+only = $(if $(filter command,$(firstword $(origin $1))),$(foreach goal,$(filter-out $2,$(MAKECMDGOALS)),\
+	$(error $1= is not for $(goal), but for $2)))
+READERS := evaluate reconstruct sample gradients
+TRAINERS := train train-gaussian train-discrete train-reinforce fit seeds train-many
+$(call only,SEED,$(TRAINERS) $(READERS))
+$(call only,CONFIG,fit seeds train-many)
+$(call only,CKPT,$(READERS) replay)
+$(call only,RUN,resume)
+$(call only,SEEDS,seeds train-many)
+$(call only,KEEP,clean-runs)
+$(call only,SWEEP,agent)
+
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "variables: SEED= ARGS=\"--model.lr 3e-4 ...\"; CONFIG= of fit; CKPT= of evaluate, reconstruct, sample, gradients, replay; RUN= of resume; SEEDS= of seeds, train-many; KEEP= of clean-runs"
+	@echo "variables: SEED= ARGS=\"--model.lr 3e-4 ...\"; CONFIG= of fit, seeds, train-many; CKPT= of evaluate, reconstruct, sample, gradients, replay; RUN= of resume; SEEDS= of seeds, train-many; KEEP= of clean-runs"
 
 install: $(VENV)/.installed ## create .venv and install (the others do it by themselves)
 
@@ -37,40 +53,40 @@ data: $(VENV)/.installed ## find or download MNIST and verify it
 	$(PY) experiments/prepare_data.py
 
 train: $(VENV)/.installed ## train the Gaussian VAE on MNIST, then write reconstructions and samples
-	$(PY) experiments/quickstart.py --seed_everything $(SEED) $(ARGS)
+	$(PY) experiments/quickstart.py $(SEEDED)
 
 estimators: $(VENV)/.installed ## the matrix of estimators, families and claims
 	$(PY) experiments/estimators.py $(ARGS)
 
 gradients: $(VENV)/.installed ## bias, variance, SNR and cost of every estimator at CKPT=
-	$(PY) experiments/gradients.py $(CKPT) $(ARGS)
+	$(PY) experiments/gradients.py $(OF)
 
 train-gaussian: $(VENV)/.installed ## Gaussian VAE, reparameterization trick
-	$(FIT) experiments/configs/gaussian.yaml $(ARGS)
+	$(FIT) experiments/configs/gaussian.yaml $(SEEDED)
 
 train-discrete: $(VENV)/.installed ## discrete VAE, Gumbel-softmax with annealed temperature
-	$(FIT) experiments/configs/discrete.yaml $(ARGS)
+	$(FIT) experiments/configs/discrete.yaml $(SEEDED)
 
 train-reinforce: $(VENV)/.installed ## discrete VAE, score function with leave-one-out baseline
-	$(FIT) experiments/configs/reinforce.yaml $(ARGS)
+	$(FIT) experiments/configs/reinforce.yaml $(SEEDED)
 
 fit: $(VENV)/.installed ## train what CONFIG= says
-	$(FIT) $(CONFIG) $(ARGS)
+	$(FIT) "$(CONFIG)" $(SEEDED)
 
-resume: $(VENV)/.installed ## continue RUN= (by default the newest) from its last checkpoint
-	$(PY) experiments/resume.py $(RUN) $(ARGS)
+resume: $(VENV)/.installed ## continue RUN= (by default the newest that can be) from its last checkpoint
+	$(PY) experiments/resume.py $(if $(RUN),"$(RUN)") $(ARGS)
 
 replay: $(VENV)/.installed ## repeat the step that ended a run in NaN, from CKPT=, and name the tensor
-	$(PY) experiments/replay.py $(CKPT) $(ARGS)
+	$(PY) experiments/replay.py $(if $(CKPT),"$(CKPT)") $(ARGS)
 
 seeds: $(VENV)/.installed ## train CONFIG= with SEEDS= seeds; mean, standard error; goes on where it stopped
-	$(PY) experiments/seeds.py --config $(CONFIG) --seeds $(SEEDS) $(ARGS)
+	$(PY) experiments/seeds.py --config "$(CONFIG)" --seeds $(SEEDS) $(if $(SEED),--first_seed $(SEED)) $(ARGS)
 
 compare: $(VENV)/.installed ## train nine estimators side by side (Paulus et al., 2021, table 2)
 	$(PY) experiments/seeds.py --study experiments/studies/estimators.yaml $(ARGS)
 
 train-many: $(VENV)/.installed ## train CONFIG= with SEEDS= seeds at once, as one batched computation
-	$(PY) experiments/train_many.py --config $(CONFIG) --seeds $(SEEDS) $(ARGS)
+	$(PY) experiments/train_many.py --config "$(CONFIG)" --seeds $(SEEDS) $(SEEDED)
 
 policy: $(VENV)/.installed ## CartPole by the score function; ARGS="--task pointmass" for the pathwise one
 	$(PY) experiments/policy_gradient.py $(ARGS)
@@ -88,13 +104,13 @@ clean-runs: $(VENV)/.installed ## delete all but the KEEP= newest runs
 	$(PY) experiments/clean_runs.py --keep "$(KEEP)"
 
 evaluate: $(VENV)/.installed ## ELBO, rate, distortion of CKPT=; ARGS="--log_likelihood" for log p(x), K=5000
-	$(PY) experiments/evaluate.py $(CKPT) --seed $(SEED) $(ARGS)
+	$(PY) experiments/evaluate.py $(OF)
 
 reconstruct: $(VENV)/.installed ## test images above their reconstructions, from CKPT=
-	$(PY) experiments/reconstruct.py $(CKPT) --seed $(SEED) $(ARGS)
+	$(PY) experiments/reconstruct.py $(OF)
 
 sample: $(VENV)/.installed ## images drawn from the prior of CKPT=; needs no data
-	$(PY) experiments/sample.py $(CKPT) --seed $(SEED) $(ARGS)
+	$(PY) experiments/sample.py $(OF)
 
 test: $(VENV)/.installed ## all tests but the slow ones, with lint, types and import layers
 	$(PY) -m ruff check .
@@ -124,8 +140,8 @@ format: $(VENV)/.installed ## ruff, in place
 typecheck: $(VENV)/.installed ## mypy
 	$(PY) -m mypy
 
-wandb-sync: $(VENV)/.installed ## upload the offline W&B runs
-	$(VENV)/bin/wandb sync --yes $(wildcard $(or $(VAE_RUNS_DIR),runs)/*/wandb/offline-run-*)
+wandb-sync: $(VENV)/.installed ## upload the offline W&B runs, those of studies too
+	$(PY) experiments/wandb_sync.py $(ARGS)
 
 clean: ## remove .venv and caches; runs and data stay
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

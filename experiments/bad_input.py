@@ -22,7 +22,7 @@ from unittest.mock import patch
 import wandb
 
 from vae.cli import VAECLI, ScriptParser, one_line_errors
-from vae.tracking import write_json
+from vae.tracking import writable, write_json
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "bad_input.json"
@@ -107,6 +107,7 @@ def record(output: str = str(RESULTS)) -> None:
     Args:
         output: Where to write.
     """
+    path = writable(Path(output))
     sys.path.append(str(HERE.parent / "tests"))
     from bad_files import make_files
     from test_bad_input import CASES
@@ -118,7 +119,7 @@ def record(output: str = str(RESULTS)) -> None:
         for case, (line, _) in CASES.items():
             printed = run(line, folder).err.replace(f"{folder}/", "")
             rows[case] = {"command": command(line), "line": printed.rstrip("\n")}
-    write_json(Path(output), rows)
+    write_json(path, rows)
     print(f"{len(rows)} cases: {output}")
 
 

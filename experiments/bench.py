@@ -36,7 +36,7 @@ from torch import Tensor
 from vae.cli import ScriptParser, one_line_errors, quiet
 from vae.devices import takes_graphs
 from vae.plots import bench as plot
-from vae.tracking import find_device, hardware, write_json
+from vae.tracking import find_device, hardware, writable, write_json
 
 HERE = Path(__file__).resolve().parent
 DIVISORS = {"gaussian": 1, "gumbel_softmax": 1, "rloo": 4, "iwae": 20}
@@ -159,6 +159,7 @@ def bench(
         output = str(RESULT)
     if output is not None and Path(output).suffix != ".json":
         raise ValueError(f"output {output} must end in .json: the plot takes its name from it")
+    path = None if output is None else writable(Path(output))
     device = find_device(device)
     rounds, steps = (1, min(steps, 20)) if quick else (rounds, steps)
     quiet()
@@ -191,8 +192,7 @@ def bench(
             for name, flush in (("denormals_flushed", True), ("denormals_kept", False))
         }
     show(result)
-    if output is not None:
-        path = Path(output)
+    if path is not None:
         write_json(path, result)
         plot(result, NAMES, path.with_suffix(".png"))
         print(f"written {path}, {path.with_suffix('.png').name}")

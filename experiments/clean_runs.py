@@ -1,4 +1,5 @@
-"""Deletes all but the newest runs. Only folders that carry a run's name are touched."""
+"""Deletes all but the newest runs. Only folders that carry a run's name and its ``run.json`` are
+touched, and none in which a process works. The runs of a study are the study's, and stay."""
 
 from __future__ import annotations
 
@@ -6,8 +7,10 @@ import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
 
 import re
 import shutil
+from contextlib import closing
 
 from vae.cli import ScriptParser, one_line_errors
+from vae.runs import RunLock
 from vae.tracking import runs_dir
 
 NAME = re.compile(r"\d{8}-\d{6}-[\w.-]+-[0-9a-z]{4,}")
@@ -25,14 +28,22 @@ def clean_runs(keep: int) -> list[str]:
     if keep < 0:
         raise ValueError(f"keep must not be negative, got {keep}")
     folder = runs_dir()
-    found = [p for p in folder.glob("*") if p.is_dir() and not p.is_symlink()]
+    found = [p for p in folder.glob("*") if (p / "run.json").is_file() and not p.is_symlink()]
     runs = sorted(p for p in found if NAME.fullmatch(p.name))
-    gone = runs[: len(runs) - keep] if keep < len(runs) else []
-    for run in gone:
-        shutil.rmtree(run)
+    gone = []
+    for run in runs[: len(runs) - keep] if keep < len(runs) else []:
+        lock = RunLock(run)
+        try:
+            lock.acquire()
+        except ValueError as error:
+            print(f"kept: {error}")
+            continue
+        with closing(lock):
+            shutil.rmtree(run)
+        gone.append(run.name)
         print(f"deleted {run}")
     print(f"{len(gone)} deleted, {len(runs) - len(gone)} kept in {folder}")
-    return [run.name for run in gone]
+    return gone
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
 
+import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -17,7 +19,7 @@ from vae.checkpoints import folder_of, load, load_data
 from vae.cli import checkpoint_parser, one_line_errors, print_table
 from vae.evaluation import active_units, elbo_terms, log_likelihood
 from vae.sizes import DECODINGS, assert_memory, floats_per_decoding
-from vae.tracking import find_device, hardware, read_json, write_json
+from vae.tracking import find_device, hardware, read_json, writable, write_json
 
 
 def evaluate(
@@ -41,7 +43,8 @@ def evaluate(
         limit: Only the first so many images.
         batch_size: Images at a time. Memory does not depend on K.
         device: cpu, cuda, or auto.
-        output: The JSON to write; by default evaluation-SPLIT.json in the run's folder.
+        output: The JSON to write; by default evaluation-SPLIT.json in the run's folder or, where that
+            is there and says more of the same checkpoint, a name that says what this one is of.
         seed: The seed of the latent samples.
     """
     counts = log_likelihood_samples or []
@@ -64,6 +67,19 @@ def evaluate(
     assert_memory(
         4 * floats_per_decoding(vae) * decodings, f"decoding {decodings} codes at a time"
     )
+    about: dict[str, Any] = {
+        "checkpoint": str(path),
+        "step": contents.get("global_step"),
+        "split": split,
+        "images": images,
+        "binarization": data.binarization,
+        "elbo_samples": elbo_samples,
+        "seed": seed,
+    }
+    target, displaced = Path(output or ""), None
+    if output is None:
+        target, displaced = _places(folder_of(path), about, counts)
+    target = writable(target)
     started = time.monotonic()
     torch.manual_seed(seed)
     values: dict[str, list[Tensor]] = {}
@@ -83,12 +99,7 @@ def evaluate(
         }
     mean_of_q = torch.cat([vae.hard.posterior(x).mean.detach().cpu() for x in batches])
     result: dict[str, Any] = {
-        "checkpoint": str(path),
-        "split": split,
-        "images": sum(map(len, values["elbo"])),
-        "binarization": data.binarization,
-        "elbo_samples": elbo_samples,
-        "seed": seed,
+        **about,
         "metrics": rows,
         "active_units": active_units(mean_of_q) if len(mean_of_q) > 1 else None,
         "latent_units": vae.latent.code_features,
@@ -96,8 +107,13 @@ def evaluate(
         "hardware": hardware(device),
         "training": _training(folder_of(path)),
     }
-    target = Path(output) if output else folder_of(path) / f"evaluation-{split}.json"
-    write_json(target, result)
+    try:
+        if displaced:
+            target.replace(displaced)
+        write_json(target, result)
+    except OSError:  # the disk has filled since
+        print(json.dumps(result, indent=2))
+        raise
     title = f"{result['images']} {split} images, {data.binarization} binarisation"
     shown = {
         name: f"{row['mean']:.2f}" + ("" if row["se"] is None else f" ± {row['se']:.2f}")
@@ -112,13 +128,49 @@ def evaluate(
     return result
 
 
+def _places(run: Path, about: dict[str, Any], counts: list[int]) -> tuple[Path, Path | None]:
+    """Where an evaluation goes, and where the one that is there goes first, if it has something to
+    say of the same checkpoint that this one has not: nothing that was computed is overwritten by
+    less. The one of the most images has the plain name."""
+    path = run / f"evaluation-{about['split']}.json"
+    try:
+        held = read_json(path) if path.is_file() else {}
+        same = Path(held["checkpoint"]).name == Path(about["checkpoint"]).name
+        same = same and held["step"] == about["step"]
+        held_counts = [
+            int(k) for k in re.findall(r"log_likelihood_(\d+)", " ".join(held["metrics"]))
+        ]
+        fewer = about["images"] < held["images"]
+        more = about["images"] > held["images"]
+        lacking = bool(set(held_counts) - set(counts))
+        lacking = lacking or about["elbo_samples"] < held["elbo_samples"]
+        own, other = _named(path, about, counts), _named(path, held, held_counts)
+    except (ValueError, LookupError, TypeError, AttributeError):  # of another version, or damaged
+        return path, None
+    if not same:
+        return path, None
+    if fewer or (lacking and not more):
+        return own, None
+    return path, other if lacking else None
+
+
+def _named(path: Path, about: dict[str, Any], counts: list[int]) -> Path:
+    """A name that says what an evaluation is of."""
+    parts = [f"{about['images']}-images", f"{about['elbo_samples']}-samples"]
+    parts += [f"K{k}" for k in sorted(counts)]
+    return path.with_name(f"{path.stem}-{'-'.join(parts)}.json")
+
+
 def _training(run: Path) -> dict[str, Any]:
     """How the checkpoint was made, from its run's folder, where it is still in one."""
     record: dict[str, Any] = {}
     for name in ("run.json", "results.json"):
         if (run / name).is_file():
             record |= read_json(run / name)
-    record.pop("metrics", None)
+    for name in ("metrics", "host", "pid"):
+        record.pop(name, None)
+    if "continued" in record:
+        record["continued"] = len(record["continued"])
     return record
 
 

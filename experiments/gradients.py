@@ -33,6 +33,7 @@ from vae.latents import LATENTS
 from vae.model import VAE
 from vae.objectives import ELBO, IWAE, Objective
 from vae.plots import pareto
+from vae.runs import is_running
 
 COLUMNS = {
     "label": "estimator",
@@ -116,6 +117,9 @@ def report(
         raise ValueError(f"unknown objective {objective!r}: choose from elbo, iwae")
     device = tracking.find_device(device)
     module, contents, path = load(checkpoint)
+    stem = Path(output).expanduser() if output else folder_of(path) / "gradients"
+    for suffix in ("json", "csv", "png"):
+        tracking.writable(Path(f"{stem}.{suffix}"))
     vae = module.vae.to(device)
     data = load_data(contents)
     pool = next(iter(data.loader("test", device=device, batch_size=max(images, 256))))
@@ -196,9 +200,9 @@ def report(
     for row in rows:
         if row["same_as"]:
             row["label"] += f" = {row['same_as']}"
-    stem = Path(output) if output else folder_of(path) / "gradients"
     about = {
         "checkpoint": str(path),
+        "step": contents.get("global_step"),
         "command": " ".join(["python", "experiments/gradients.py", *sys.argv[1:]]),
         "model": in_words(vae, x),
         "family": describe(vae.posterior(x[:1])),
@@ -215,7 +219,7 @@ def report(
         "hardware": tracking.hardware(device),
     }
     write(stem, about, rows)
-    if (folder_of(path) / "run.json").exists():
+    if (folder_of(path) / "run.json").exists() and not is_running(folder_of(path)):
         tracking.log_table(folder_of(path), "gradients", rows, Path(f"{stem}.png"))
     return rows
 

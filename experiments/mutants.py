@@ -15,7 +15,7 @@ import torch
 
 from vae.cli import ScriptParser, one_line_errors
 from vae.testing import OBJECTIVES, PROBLEMS, bias_z_scores, z_limit
-from vae.tracking import hardware, write_json
+from vae.tracking import hardware, writable, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "experiments" / "results" / "mutants.json"
@@ -33,6 +33,7 @@ def measure(
         seed: Each estimator starts from it.
         output: Where to write.
     """
+    path = writable(Path(output))
     sys.path.append(str(ROOT / "tests"))
     from mutant_estimators import MUTANTS
 
@@ -60,8 +61,8 @@ def measure(
         }
     settings = {"replicates": replicates, "alpha": alpha, "seed": seed}
     record = {"torch": torch.__version__, "hardware": hardware("cpu")}
-    write_json(Path(output), settings | record | {"mutants": rows})
-    print(markdown(Path(output)))
+    write_json(path, settings | record | {"mutants": rows})
+    print(markdown(path))
 
 
 def finite(z: float) -> float | None:

@@ -31,7 +31,7 @@ from vae.distributions import rebuild
 from vae.estimators import ESTIMATORS, options_of
 from vae.objectives import ELBO
 from vae.plots import curve
-from vae.tracking import runs_dir, write_json
+from vae.tracking import runs_dir, writable, write_json
 
 
 class CartPoleEpisodes(Distribution):
@@ -205,11 +205,13 @@ def compare(
             raise ValueError(f"estimator {name} needs a prior, and a policy has none")
     if not 0 < lr < math.inf:
         raise ValueError(f"lr must be positive, got {lr}")
+    stem = Path(output).expanduser() if output else runs_dir() / f"policy_gradient-{task}"
+    for suffix in ("json", "png"):
+        writable(Path(f"{stem}.{suffix}"))
     returns = {
         name: [train(task, name, num_samples, updates, lr, seed) for seed in range(seeds)]
         for name in names
     }
-    stem = Path(output) if output else runs_dir() / f"policy_gradient-{task}"
     record = {"task": task, "num_samples": num_samples, "updates": updates, "lr": lr}
     rounded = {
         name: [[round(r, 3) for r in run] for run in runs] for name, runs in returns.items()

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-from vae.checkpoints import newest_run
 from vae.cli import VAECLI, ScriptParser, one_line_errors
 from vae.data import find_mnist
+from vae.runs import find_runs
+from vae.tracking import read_json
 
 HERE = Path(__file__).parent
 
 
-def run(script: str, *arguments: str) -> None:
+def run(script: str, *arguments: str) -> int:
+    """Runs a script; the number of its process."""
     command = [sys.executable, str(HERE / script), *arguments]
-    print("+", " ".join(command), flush=True)
+    print("+", shlex.join(command), flush=True)
     process, code = subprocess.Popen(command), None
     while code is None:
         try:
@@ -29,6 +32,15 @@ def run(script: str, *arguments: str) -> None:
             continue
     if code:
         raise SystemExit(code)
+    return process.pid
+
+
+def run_of(pid: int) -> str:
+    """The folder of the run that a process made, whatever others were started meanwhile."""
+    for path in reversed(find_runs()):
+        if read_json(path / "run.json").get("pid") == pid:
+            return str(path)
+    raise SystemExit(0)  # a rehearsal leaves nothing to draw from
 
 
 class Understood(Exception):
@@ -61,10 +73,10 @@ def quickstart(arguments: list[str]) -> None:
         print(
             f"{stars} NO MNIST: training on scikit-learn's 8 x 8 digits instead {stars}\n({error})"
         )
-    run("train.py", "fit", "--config", str(HERE / "configs" / config), *arguments)
-    newest = str(newest_run())
-    run("reconstruct.py", newest)
-    run("sample.py", newest)
+    pid = run("train.py", "fit", "--config", str(HERE / "configs" / config), *arguments)
+    own = run_of(pid)
+    run("reconstruct.py", own)
+    run("sample.py", own)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ def reconstruct(
     module, contents, path = load(checkpoint)
     x = next(iter(load_data(contents).loader("test", batch_size=count)))
     torch.manual_seed(seed)
-    target = Path(output) if output else folder_of(path) / "images" / "reconstructions.png"
+    target = (
+        Path(output).expanduser() if output else folder_of(path) / "images" / "reconstructions.png"
+    )
     target.parent.mkdir(parents=True, exist_ok=True)
     save_image(reconstruction_grid(module.vae, x), target)
     print(f"{path}\n{len(x)} test images, originals above reconstructions: {target}")

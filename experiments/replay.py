@@ -32,8 +32,7 @@ def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto
     if checkpoint is None:
         raise ValueError("name a checkpoint or a run's folder")
     device = find_device(device)
-    path, contents = find_last(checkpoint)
-    module, contents, path = load(path)
+    module, contents, path = load(find_last(checkpoint)[0])
     module.to(device).train()
     data = load_data(contents)
     position, start = contents["loops"]["fit_loop"], contents["global_step"]

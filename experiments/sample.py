@@ -31,7 +31,7 @@ def sample(
     module, _, path = load(checkpoint)
     assert_memory(16 * floats_per_decoding(module.vae) * count, f"decoding {count} codes")
     torch.manual_seed(seed)
-    target = Path(output) if output else folder_of(path) / "images" / "samples.png"
+    target = Path(output).expanduser() if output else folder_of(path) / "images" / "samples.png"
     target.parent.mkdir(parents=True, exist_ok=True)
     save_image(sample_grid(module.vae, count), target)
     print(f"{path}\n{count} samples of the prior: {target}")

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vae import tracking
+from vae.checkpoints import can_go_on
 from vae.cli import ScriptParser, one_line_errors
 from vae.given import read_yaml
 from vae.tracking import read_json
@@ -41,12 +42,13 @@ def study(
     variants: dict[str, dict[str, Any]] | None = None,
     jobs: int = 1,
     output: str | None = None,
+    first_seed: int = 0,
 ) -> dict[str, Any]:
     """Runs the study and writes its summary.
 
     Args:
         config: The configuration that all runs share, a YAML file of train.py.
-        seeds: How many, from 0 on.
+        seeds: How many, from ``first_seed`` on.
         name: The study's folder in the folder of runs, and the W&B group; by default the
             configuration's name.
         options: Flags that all runs share, with their values.
@@ -54,7 +56,10 @@ def study(
             compared with.
         jobs: Runs at a time, each with its share of the processor's cores.
         output: Where to write the summary; by default summary.json in the study's folder.
+        first_seed: The first seed.
     """
+    if first_seed < 0:
+        raise ValueError(f"first_seed must not be negative, got {first_seed}")
     if seeds < 1 or jobs < 1:
         raise ValueError(f"seeds and jobs must be at least 1, got {seeds} and {jobs}")
     if seeds > MOST:
@@ -73,6 +78,7 @@ def study(
     if "summary" in variants:
         raise ValueError("a variant cannot be called summary: summary.json is the study's")
     folder = tracking.runs_dir() / name
+    target = tracking.writable(Path(output) if output else folder / "summary.json")
     settings = {"config": path.read_text(), "options": options or {}}
     flags = {
         label: _flags((options or {}) | own | {"name": f"{label}-seed", "group": name})
@@ -80,7 +86,8 @@ def study(
     }
     for label, own in variants.items():
         _same_as_before(folder / f"{label}.json", settings | {"variant": own}, name)
-    todo = [(label, seed) for seed in range(seeds) for label in variants]
+    numbers = range(first_seed, first_seed + seeds)
+    todo = [(label, seed) for seed in numbers for label in variants]
     with ThreadPoolExecutor(jobs) as pool:
         waiting = [
             pool.submit(run, folder, path, label, seed, flags[label], jobs) for label, seed in todo
@@ -94,7 +101,7 @@ def study(
             f"{len(failed)} of {len(todo)} runs did not end: {', '.join(failed)};"
             f" their output is in {folder}/*.log; the same command goes on where they stopped"
         )
-    return summarize(folder, name, settings | {"config": config}, variants, seeds, output)
+    return summarize(folder, name, settings | {"config": config}, variants, numbers, target)
 
 
 def _flags(options: dict[str, Any]) -> list[str]:
@@ -128,7 +135,7 @@ def run(
     flags = [f"{word}{seed}" if word == f"{label}-seed" else word for word in flags]
     command = [sys.executable, str(TRAIN), "fit", "--config", str(config), *flags]
     command += ["--seed_everything", str(seed)]
-    if before and (before / "checkpoints" / "last.ckpt").exists():
+    if before and can_go_on(before):
         command += ["--ckpt_path", str(before)]
     threads = max(1, len(os.sched_getaffinity(0)) // jobs)
     environment = os.environ | {"VAE_RUNS_DIR": str(folder)}
@@ -146,15 +153,15 @@ def summarize(
     name: str,
     settings: dict[str, Any],
     variants: dict[str, dict[str, Any]],
-    seeds: int,
-    output: str | None,
+    seeds: range,
+    path: Path,
 ) -> dict[str, Any]:
     """Means and standard errors over seeds, and of the differences to the first variant by seed;
     prints them and writes them as JSON."""
     results: dict[str, list[dict[str, Any]]] = {}
     records: list[dict[str, Any]] = []
     for label in variants:
-        found = [find(folder, label, seed) for seed in range(seeds)]
+        found = [find(folder, label, seed) for seed in seeds]
         results[label] = [_result(path) for path in found if path]
         records += [
             read_json(path / "run.json", hardware=str, torch=str) for path in found if path
@@ -178,7 +185,8 @@ def summarize(
         "study": name,
         "config": settings["config"],
         "options": settings["options"],
-        "seeds": seeds,
+        "seeds": len(seeds),
+        "first_seed": seeds.start,
         "binarization": next(iter(results.values()))[0]["binarization"],
         "compared_with": first,
         "hardware": records[0]["hardware"],
@@ -186,7 +194,6 @@ def summarize(
         "git": records[0]["git"],
         "variants": rows,
     }
-    path = Path(output) if output else folder / "summary.json"
     tracking.write_json(path, summary)
     show(summary, metrics)
     print(f"written {path}")

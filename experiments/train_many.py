@@ -31,6 +31,7 @@ import torch
 import yaml
 from jsonargparse.typing import PositiveInt
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import Logger, WandbLogger
 from rich.console import Console
@@ -40,11 +41,12 @@ from torch import Tensor
 
 from vae import tracking
 from vae.callbacks import Progress
-from vae.cli import VAECLI, one_line_errors, several
+from vae.cli import VAECLI, one_line_errors, page_of, several, trust_world_size
 from vae.counting import count_in_steps
 from vae.data import ImageDataModule
 from vae.ensemble import VARIABLE, Ensemble, EnsembleData, check_mappable, seeded
 from vae.module import ImageVAE
+from vae.runs import RunLock
 from vae.saving import AtomicCheckpointIO
 
 
@@ -58,6 +60,7 @@ class Run:
     seed: int = 0
     varied: dict[str, float] = field(default_factory=dict)
     folder: Path = Path()
+    lock: RunLock | None = None
     record: dict[str, Any] = field(default_factory=dict)
     loggers: list[Logger] = field(default_factory=list)
     best: float = -math.inf
@@ -244,46 +247,55 @@ class ManyCLI(VAECLI):
         check_mappable(self.runs[0].model, x[:2])
         config = self._get(self.config_init, "trainer")
         bar = sys.stderr.isatty() and config.get("enable_progress_bar") is not False
-        config["callbacks"] = [Runs(self.runs), *([Progress()] if bar else [])]
+        begin = LambdaCallback(on_train_start=lambda *_: self._begin())
+        config["callbacks"] = [Runs(self.runs), *([Progress()] if bar else []), begin]
         config["plugins"] = [*several(config.get("plugins")), AtomicCheckpointIO()]
         config["logger"] = config["enable_checkpointing"] = False
         config["enable_progress_bar"] = bar
         trainer = super(VAECLI, self).instantiate_trainer(**kwargs)
+        trust_world_size(trainer)
         if trainer.world_size > 1:
             raise ValueError("many models at once take one device: set --trainer.devices 1")
         count_in_steps(trainer, self.runs[0].data, grouped=False)
-        self._begin(str(trainer.strategy.root_device))
-        return trainer
-
-    def _begin(self, device: str) -> None:
-        """Gives each model its run: folder, record, and loggers."""
-        options, S = self.config_dump, len(self.runs)
+        tracking.check_wandb()
+        S, self.begun = len(self.runs), False
         self.run = tracking.new_run(f"{self.name}-x{S}")
-        self.record = tracking.describe_run(self.run, None, device)
-        os.environ["WANDB_REINIT"] = "create_new"  # several W&B runs in one process
+        self.lock = RunLock(self.run)
+        device = str(trainer.strategy.root_device)
+        self.record = tracking.describe_run(self.run, None, device) | {"together": S}
         for run in self.runs:
             run.folder = tracking.new_run(run.config["name"])
-            run.record = self.record | {"id": run.folder.name, "seed": run.seed, "together": S}
+            run.record = self.record | {"id": run.folder.name, "seed": run.seed}
+        return trainer
+
+    def _begin(self, trains: bool = True) -> None:
+        """Gives each model its run: folder, record, and loggers; and them all the group's."""
+        if self.begun:
+            return
+        self.begun = True
+        options = self.config_dump
+        self.lock.create()
+        self.lock.write(self.record | {"runs": [run.folder.name for run in self.runs]})
+        os.environ["WANDB_REINIT"] = "create_new"  # several W&B runs in one process
+        for run in self.runs:
+            run.lock = RunLock(run.folder)
+            run.lock.create()
+            run.lock.write(run.record)
+            config = yaml.safe_dump(run.config, sort_keys=False)
+            tracking.replace_text(run.folder / "config.yaml", config)
             run.loggers = [tracking.JSONLLogger(run.folder)]
-            page = run.config | {
-                "run": run.record,
-                "image_shape": list(run.data.image_shape),
-                "parameters": sum(p.numel() for p in run.model.parameters()),
-            }
+            page = page_of(run.config, run.record, run.data, run.model)
             group, tags = options["group"] or self.run.name, options["tags"]
             online = tracking.wandb_logger(run.folder, page, group=group, tags=tags)
             run.loggers += [online] if online else []
+        print(f"training {_models(self.runs)} at once; summary in {self.run}", flush=True)
 
     def fit(self, model: Ensemble, **kwargs: Any) -> None:  # type: ignore[override]
         exit_code = 1
         try:
-            for run in self.runs:
-                tracking.write_json(run.folder / "run.json", run.record)
-                config = yaml.safe_dump(run.config, sort_keys=False)
-                tracking.replace_text(run.folder / "config.yaml", config)
-            print(f"training {_models(self.runs)} at once; summary in {self.run}", flush=True)
             started = time.monotonic()
             self._fit(model, **kwargs)
+            self._begin()  # of no step
             seconds = time.monotonic() - started
             for run in self.runs:
                 run.restore("best.ckpt")
@@ -303,6 +315,9 @@ class ManyCLI(VAECLI):
             for logger in itertools.chain(*(run.loggers for run in self.runs)):
                 if isinstance(logger, WandbLogger):
                     logger.experiment.finish(exit_code=exit_code)
+            for lock in (self.lock, *(run.lock for run in self.runs)):
+                if lock:
+                    lock.close()
 
     def _fit(self, model: Ensemble, **kwargs: Any) -> None:  # type: ignore[override]
         try:
@@ -311,7 +326,10 @@ class ManyCLI(VAECLI):
             self.interruption.listen()
 
     def _last_words(self) -> str:
-        return "interrupted; each run has the last.ckpt of its last epoch"
+        files = [r.folder / "checkpoints" / "last.ckpt" for r in getattr(self, "runs", [])]
+        if files and all(file.exists() for file in files):
+            return "interrupted; each run has the last.ckpt of its last epoch"
+        return "interrupted; nothing was kept"
 
 
 def summarize(folder: Path, record: dict[str, Any], runs: list[Run]) -> None:

@@ -334,14 +334,14 @@ def trained(tmp_path_factory):
     environment = {"VAE_RUNS_DIR": str(folder), "WANDB_MODE": "offline"}
     process = script("train_many.py", *flags, "--trainer.max_epochs", 3, **environment)
     assert process.returncode == 0 and process.stderr == "", process.stderr
-    (group,) = folder.glob("*-d-x4-????")
+    (group,) = folder.glob("*-d-x4-????????")
     return folder, group, process.stdout
 
 
 @pytest.mark.e2e
 def test_the_script_trains_what_train_py_trains_from_the_run_s_configuration(trained, tmp_path):
     folder, _, _ = trained
-    (run,) = folder.glob("*-d-lr0.003-seed6-????")
+    (run,) = folder.glob("*-d-lr0.003-seed6-????????")
     environment = {"VAE_RUNS_DIR": str(tmp_path), "WANDB_MODE": "disabled"}
     process = script("train.py", "fit", "--config", run / "config.yaml", **environment)
     assert process.returncode == 0, process.stderr
@@ -397,7 +397,7 @@ def test_each_model_has_a_run_of_its_own_and_the_group_a_summary(trained):
 
 @pytest.mark.e2e
 def test_the_other_scripts_read_its_checkpoints(trained, tmp_path):
-    (run,) = trained[0].glob("*-d-lr0.001-seed5-????")
+    (run,) = trained[0].glob("*-d-lr0.001-seed5-????????")
     for arguments in (
         ["reconstruct.py", run, "--output", tmp_path / "r.png"],
         ["sample.py", run, "--output", tmp_path / "s.png"],
@@ -416,7 +416,7 @@ def test_a_model_that_diverges_is_named_and_is_in_no_mean(tmp_path):
     environment = {"VAE_RUNS_DIR": str(tmp_path), "WANDB_MODE": "disabled"}
     process = script("train_many.py", *flags, **environment)
     assert process.returncode == 0, process.stderr
-    (group,) = tmp_path.glob("*-d-x4-????")
+    (group,) = tmp_path.glob("*-d-x4-????????")
     good, bad = json.loads((group / "summary.json").read_text())["variants"].values()
     assert math.isfinite(good["test/elbo"]["se"])
     assert bad["test/elbo"] == {"values": [None, None]}

@@ -44,7 +44,7 @@ def test_a_study_skips_what_is_done_and_sums_up(seeds, tmp_path, capsys):
     )  # of two values
     assert small["se"] == pytest.approx(abs(a[0] - a[1]) / 2, abs=1e-4)
     assert "±" in capsys.readouterr().out
-    for run in (tmp_path / "s").glob("*-large-seed1-????"):
+    for run in (tmp_path / "s").glob("*-large-seed1-????????"):
         config = (run / "config.yaml").read_text()
         assert (
             "latent_dim: 4" in config and "seed_everything: 1" in config and "group: s" in config
@@ -61,10 +61,10 @@ def test_a_run_that_fails_is_named_and_one_cut_short_is_continued(seeds, tmp_pat
     assert "latent_dim must be at least 1" in (tmp_path / "s" / "bad-seed0.log").read_text()
     good = {"good": {}}
     seeds.study(str(CONFIG), 1, "s", SHORT, good)
-    (run,) = (tmp_path / "s").glob("*-good-seed0-????")
+    (run,) = (tmp_path / "s").glob("*-good-seed0-????????")
     (run / "results.json").unlink()  # as if cut short after its last checkpoint
     seeds.study(str(CONFIG), 1, "s", SHORT, good)
-    assert list((tmp_path / "s").glob("*-good-seed0-????")) == [run]
+    assert list((tmp_path / "s").glob("*-good-seed0-????????")) == [run]
     assert (run / "results.json").exists()
 
 

@@ -55,6 +55,8 @@ def test_clean_runs_keeps_the_newest_and_touches_nothing_else(tmp_path, monkeypa
     names = [f"2026010{day}-000000-t-00aa" for day in range(1, 6)]
     for name in [*names, "a study", "notes"]:
         (tmp_path / name / "checkpoints").mkdir(parents=True)
+    for name in [*names, "a study"]:
+        (tmp_path / name / "run.json").write_text("{}")
     link = tmp_path / "20260101-000000-link-00aa"  # to a run that is kept elsewhere
     link.symlink_to(tmp_path / "notes")
     assert clean_runs.clean_runs(2) == names[:3]

@@ -8,22 +8,41 @@ from vae.history import read_history, read_records
 
 
 class OfflineRun(NamedTuple):
-    """What the file holds: the run's id, its configuration, and every row of its history."""
+    """What the file holds: the run's id, name, group and job type, its configuration, the metrics
+    that were defined (by name or pattern), its summary, and every row of its history."""
 
     id: str
+    name: str
+    group: str
+    job_type: str
     config: dict
+    metrics: dict
+    summary: dict
     history: list[dict]
     exit_code: int | None
 
 
 def read(path: Path) -> OfflineRun:
-    run_id, config, exit_code = "", {}, None
+    config, metrics, summary, exit_code = {}, {}, {}, None
+    texts = {"id": "", "name": "", "group": "", "job_type": ""}
     for record in read_records(path):
         kind = record.WhichOneof("record_type")
         if kind == "run":
-            run_id = record.run.run_id
-            for item in record.run.config.update:
+            run = record.run
+            texts = {"id": run.run_id, "name": run.display_name, "group": run.run_group}
+            texts["job_type"] = run.job_type
+            for item in run.config.update:
                 config[item.key] = json.loads(item.value_json)
+        elif kind == "config":
+            for item in record.config.update:
+                config[item.key or ".".join(item.nested_key)] = json.loads(item.value_json)
+        elif kind == "metric":
+            metrics[record.metric.name or record.metric.glob_name] = record.metric
+        elif kind == "summary":
+            for item in record.summary.update:
+                summary[item.key or ".".join(item.nested_key)] = json.loads(item.value_json)
         elif kind == "exit":
             exit_code = record.exit.exit_code
-    return OfflineRun(run_id, config, list(read_history(path)), exit_code)
+    history = list(read_history(path))
+    return OfflineRun(**texts, config=config, metrics=metrics, summary=summary, history=history,
+                      exit_code=exit_code)  # fmt: skip

@@ -4,7 +4,9 @@ tensors are read: no code runs."""
 from __future__ import annotations
 
 import errno
+import os
 import re
+import shlex
 import sys
 import warnings
 import zipfile
@@ -19,6 +21,7 @@ from vae.data import DigitsDataModule, ImageDataModule, MNISTDataModule
 from vae.effects import tolerated
 from vae.given import is_special
 from vae.module import ContinuousVAE, DiscreteVAE, GaussianVAE, ImageVAE
+from vae.runs import find_runs
 from vae.saving import PREVIOUS
 from vae.sizes import assert_trainable, skeleton
 from vae.tracking import runs_dir
@@ -28,9 +31,11 @@ __all__ = [
     "assert_same_data",
     "assert_same_model",
     "build",
+    "can_go_on",
     "find_checkpoint",
     "find_last",
     "folder_of",
+    "how_to_go_on",
     "load",
     "load_data",
     "newest_run",
@@ -63,12 +68,12 @@ HINT = "continue with the run's own configuration (make resume RUN=...)"
 
 
 def newest_run() -> Path:
-    """The newest run that has a checkpoint.
+    """The run that was started last, of those that have a checkpoint.
 
     Raises:
         FileNotFoundError: If there is none.
     """
-    runs = sorted({path.parent.parent for path in runs_dir().glob("*/checkpoints/*.ckpt")})
+    runs = find_runs()
     if not runs:
         raise FileNotFoundError(
             f"no run with a checkpoint in {runs_dir()}: train one first (make train), or name a checkpoint"
@@ -83,7 +88,7 @@ def find_checkpoint(path: str | Path | None = None, prefer: str = "best.ckpt") -
     Raises:
         FileNotFoundError: If it is not there.
     """
-    path = newest_run() if path is None else Path(path)
+    path = newest_run() if path is None else Path(path).expanduser()
     if path.is_dir():
         for name in (prefer, "best.ckpt", "last.ckpt"):
             if (path / "checkpoints" / name).is_file():
@@ -106,12 +111,11 @@ def find_last(path: str | Path) -> tuple[Path, dict[str, Any]]:
         FileNotFoundError: If there is none.
         ValueError: If none can be read.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_dir():
         path = find_checkpoint(path)
         return path, _read_run_state(path)
-    found = [path / "checkpoints" / name for name in ("last.ckpt", PREVIOUS)]
-    found = [file for file in found if file.exists()]
+    found = _lasts(path)
     if not found:
         raise FileNotFoundError(
             f"{path} holds no checkpoints/last.ckpt: nothing was trained there yet, start it anew"
@@ -126,8 +130,34 @@ def find_last(path: str | Path) -> tuple[Path, dict[str, Any]]:
         return found[1], contents
 
 
+def _lasts(run: Path) -> list[Path]:
+    """The checkpoints that a run can be continued from, the best first."""
+    found = [run / "checkpoints" / name for name in ("last.ckpt", PREVIOUS)]
+    return [file for file in found if file.exists()]
+
+
+def can_go_on(run: Path) -> bool:
+    """Whether a run has a checkpoint, that can be read, to continue from."""
+    for path in _lasts(run):
+        try:
+            _read_run_state(path)
+            return True
+        except (OSError, ValueError):
+            continue
+    return False
+
+
+def how_to_go_on(run: Path) -> str:
+    """What to do about a run that was cut short: no promise that cannot be kept."""
+    if can_go_on(run):
+        return f"continue: make resume RUN={shlex.quote(str(run))}"
+    return "start it anew: there is no checkpoint to continue from yet"
+
+
 def folder_of(path: Path) -> Path:
     """Where what is made from a checkpoint goes: its run's folder, or the one that it lies in."""
+    if path.parent.name in ("", ".."):  # named from inside
+        path = Path(os.path.abspath(path))
     return path.parent.parent if path.parent.name == "checkpoints" else path.parent
 
 

@@ -6,22 +6,24 @@ import importlib
 import inspect
 import logging
 import os
+import shutil
 import signal
 import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jsonargparse
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import (
     BatchSizeFinder,
     Callback,
+    LambdaCallback,
     LearningRateFinder,
-    ModelCheckpoint,
 )
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.environments import LightningEnvironment
@@ -39,6 +41,7 @@ from vae.checkpoints import (
     assert_same_model,
     find_last,
     folder_of,
+    how_to_go_on,
     read_checkpoint,
 )
 from vae.cluster import assert_started, cluster_environment
@@ -51,6 +54,8 @@ from vae.given import assert_free, assert_words, read_configurations
 from vae.likelihoods import assert_defined
 from vae.module import ImageVAE
 from vae.numerics import NonFiniteError
+from vae.restored import BestCheckpoint, forget_foreign_paths
+from vae.runs import RunLock, set_aside
 from vae.saving import AtomicCheckpointIO, LastCheckpoint
 from vae.signals import Interrupted, Interruption
 from vae.sizes import DECODINGS, assert_trainable, skeleton
@@ -108,23 +113,24 @@ class _CLIParser(OneLine, LightningArgumentParser):  # type: ignore[misc]
     pass
 
 
-class _SaveConfig(Callback):
-    """Writes the resolved configuration into the run's folder, once it is known that what is
-    continued fits."""
+def trust_world_size(trainer: Trainer) -> None:
+    """One process is the one that writes, whatever rank the environment says it has: a job's script,
+    or srun, starts independent trainings too."""
+    if trainer.world_size == 1:
+        rank_zero_only.rank = 0  # type: ignore[attr-defined]
 
-    def __init__(self, parser: LightningArgumentParser, config: Any, path: Path) -> None:
-        self.parser, self.config, self.path = parser, config, path
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.is_global_zero:
-            config = self.config.clone()
-            config.ckpt_path = None  # trained from, it makes a run of its own
-            text = self.parser.dump(config, skip_none=False)
-            tracking.replace_text(self.path, text)  # whole or not at all
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.is_global_zero:  # of a run that was complete, and goes on
-            self.path.with_name("results.json").unlink(missing_ok=True)
+def page_of(
+    options: dict[str, Any], record: dict[str, Any], data: ImageDataModule, model: ImageVAE
+) -> dict[str, Any]:
+    """What a run's page in W&B shows as its configuration: every value once."""
+    page = deepcopy(options)
+    page["model"]["init_args"].pop("image_shape", None)  # it is the data's
+    return page | {
+        "run": {name: value for name, value in record.items() if name not in ("host", "pid")},
+        "image_shape": list(data.image_shape),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
 
 
 def print_table(title: str, rows: Mapping[str, object]) -> None:
@@ -158,15 +164,34 @@ def _defaults(class_: type) -> dict[str, Any]:
     return {name: p.default for s in signatures for name, p in s.parameters.items()}
 
 
+class Source(NamedTuple):
+    """Where a run is continued from: the checkpoint's path, which file it was when it was read, its
+    step, and how many rows of ``metrics.jsonl`` it knows of."""
+
+    path: Path
+    file: tuple[int, int]
+    step: int
+    rows: int | None
+
+
+def file_at(path: Path) -> tuple[int, int]:
+    """Which file is at a path: another one, or one that was written to, is told from it."""
+    stat = path.stat()
+    return stat.st_ino, stat.st_mtime_ns
+
+
 class VAECLI(LightningCLI):
     """Builds module, data and trainer from a YAML file and flags, trains, tests the best
     checkpoint, and says what it wrote."""
 
     run: Path
     record: dict[str, Any]
-    best: ModelCheckpoint | None
+    lock: RunLock
+    begun: bool
+    best: BestCheckpoint | None
     last: LastCheckpoint
-    rows: int | None
+    metrics: tracking.JSONLLogger | None
+    source: Source | None
 
     def __init__(self, args: list[str] | None = None) -> None:
         quiet()
@@ -243,7 +268,8 @@ class VAECLI(LightningCLI):
         self.datamodule.prepare_data()  # what is missing fails here, before anything is written
         self.datamodule.setup("fit")
         self._assert_feasible()
-        self.run = self._run_folder(options)
+        self.run, self.begun = self._run_folder(options), False
+        self.lock = RunLock(self.run)
         config = self._get(self.config_init, "trainer")
         validates = len(self.datamodule.splits["val"]) and config["limit_val_batches"] != 0
         self.last = LastCheckpoint(
@@ -254,22 +280,14 @@ class VAECLI(LightningCLI):
         )
         self.best = None
         if validates:
-            self.best = ModelCheckpoint(
-                dirpath=self.run / "checkpoints",
-                filename="best",
-                monitor="val/elbo",
-                mode="max",
-                save_on_exception=False,
-                enable_version_counter=False,
-                auto_insert_metric_name=False,
-            )
+            self.best = BestCheckpoint(self.run / "checkpoints")
         callbacks: list[Callback] = []
         if not config.get("fast_dev_run"):  # a rehearsal leaves nothing behind
             callbacks += [self.best] if self.best else []
             callbacks += [
                 CollapseWatch(),
                 ImageGrids(self.run / "images", options["image_every"]),
-                _SaveConfig(self._parser("fit"), self.config["fit"], self.run / "config.yaml"),
+                LambdaCallback(on_train_start=lambda *_: self._begin()),  # all are content
                 self.last,  # the last to see an epoch's end, as its state has all the others'
             ]
         plugins = several(config.get("plugins"))
@@ -285,14 +303,17 @@ class VAECLI(LightningCLI):
         else:
             kwargs["enable_progress_bar"] = False
         config["callbacks"] = [*several(config.get("callbacks")), *callbacks]
+        self.metrics = None
         if config.get("fast_dev_run"):
             config["logger"] = False
         elif config.get("logger") in (None, True):
-            kwargs["logger"] = self._metrics_file()
+            rows = self.source.rows if self.source else None
+            kwargs["logger"] = self.metrics = tracking.JSONLLogger(self.run, rows)
         try:
             trainer = super().instantiate_trainer(**kwargs)
         except TypeError as error:  # what Lightning says of some numbers
             raise ValueError(error) from None
+        trust_world_size(trainer)
         if any(isinstance(callback, TUNERS) for callback in config["callbacks"]):
             raise ValueError(
                 "a finder of step or batch sizes is not supported: vary them (README)"
@@ -315,20 +336,8 @@ class VAECLI(LightningCLI):
         if self.model.compiled:
             _assert_compiles(trainer.strategy.root_device)
         self.record = tracking.describe_run(self.run, options["seed_everything"], device)
-        if "logger" in kwargs:  # W&B last, when nothing can be wrong with the configuration
-            config = options | {
-                "run": self.record,
-                "image_shape": list(self.datamodule.image_shape),  # the model's, by its link
-                "parameters": sum(p.numel() for p in self.model.parameters()),
-            }
-            online = tracking.wandb_logger(
-                self.run,
-                config,
-                group=options["group"],
-                tags=options["tags"],
-                rows=kwargs["logger"].rows,
-            )
-            trainer.loggers = [*trainer.loggers, *([online] if online else [])]
+        if self.metrics:
+            tracking.check_wandb()
         return trainer
 
     models = 1
@@ -377,7 +386,7 @@ class VAECLI(LightningCLI):
         precision = str(options.trainer.precision)
         if precision not in ("None", "32", "32-true", "bf16-mixed", "16-mixed"):
             raise ValueError(f"precision {precision}: use 32-true, bf16-mixed or 16-mixed")
-        self.rows = None
+        self.source = None
         for name in ("gradient_clip_val", "gradient_clip_algorithm"):
             if options.trainer[name]:
                 raise ValueError(f"{name} is the trainer's: use --model.gradient_clip_norm")
@@ -388,7 +397,9 @@ class VAECLI(LightningCLI):
                 "check_val_every_n_epoch must be at least 1; limit_val_batches 0: never"
             )
         if options.ckpt_path:
-            path, contents = find_last(options.ckpt_path)
+            given = Path(options.ckpt_path).expanduser()
+            files = {p: file_at(p) for p in (given, *given.glob("checkpoints/*")) if p.exists()}
+            path, contents = find_last(given)
             assert_same_model(path, contents, options.model)
             assert_same_data(path, contents, options.data)
             if path.parent.name == "checkpoints":
@@ -396,7 +407,8 @@ class VAECLI(LightningCLI):
             assert_not_past(path, contents, options.trainer.max_epochs, options.trainer.max_steps)
             if (record := folder_of(path) / "run.json").exists():
                 tracking.read_json(record)  # to be written anew
-            self.rows = contents["vae"].get("rows")
+            rows = contents["vae"].get("rows")
+            self.source = Source(path, files.get(path, (0, 0)), contents["global_step"], rows)
             options.ckpt_path = str(path)
 
     def _assert_feasible(self) -> None:
@@ -410,28 +422,88 @@ class VAECLI(LightningCLI):
                 f" would take weeks; give at most {DECODINGS // len(splits['test'])}"
             )
 
-    def _metrics_file(self) -> tracking.JSONLLogger:
-        """``metrics.jsonl``, cut to what the checkpoint knows of, if the run is continued."""
-        first = getattr(rank_zero_only, "rank", 0) == 0
-        return tracking.JSONLLogger(self.run, self.rows if first else None)
-
     def _run_folder(self, options: dict[str, Any]) -> Path:
         """A new run's; or that of the checkpoint that is continued, under the same id."""
-        continued = Path(options["ckpt_path"] or "")
-        if continued.parent.name == "checkpoints":
-            return folder_of(continued)
+        if self.source:
+            folder = folder_of(self.source.path)
+            own = any((folder / name).is_file() for name in ("run.json", "config.yaml"))
+            if own and folder != self.source.path.parent:
+                plain = folder.name and ".." not in folder.parts and not folder.is_symlink()
+                return folder if plain else folder.resolve()
         return tracking.new_run(options["name"])
 
+    def _hold(self) -> None:
+        """Holds the run's folder until the end of this process, or of :meth:`fit`.
+
+        Raises:
+            ValueError: If another process trains there, or has since it was looked at.
+        """
+        if not self.trainer.is_global_zero or self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        self.lock.acquire()
+        if self.source and file_at(self.source.path) != self.source.file:
+            raise ValueError(f"{self.source.path} was just written anew: try again")
+
+    def _begin(self, trains: bool = True) -> None:
+        """Makes the run's folder, or changes what continuing it changes there: called when training
+        starts, so that whatever is refused before, nothing is written."""
+        if self.begun or self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        self.begun = True
+        own = [self.best, self.last]
+        forget_foreign_paths([c for c in self.trainer.callbacks if c not in own])  # type: ignore[attr-defined]
+        if not self.trainer.is_global_zero:
+            return
+        new = not self.run.exists()
+        try:
+            if new:
+                self.lock.create()
+            self._start_page()
+            verb = self._write_record()
+        except BaseException:
+            if new:
+                shutil.rmtree(self.run, ignore_errors=True)
+            raise
+        if trains and self.source and not new:
+            aside = set_aside(self.run, self.source.step)
+            if aside:
+                print(f"what was made from its checkpoints up to here is now in {aside}")
+        config = self.config["fit"].clone()
+        config.ckpt_path = None  # trained from, it makes a run of its own
+        text = self._parser("fit").dump(config, skip_none=False)
+        tracking.replace_text(self.run / "config.yaml", text)
+        if self.metrics:
+            self.metrics.begin()
+        where = " (metrics.jsonl grows there)" if self.metrics else ""
+        print(f"{verb} in {self.run}{where}", flush=True)
+
+    def _start_page(self) -> None:
+        """The run's page in W&B, with its whole configuration."""
+        if not self.metrics:
+            return
+        options = self.config_dump
+        online = tracking.wandb_logger(
+            self.run,
+            page_of(options, self.record, self.datamodule, self.model),
+            group=options["group"],
+            tags=options["tags"],
+            rows=self.metrics.rows,
+        )
+        self.trainer.loggers = [*self.trainer.loggers, *([online] if online else [])]
+
     def fit(self, model: ImageVAE, **kwargs: Any) -> None:
+        try:
+            self._hold()
+            self._train_and_test(model, **kwargs)
+        finally:
+            self.lock.close()
+
+    def _train_and_test(self, model: ImageVAE, **kwargs: Any) -> None:
         exit_code, results = 1, None
         try:
             rehearsal = bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
-            if self.trainer.is_global_zero and not rehearsal:
-                verb = self._write_record()
-                logged = any(isinstance(x, tracking.JSONLLogger) for x in self.trainer.loggers)
-                where = " (metrics.jsonl grows there)" if logged else ""
-                print(f"{verb} in {self.run}{where}", flush=True)
             self._fit(model, **kwargs)
+            self._begin(trains=False)  # of a run that was at its end already
             seconds = self.last.seconds
             self.trained = True
             best = self.run / "checkpoints" / "best.ckpt"
@@ -451,11 +523,11 @@ class VAECLI(LightningCLI):
         """``run.json``; a run that is continued keeps the first one, and lists the others."""
         path = self.run / "run.json"
         if not path.exists():
-            tracking.write_json(path, self.record)
+            self.lock.write(self.record)
             return "training"
         first = tracking.read_json(path)
         first["continued"] = [*several(first.get("continued")), self.record]
-        tracking.write_json(path, first)
+        self.lock.write(first)
         return "continuing"
 
     def _fit(self, model: ImageVAE, **kwargs: Any) -> None:
@@ -472,11 +544,12 @@ class VAECLI(LightningCLI):
         except NonFiniteError as error:
             crash = self.run / "checkpoints" / "crash.ckpt"
             if self.trainer.is_global_zero:  # gradients are shared: it is every process's
-                print(f"error: {error}; repeat it: make replay CKPT={crash}", file=sys.stderr)
+                repeat = f"; repeat it: make replay CKPT={crash}" if crash.exists() else ""
+                print(f"error: {error}{repeat}", file=sys.stderr)
             raise SystemExit(1) from None
         except OSError as error:  # a full disk: what was written before is whole
-            hint = f"when that is mended, continue: make resume RUN={self.run}"
-            raise OSError(f"{clear(error)}; {hint}") from error
+            hint = how_to_go_on(self.run)
+            raise OSError(f"{clear(error)}; when that is mended, {hint}") from error
         except CaptureError:
             raise
         except (ValueError, NotImplementedError) as error:  # in training that is our mistake
@@ -512,11 +585,12 @@ class VAECLI(LightningCLI):
             return "interrupted before the first step: there is nothing to continue"
         if self.trained:
             return (
-                f"interrupted after training, before the test's end; test: make resume RUN={run}"
+                "interrupted after training, before the test's end; to test it,"
+                f" {how_to_go_on(run)}"
             )
         step = self.last.saved_at_step if hasattr(self, "last") else -1
         where = f" at step {step}" if step >= 0 else ""
-        return f"interrupted{where}; continue: make resume RUN={run}"
+        return f"interrupted{where}; {how_to_go_on(run)}"
 
     def _wait_for_the_first(self) -> None:
         """Lets the process that started this one end before it: Lightning kills that one when it

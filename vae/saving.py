@@ -44,9 +44,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 os.fsync(file.fileno())
         except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
             temporary.unlink(missing_ok=True)
-            raise OSError(
-                f"cannot write {path} ({error}): the checkpoint before it is whole"
-            ) from None
+            before = ": the checkpoint before it is whole" if path.exists() else ""
+            raise OSError(f"cannot write {path} ({error}){before}") from None
         if path.name == "last.ckpt" and path.exists():
             path.replace(path.with_name(PREVIOUS))
         temporary.replace(path)

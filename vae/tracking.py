@@ -10,13 +10,16 @@ says where that is set. It never asks.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import math
 import os
 import platform
 import re
 import secrets
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,6 +41,7 @@ from vae.history import read_history
 __all__ = [
     "JSONLLogger",
     "RunLogger",
+    "check_wandb",
     "describe_run",
     "find_device",
     "finish_wandb",
@@ -45,16 +49,18 @@ __all__ = [
     "hardware",
     "log_table",
     "read_json",
+    "run_id",
     "runs_dir",
     "wandb_logger",
     "wandb_id",
+    "writable",
     "write_json",
 ]
 
 
 def runs_dir() -> Path:
     """Where runs are: ``VAE_RUNS_DIR`` if it is set, else ``runs`` in the current folder."""
-    return Path(os.environ.get("VAE_RUNS_DIR", "runs"))
+    return Path(os.environ.get("VAE_RUNS_DIR") or "runs").expanduser()
 
 
 def new_run(name: str) -> Path:
@@ -74,15 +80,39 @@ def new_run(name: str) -> Path:
         raise ValueError(
             f"cannot write runs to {runs_dir()} ({error.strerror}): set VAE_RUNS_DIR"
         ) from None
-    return runs_dir() / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{secrets.token_hex(2)}"
+    while True:
+        run = runs_dir() / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{secrets.token_hex(4)}"
+        if not run.exists():
+            return run
+
+
+def run_id(run: Path) -> str:
+    """The id of a run: what its ``run.json`` says, wherever the folder is now and by whatever link
+    it was reached; without one, the folder's name.
+
+    Raises:
+        ValueError: If it is no id.
+    """
+    record = read_json(run / "run.json") if (run / "run.json").is_file() else {}
+    found = record.get("id", run.resolve().name) if isinstance(record, dict) else None
+    return _checked_id(found, run / "run.json")
+
+
+def _checked_id(found: object, path: Path) -> str:
+    """It becomes a part of W&B's file names."""
+    if not isinstance(found, str) or not re.fullmatch(r"[\w.-]{1,128}", found):
+        raise ValueError(f"{path} names no run (its id is {found!r}): it was damaged or edited")
+    return found
 
 
 def describe_run(run: Path, seed: int | None, device: str) -> dict[str, Any]:
-    """What ``run.json`` holds: enough to know where a number came from."""
+    """What ``run.json`` holds: enough to know where a number came from, and who works there."""
     return {
-        "id": run.name,
+        "id": run_id(run),
         "command": shlex.join(["python", *sys.argv]),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "host": platform.node(),
+        "pid": os.getpid(),
         "seed": seed,
         "git": _git("rev-parse", "HEAD"),
         "git_dirty": bool(_git("status", "--porcelain")),
@@ -153,6 +183,28 @@ def replace_text(path: Path, text: str) -> None:
         raise OSError(f"cannot write {path} ({error.strerror})") from None
 
 
+def writable(path: Path) -> Path:
+    """A path that a result can be written to, ``~`` expanded: asked before the result is computed,
+    which may take hours. Nothing is left there.
+
+    Raises:
+        OSError: If it cannot be.
+    """
+    path = path.expanduser()
+    folder = next(p for p in path.absolute().parents if p.exists())
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.exists() and not path.is_file():  # a device
+            with path.open("ab"):
+                return path
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(f"cannot write {path} ({error.strerror})") from None
+    return path
+
+
 def read_json(path: Path, **parts: type | tuple[type, ...]) -> dict[str, Any]:
     """The object that a JSON file holds.
 
@@ -193,18 +245,25 @@ class JSONLLogger(Logger):
     Arguments:
         run: The run's folder.
         rows: How many of the lines that are there are kept, by default all: a run that is continued
-            logs anew what came after its checkpoint.
+            logs anew what came after its checkpoint. The others go when the first row is logged,
+            or with :meth:`begin`.
     """
 
     def __init__(self, run: Path, rows: int | None = None) -> None:
         super().__init__()
         self.run, self.path, self.rows = run, run / "metrics.jsonl", 0
+        self._kept: str | None = None  # what it is to be cut to
         if self.path.exists():
             lines, text = _lines(self.path)
             self.rows = len(lines[:rows])
             kept = "".join(f"{line}\n" for line in lines[:rows])
-            if kept != text:
-                replace_text(self.path, kept)
+            self._kept = kept if kept != text else None
+
+    def begin(self) -> None:
+        """Cuts the file to the rows that are kept."""
+        if self._kept is not None:
+            replace_text(self.path, self._kept)
+            self._kept = None
 
     @property
     def name(self) -> str:
@@ -228,6 +287,7 @@ class JSONLLogger(Logger):
             k: float(v) for k, v in metrics.items()
         }
         self.run.mkdir(parents=True, exist_ok=True)
+        self.begin()
         try:
             with self.path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
@@ -259,18 +319,30 @@ class RunLogger(WandbLogger):
     def __init__(self, rows: int = 0, sent: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.row, self.sent, self.lost = rows, sent, False
+        self.best = -math.inf
 
     def resend(self, path: Path) -> None:
         """Sends the rows of a ``metrics.jsonl`` that W&B has not."""
         lines = _lines(path)[0] if path.exists() else []
-        for number, line in list(enumerate(lines[: self.row]))[self.sent :]:
+        for number, line in enumerate(lines[: self.row]):
             try:
                 metrics = json.loads(line)
                 step = metrics.pop("step")
                 del metrics["time"]
+                metrics = self._with_best(metrics)
             except (ValueError, LookupError, AttributeError, TypeError):
                 continue  # damaged
-            self._send(metrics | {"trainer/global_step": step, "row": number})
+            if number >= self.sent:
+                self._send(metrics | {"trainer/global_step": step, "row": number})
+
+    def _with_best(self, metrics: dict[str, Any]) -> dict[str, Any]:
+        """A row of numbers, with the best ``val/elbo`` so far as ``best/val_elbo``, one number, which
+        a sweep can maximise and a table of runs sort by."""
+        if "val/elbo" in metrics:
+            self.best = max(self.best, metrics["val/elbo"])  # of a NaN: the one before
+            if math.isfinite(self.best):
+                return metrics | {"best/val_elbo": self.best}
+        return metrics
 
     def _send(self, metrics: Mapping[str, Any]) -> None:
         self._attempt(lambda: self.experiment.log(dict(metrics)))
@@ -292,16 +364,16 @@ class RunLogger(WandbLogger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         if all(isinstance(value, (int, float, Tensor)) for value in metrics.values()):
+            row = self._with_best({k: float(v) for k, v in metrics.items()})
             if self.row >= self.sent:
-                row = {k: float(v) for k, v in metrics.items()}
                 self._send(row | {"trainer/global_step": step, "row": self.row})
             self.row += 1
         elif self.row >= self.sent:  # images, which are no rows
             self._send({**metrics, "trainer/global_step": step})
 
     @rank_zero_only
-    def log_hyperparams(self, params: Any) -> None:
-        self._attempt(lambda: super(RunLogger, self).log_hyperparams(params))
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """The page has the whole configuration from its start: Lightning's would be there twice."""
 
     @rank_zero_only
     def log_image(self, *args: Any, **kwargs: Any) -> None:
@@ -341,11 +413,12 @@ def wandb_mode() -> str:
         return "offline"
 
 
-def _prepare_wandb(run: Path) -> str:
-    """Points W&B at a run's folder, which is made if it is not there, and tells the mode.
+def check_wandb() -> str:
+    """The mode in which W&B can be started; nothing is written.
 
     Raises:
-        ValueError: If it is to be online, and this machine is not logged in.
+        ValueError: If it is to be online, and this machine is not logged in, or there is no such
+            mode.
     """
     os.environ.setdefault("WANDB_SILENT", "true")  # before W&B is asked anything: read only once
     mode = wandb_mode()
@@ -354,6 +427,12 @@ def _prepare_wandb(run: Path) -> str:
             "WANDB_MODE=online, and this machine is not logged in: wandb login, or"
             " WANDB_MODE=offline"
         )
+    return mode
+
+
+def _prepare_wandb(run: Path) -> str:
+    """Points W&B at a run's folder, which is made if it is not there, and tells the mode."""
+    mode = check_wandb()
     run.mkdir(parents=True, exist_ok=True)
     # Artifacts are staged here, not in the home folder.
     os.environ["WANDB_DATA_DIR"] = str((run / "wandb" / "data").resolve())
@@ -364,12 +443,12 @@ def _prepare_wandb(run: Path) -> str:
 
 
 def wandb_id(run: Path) -> str:
-    """The W&B run's id: the folder's name, or what a sweep's agent says, which is then kept in the
+    """The W&B run's id: the run's own, or what a sweep's agent says, which is then kept in the
     folder."""
     kept = run / "wandb_id"
     if "WANDB_SWEEP_ID" in os.environ and "WANDB_RUN_ID" in os.environ and not kept.exists():
-        replace_text(kept, os.environ["WANDB_RUN_ID"])
-    return kept.read_text() if kept.exists() else run.name
+        replace_text(kept, _checked_id(os.environ["WANDB_RUN_ID"], Path("WANDB_RUN_ID")))
+    return _checked_id(kept.read_text(), kept) if kept.exists() else run_id(run)
 
 
 def wandb_logger(
@@ -402,11 +481,12 @@ def wandb_logger(
     # Parts of a run are told apart by the second: one restarted at once must not meet the last.
     while list(run.glob(f"wandb/*run-{time.strftime('%Y%m%d_%H%M%S')}-*")):
         time.sleep(0.1)
+    page, there = wandb_id(run), set(run.glob("wandb/*"))
     try:
         experiment = wandb.init(
             project=os.environ.get("WANDB_PROJECT", project),
-            id=wandb_id(run),
-            name=run.name,
+            id=page,
+            name=run_id(run),
             dir=str(run),
             mode=mode,  # type: ignore[arg-type]
             resume="allow",
@@ -416,6 +496,8 @@ def wandb_logger(
             job_type="train",
         )
     except Exception as error:  # W&B's own are of several kinds
+        for path in set(run.glob("wandb/*")) - there:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         raise OSError(
             f"W&B does not start ({error}): WANDB_MODE=offline or disabled goes on without it"
         ) from error
@@ -430,8 +512,8 @@ def wandb_logger(
         experiment=experiment,
         project=project,
         save_dir=str(run),
-        id=run.name,
-        name=run.name,
+        id=page,
+        name=run_id(run),
         log_model=mode == "online",
     )
     logger.resend(run / "metrics.jsonl")
