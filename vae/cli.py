@@ -450,6 +450,8 @@ class VAECLI(LightningCLI):
         if self.begun or self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         self.begun = True
+        self.run = self.trainer.strategy.broadcast(self.run)  # all processes have the first one's
+        self.last.folder = self.run / "checkpoints"
         own = [self.best, self.last]
         forget_foreign_paths([c for c in self.trainer.callbacks if c not in own])  # type: ignore[attr-defined]
         if not self.trainer.is_global_zero:
