@@ -71,7 +71,7 @@ SHADOWS = "--trainer.callbacks vae.callbacks.ShadowEstimators"
 REFUSED = {
     "accelerator": ("--trainer.accelerator abacus", "abacus"),
     "strategy": ("--trainer.strategy nope", "nope"),
-    "devices": ("--trainer.accelerator cpu --trainer.devices -7", "int > 0"),
+    "devices": ("--trainer.accelerator cpu --trainer.devices -7", "devices was 1"),
     "in the trainer's own checks": ("--trainer.limit_val_batches -1", "limit_val_batches"),
     "when training starts": (f"{SHADOWS} --trainer.callbacks.estimators [arm]", "ARM"),
     "W&B": ("", "WANDB_MODE=loud"),
