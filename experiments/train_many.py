@@ -89,7 +89,8 @@ class Run:
     def restore(self, name: str) -> None:
         path = self.folder / "checkpoints" / name
         if path.exists():
-            self.model.load_state_dict(torch.load(path, weights_only=True)["state_dict"])
+            contents = torch.load(path, map_location="cpu", weights_only=True)
+            self.model.load_state_dict(contents["state_dict"])
 
 
 class Runs(Callback):

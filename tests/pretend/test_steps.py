@@ -89,16 +89,24 @@ def test_an_estimator_gives_the_cpus_numbers_and_waits_for_nothing(case, same_br
     assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
+OTHERS = {
+    name: lambda name=name: ContinuousVAE(name, {"num_variables": 2}, num_samples=2, **SMALL)
+    for name in FAMILIES
+} | {
+    "dirichlet": lambda: ContinuousVAE("dirichlet", {"num_categories": 3}, **SMALL),
+    "relaxed": lambda: MODELS["one_hot"](kl="relaxed", learned_prior=True),
+    "conv": lambda: GaussianVAE(2, network="conv", **SMALL),
+    "grey": lambda: GaussianVAE(2, likelihood="continuous_bernoulli", **SMALL),
+    "gaussian pixels": lambda: GaussianVAE(2, likelihood="gaussian", **SMALL),
+}
 WAITS = {"von_mises": "rejects until all are drawn"}
 
 
-@pytest.mark.parametrize("latent", FAMILIES)
-def test_a_continuous_family_too(latent, same_branches):
-    options = {"num_variables": 2} | ({"num_categories": 3} if latent == "dirichlet" else {})
-    make = lambda: ContinuousVAE(latent, options, num_samples=2, **SMALL)
-    expected, _ = steps(built(make), "cpu")
-    found, waits = steps(built(make), "pretend")
-    assert bool(waits) == (latent in WAITS)
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_families_and_layers_do_too(name, same_branches):
+    expected, _ = steps(built(OTHERS[name]), "cpu")
+    found, waits = steps(built(OTHERS[name]), "pretend")
+    assert bool(waits) == (name in WAITS)
     assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
