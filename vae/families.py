@@ -4,7 +4,7 @@ Each is a :class:`~vae.latents.Latent` around a ``torch.distributions`` family. 
 Dirichlet have a pathwise gradient by implicit reparameterization (torch's ``rsample``); von Mises
 and Poisson variables have none here and need a score function. torch's derivatives of Gamma, Beta
 and Dirichlet samples are approximations, of which ``rsample_error`` states the error (measured in
-``tests/test_families.py``); those of the last two are Jankowiak & Obermeyer's (2018).
+``tests/test_families.py``).
 
 Positive parameters are softplus of the features plus a floor, shifted so that features of zero
 give q = prior: training starts near KL = 0. Priors are parameterized by logarithms.
@@ -152,7 +152,8 @@ class BetaLatent(_PositiveLatent):
     prior. (On the 8 x 8 digits, 8 variables: -17.8 nats, as logit z; 2 z - 1: -18.0.)
 
     References:
-        | Implicit Reparameterization Gradients (Figurnov, Mohamed & Mnih, 2018).
+        | Pathwise Derivatives Beyond the Reparameterization Trick (Jankowiak & Obermeyer, 2018),
+        | https://arxiv.org/abs/1806.01851.
 
     Arguments:
         in_features: The width H of the features.
@@ -212,7 +213,8 @@ class DirichletLatent(_PositiveLatent):
     of 4 categories: -18.1 nats; z: -19.6, log z: -18.7.)
 
     References:
-        | Implicit Reparameterization Gradients (Figurnov, Mohamed & Mnih, 2018).
+        | Pathwise Derivatives Beyond the Reparameterization Trick (Jankowiak & Obermeyer, 2018),
+        | https://arxiv.org/abs/1806.01851.
 
     Arguments:
         in_features: The width H of the features.

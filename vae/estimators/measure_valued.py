@@ -112,13 +112,14 @@ class MeasureValued(Estimator):
     For Bernoulli variables it is the local expectation gradient.
 
     References:
+        | Sampling Derivatives of Probabilities (Pflug, 1989): weak derivatives.
         | Monte Carlo Gradient Estimation in Machine Learning (Mohamed et al., 2020), section 6.
         | Measure-Valued Derivatives for Approximate Bayesian Inference (Rosca et al., 2019).
     """
 
     families = (Normal, Bernoulli, Poisson)
     evaluations = "K*(1+D)"
-    paper = "Mohamed et al. 2020; Rosca et al. 2019"
+    paper = "Pflug 1989; Mohamed et al. 2020; Rosca et al. 2019"
 
     def evaluations_for(self, q: Distribution) -> str:
         # two points for the location, one for the scale

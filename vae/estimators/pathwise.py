@@ -49,13 +49,18 @@ class Reparameterization(Sampler):
     """Draws ``q.rsample``, for the families that have it: by the reparameterization trick, or by
     implicit differentiation of the distribution function (Gamma, Beta, Dirichlet).
 
+    torch's derivatives of these three are approximations (:attr:`vae.latents.Latent.rsample_error`),
+    those of Beta and Dirichlet by Jankowiak & Obermeyer.
+
     References:
         | Auto-Encoding Variational Bayes (Kingma & Welling, 2014), section 2.4.
         | Stochastic Backpropagation (Rezende, Mohamed & Wierstra, 2014), section 3.
         | Implicit Reparameterization Gradients (Figurnov, Mohamed & Mnih, 2018).
+        | Pathwise Derivatives Beyond the Reparameterization Trick (Jankowiak & Obermeyer, 2018),
+        | https://arxiv.org/abs/1806.01851.
     """
 
-    paper = "Kingma & Welling 2014; Figurnov et al. 2018"
+    paper = "Kingma & Welling 2014; Figurnov et al. 2018; Jankowiak & Obermeyer 2018"
 
     def supports(self, q: Distribution) -> bool:
         return q.has_rsample

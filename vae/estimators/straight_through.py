@@ -92,6 +92,9 @@ class GumbelSoftmax(Tempered):
 class StraightThrough(Sampler):
     """Creates the straight-through sampler: a vertex forward, the mean's derivative backward.
 
+    This is the variant with the derivative of the sigmoid (or softmax); the paper also tries it
+    without, the identity in its place.
+
     Exact for an f that is linear in each variable (products of different variables included):
     its derivative in a variable does not depend on that variable.
 
@@ -137,11 +140,14 @@ class GumbelRao(Tempered):
 
     The mean is that of the straight-through Gumbel-softmax, the variance no larger for any M
     (Rao-Blackwell). The noise :math:`g_m` is held fixed under the derivative, though it was drawn
-    with the help of the logits: for otherwise the mean would be another.
+    with the help of the logits. The paper contradicts itself here: it takes the total derivative,
+    through the logits and through the noise given the vertex, and says that M = 1 is the
+    straight-through Gumbel-softmax, whose noise depends on no logits. Both cannot be: through the
+    conditional noise the mean is another (``tests/test_relaxed.py``). We keep the claim.
 
     References:
         | Rao-Blackwellizing the Straight-Through Gumbel-Softmax Gradient Estimator (Paulus,
-        | Maddison & Krause, 2021).
+        | Maddison & Krause, 2021), section 3. https://arxiv.org/abs/2010.04838
 
     Arguments:
         temperature: The temperature of the relaxation.
