@@ -339,3 +339,25 @@ def test_estimators_are_modules_whose_state_is_saved():
     assert keys == {"baseline.average", "baseline.weight"}
     assert set(build("gumbel_softmax").state_dict()) == {"sampler.temperature"}
     assert isinstance(build("nvil").baseline, nn.Module)
+
+
+def test_rloo_with_a_monte_carlo_kl_is_vargrad():
+    """The gradient of half the samples' variance of log q - log p (Richter et al., 2020)."""
+    loc = torch.tensor([0.3, -1.0]).double().requires_grad_()
+    x, K = torch.tensor([[0.7, 0.1]]).double(), 5
+
+    def make_q():
+        return Independent(Normal(loc.expand(1, 2), torch.full((1, 2), 0.8).double()), 1)
+
+    def log_p(z):
+        return -(z - x).square().sum(-1) - z.tanh().prod(-1)
+
+    torch.manual_seed(0)
+    q = make_q()
+    estimate = estimators.build("rloo")(q, lambda z, q: log_p(z) - q.log_prob(z), ELBO(K))
+    (found,) = torch.autograd.grad(estimate.bound.sum(), loc)
+    torch.manual_seed(0)
+    q = make_q()
+    z = q.sample(torch.Size([K]))
+    (expected,) = torch.autograd.grad((q.log_prob(z) - log_p(z)).var(0).sum() / 2, loc)
+    torch.testing.assert_close(found, -expected)

@@ -127,12 +127,14 @@ class LeaveOneOut(Baseline):
     bound.
 
     References:
+        | On Using Control Variates with Stochastic Approximation for Variational Bayes (Salimans &
+        | Knowles, 2014). https://arxiv.org/abs/1401.1022
         | Buy 4 REINFORCE Samples, Get a Baseline for Free! (Kool, van Hoof & Welling, 2019).
         | Variational Inference for Monte Carlo Objectives (Mnih & Rezende, 2016), equation 9.
     """
 
     min_samples = 2
-    paper = "RLOO: Kool et al. 2019; VIMCO: Mnih & Rezende 2016"
+    paper = "RLOO: Salimans & Knowles 2014; Kool et al. 2019; VIMCO: Mnih & Rezende 2016"
 
     def forward(self, f: Tensor, context: Tensor | None) -> tuple[Tensor | None, Tensor | float]:
         return (f.sum(0) - f) / (f.shape[0] - 1), 0.0
@@ -173,15 +175,24 @@ class ScoreFunction(Estimator):
 class RLOO(ScoreFunction):
     """Creates REINFORCE with the leave-one-out baseline.
 
+    The name is Kool et al.'s, the baseline older: Salimans & Knowles have it, and Mnih & Rezende for
+    their bound. With a Monte-Carlo KL in f it is VarGrad, the gradient of half the variance over
+    samples of log q - log p (Richter et al.).
+
     References:
+        | On Using Control Variates with Stochastic Approximation for Variational Bayes (Salimans &
+        | Knowles, 2014). https://arxiv.org/abs/1401.1022
+        | Variational Inference for Monte Carlo Objectives (Mnih & Rezende, 2016), section 3.
         | Buy 4 REINFORCE Samples, Get a Baseline for Free! (Kool, van Hoof & Welling, 2019).
+        | VarGrad: A Low-Variance Gradient Estimator for Variational Inference (Richter et al.,
+        | 2020). https://arxiv.org/abs/2010.10436
     """
 
     objectives = "average"
 
     def __init__(self) -> None:
         super().__init__(LeaveOneOut())
-        self.paper = "Kool et al. 2019"
+        self.paper = "Salimans & Knowles 2014; Kool et al. 2019"
 
     def extra_name(self) -> str:
         return "RLOO"
