@@ -17,15 +17,21 @@ from typing import NamedTuple
 import mpmath as mp
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch import distributions as D
 from torch.distributions import kl_divergence
 
 from vae.bernoulli import Bernoulli
 from vae.continuous_bernoulli import ContinuousBernoulli
 from vae.distributions import ExpRelaxedOneHotCategorical, OneHotCategorical
+from vae.estimators import ESTIMATORS, build
+from vae.families import FAMILIES
 from vae.gamma import Beta, Dirichlet, Gamma, Poisson
+from vae.latents import LATENTS
 from vae.likelihoods import _BernoulliPixels
 from vae.normal import Normal
+from vae.objectives import ELBO, IWAE
+from vae.testing import example_prior
 from vae.von_mises import VonMises
 
 RELATIVE, ABSOLUTE = 1e-4, 5e-6
@@ -347,3 +353,167 @@ def results(edge: Edge) -> list[tuple[str, tuple[float, ...], float, mp.mpf, flo
 def test_value_and_gradient_are_those_of_high_precision(name):
     for what, row, found, truth, off in results(EDGES[name]):
         assert off <= 1, f"{what} at {row}: {found}, not {mp.nstr(truth, 8)}"
+
+
+# Infinite logits, and the smallest number as a mask
+# ----------------------------------------------------------------------------------------
+
+INF, LEAST = math.inf, -GREATEST
+MASKED: dict[str, tuple[Callable[[Tensor], Tensor], Sequence[float], float, Sequence[float]]] = {
+    # what, logits, value, gradient in the logits
+    "Bernoulli: log of the certain": (lambda l: bernoulli(l[0]).log_prob(0 * l[0].detach().clamp(0, 0)), [-INF], 0.0, [0.0]),
+    "Bernoulli: log of the certain, masked": (lambda l: bernoulli(l[0]).log_prob(torch.tensor(0.0)), [LEAST], 0.0, [0.0]),
+    "Bernoulli entropy": (lambda l: bernoulli(l[0]).entropy(), [-INF], 0.0, [0.0]),
+    "Bernoulli entropy, masked": (lambda l: bernoulli(l[0]).entropy(), [GREATEST], 0.0, [0.0]),
+    "Bernoulli KL, q certain": (lambda l: KL(bernoulli(l[0]), bernoulli(l[1])), [-INF, 0.0], math.log(2), [0.0, 0.5]),
+    "Bernoulli KL, both certain": (lambda l: KL(bernoulli(l[0]), bernoulli(l[1])), [INF, INF], 0.0, [0.0, 0.0]),
+    "Bernoulli KL, both masked": (lambda l: KL(bernoulli(l[0]), bernoulli(l[1])), [LEAST, LEAST], 0.0, [0.0, 0.0]),
+    "Bernoulli KL, prior certain": (lambda l: KL(bernoulli(l[0]), bernoulli(l[1])), [0.0, -INF], INF, [INF, -0.5]),
+    "Bernoulli KL, opposite": (lambda l: KL(bernoulli(l[0]), bernoulli(l[1])), [INF, -INF], INF, [0.0, -1.0]),
+    "pixels: log of the certain": (lambda l: pixels(l[0]).log_prob(torch.tensor(1.0)), [INF], 0.0, [0.0]),
+    "pixels: grey": (lambda l: pixels(l[0]).log_prob(torch.tensor(0.25)), [-INF], -GREATEST / 4, [0.25]),
+    "continuous Bernoulli, impossible": (lambda l: continuous(l[0]).log_prob(torch.tensor(0.5)), [INF], -GREATEST / 2, [-0.5]),
+    "one-hot: log of the possible": (lambda l: one_hot(*l).log_prob(torch.eye(3)[1]), [-INF, 0.0, 0.0], -math.log(2), [0.0, 0.5, -0.5]),
+    "one-hot: log of the possible, masked": (lambda l: one_hot(*l).log_prob(torch.eye(3)[1]), [LEAST, 0.0, 0.0], -math.log(2), [0.0, 0.5, -0.5]),
+    "one-hot entropy": (lambda l: one_hot(*l).entropy(), [-INF, 0.0, 0.0], math.log(2), [0.0, 0.0, 0.0]),
+    "one-hot KL, q masked": (lambda l: KL(one_hot(*l[:3]), one_hot(*l[3:])), [-INF, 0.0, 0.0, 0.0, 0.0, 0.0], math.log(1.5), [0.0, 0.0, 0.0, 1 / 3, -1 / 6, -1 / 6]),
+    "one-hot KL, both masked": (lambda l: KL(one_hot(*l[:3]), one_hot(*l[3:])), [LEAST, 0.0, 0.0, -INF, 0.0, 0.0], 0.0, [0.0] * 6),
+    "one-hot KL, prior masked": (lambda l: KL(one_hot(*l[:3]), one_hot(*l[3:])), [0.0, 0.0, 0.0, -INF, 0.0, 0.0], INF, [INF, -INF, -INF]),
+    "Concrete, masked": (lambda l: concrete(torch.tensor(2.0), *l).log_prob(torch.tensor([-INF, 0.5, 0.5]).log_softmax(-1)), [-INF, 0.0, 0.0], math.log(2) - 2 * math.log(2), [0.0, 0.0, 0.0]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_an_impossible_value_leaves_the_rest_right(name):
+    function, logits, expected, slopes = MASKED[name]
+    leaf = torch.tensor(logits, requires_grad=True)
+    value = function(leaf)
+    (gradient,) = torch.autograd.grad(value, leaf)
+    assert value.item() == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    for i, (found, slope) in enumerate(zip(gradient.tolist(), slopes, strict=False)):
+        if math.isinf(slope):  # or as good as infinite
+            assert found * math.copysign(1, slope) > GREATEST / 1e4, f"gradient {i}: {found}"
+        else:
+            assert found == pytest.approx(slope, abs=1e-6), f"gradient {i}"
+
+
+LIMITS = {
+    "bernoulli": [
+        [100.0, -100.0, 0.0],
+        [-INF, 0.0, 1.0],
+        [INF, 0.0, -1.0],
+        [LEAST, GREATEST, 1.0],
+    ],
+    "one_hot": [
+        [[100.0, -100.0, 0.0], [-1e30, 1e30, 0.0]],
+        [[-INF, 0.0, 1.0], [0.0, -INF, -INF]],
+        [[LEAST, 0.0, 1.0], [0.0, LEAST, LEAST]],
+    ],
+}
+
+
+def limit(family: str, logits: Tensor) -> D.Distribution:
+    base = {"bernoulli": Bernoulli, "one_hot": OneHotCategorical}[family]
+    return D.Independent(base(logits=logits, validate_args=False), 1, validate_args=False)
+
+
+@pytest.mark.parametrize("family", LIMITS)
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_every_estimator_is_finite_where_a_value_is_impossible(name, family):
+    for logits in LIMITS[family]:
+        for objective in (ELBO(3, analytic_kl=False), IWAE(3)):
+            leaf = torch.tensor(logits).repeat(8, *[1] * torch.tensor(logits).dim())
+            leaf.requires_grad_()
+            q = limit(family, leaf)
+            prior = limit(family, torch.zeros(leaf.shape[1:]))
+            estimator = build(name, prior=example_prior)
+            try:
+                estimator.check(q, objective)
+            except (NotImplementedError, ValueError):
+                continue
+
+            def f(z: Tensor, q: D.Distribution, prior: D.Distribution = prior) -> Tensor:
+                return z.flatten(2).cumsum(-1).sum(-1).sin() + prior.log_prob(z) - q.log_prob(z)
+
+            estimate = estimator(q, f, objective, torch.ones(8, 2))
+            own = list(estimator.parameters())
+            total = estimate.bound.sum() + estimate.auxiliary
+            gradients = torch.autograd.grad(total, [leaf, *own], allow_unused=True)
+            assert estimate.bound.isfinite().all(), (logits, objective)
+            assert total.isfinite(), (logits, objective)
+            assert all(g is None or g.isfinite().all() for g in gradients), (logits, objective)
+
+
+def test_an_importance_weighted_bound_of_impossible_samples():
+    f = torch.tensor([[-INF, -INF], [-INF, -1.0], [-INF, -2.0]], requires_grad=True)
+    objective = IWAE(3)
+    bound = objective.reduce(f)
+    assert bound[0] == -INF and bound[1].item() == pytest.approx(
+        math.log((math.exp(-1) + math.exp(-2)) / 3)
+    )
+    (slopes,) = torch.autograd.grad(bound.sum(), f)
+    assert slopes[:, 1].tolist() == pytest.approx([0, 0.731059, 0.268941], abs=1e-6)
+    assert slopes.isfinite().all() and objective.path_weights(f).isfinite().all()
+    alternative = torch.tensor([[-INF, 0.0]] * 3, requires_grad=True)
+    swapped = objective.swap_one_out(f.detach(), alternative)
+    assert (swapped[:, 0] == -INF).all() and swapped[:, 1].isfinite().all()
+    assert torch.autograd.grad(swapped.sum(), alternative)[0].isfinite().all()
+
+
+# Layers: the samples too
+# ----------------------------------------------------------------------------------------
+
+LAYERS = {
+    "binary": {"num_variables": 1},
+    "one_hot": {"num_variables": 1, "num_categories": 3},
+    "relaxed_one_hot": {"num_variables": 1, "num_categories": 3},
+    "gamma": {"num_variables": 1},
+    "beta": {"num_variables": 1},
+    "dirichlet": {"num_variables": 1, "num_categories": 3},
+    "von_mises": {"num_variables": 1, "prior_concentration": 1.0},
+    "poisson": {"num_variables": 1},
+    "gaussian": {"latent_dim": 1},
+}
+RAW = [-1e6, -100.0, -30.0, 0.0, 17.0, 100.0, 1e6]
+
+
+def test_every_layer_is_pushed_to_its_edges():
+    assert LAYERS.keys() == LATENTS.keys() | FAMILIES.keys()
+
+
+@pytest.mark.parametrize("prior", [0.0, -60.0, 13.0])
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_are_finite_at_every_output_of_their_network(name, prior):
+    raw = RAW if name != "gaussian" else [-30.0, 0.0, 30.0]  # a log-scale
+    width = {"binary": 1, "poisson": 1, "one_hot": 3, "relaxed_one_hot": 3, "dirichlet": 3}
+    layer = (LATENTS | FAMILIES)[name](width.get(name, 2), learned_prior=True, **LAYERS[name])
+    with torch.no_grad():
+        for module in layer.modules():
+            if isinstance(module, nn.Linear):  # the features are its outputs
+                module.weight.copy_(torch.eye(len(module.weight)))
+                module.bias.zero_()
+        for key, parameter in layer.named_parameters():
+            if "prior" in key and "loc" not in key:
+                parameter.view(-1)[0] = prior if name != "gaussian" else prior / 12
+    x = torch.tensor(list(product(raw, repeat=width.get(name, 2)))).repeat_interleave(4, 0)
+    x.requires_grad_()
+    q, p = layer(x), layer.prior()
+    z = q.rsample() if q.has_rsample else q.sample()
+    quantities = {
+        "sample": z,
+        "code": layer.code(z),
+        "log q": q.log_prob(z),
+        "log p": p.log_prob(z),
+        "KL": layer.kl(q),
+        "log p of its own": p.log_prob(p.sample(torch.Size([20]))),
+    }
+    if not name.startswith("relaxed"):
+        quantities |= {"mean": q.mean, "variance": q.variance}
+    own = [parameter for key, parameter in layer.named_parameters() if "prior" in key]
+    for what, value in quantities.items():
+        assert value.isfinite().all(), what
+        if value.requires_grad:
+            gradients = torch.autograd.grad(
+                value.sum(), [x, *own], retain_graph=True, allow_unused=True
+            )
+            assert all(g is None or g.isfinite().all() for g in gradients), what

@@ -10,6 +10,7 @@ from torch import Size
 from torch.nn.functional import softplus
 from torch.testing import assert_close
 
+from vae.continuous_bernoulli import ContinuousBernoulli as continuous_bernoulli_pixels
 from vae.likelihoods import (
     LIKELIHOODS,
     Bernoulli,
@@ -126,6 +127,48 @@ def test_bernoulli_log_prob_is_differentiable_in_both_and_maps():
         *arguments
     )
     assert_close(found, x - logits.sigmoid())
+
+
+@pytest.mark.parametrize("logit", [0.0, 1e-3, 1.0, 15.0, 17.0, 20.0, 30.0, 50.0, 100.0, 1000.0])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_continuous_bernoulli_integrates_to_one_in_single_precision(logit, sign):
+    x = torch.linspace(0, 1, 200_001, dtype=torch.float64)
+    pixels = continuous_bernoulli_pixels(torch.tensor(sign * logit), validate_args=False)
+    density = pixels.log_prob(x.float()).double().exp()
+    assert torch.trapezoid(density, x).item() == pytest.approx(1, abs=1e-5)
+
+
+def test_continuous_bernoulli_has_all_derivatives_and_maps():
+    # about 0 and 1, where formulae change, and where an exponential overflows in single precision
+    logits = torch.tensor([-120.0, -17.0, -1.0, -0.3, 0.0, 0.3, 1.0, 17.0, 120.0]).double()
+    x = torch.tensor([0.0, 0.3, 1.0]).double()[:, None]
+    function = lambda l, x: continuous_bernoulli_pixels(l, validate_args=False).log_prob(x)
+    arguments = logits.clone().requires_grad_(), x.clone().requires_grad_()
+    assert torch.autograd.gradcheck(function, arguments)
+    assert torch.autograd.gradgradcheck(function, arguments)
+    p = continuous_bernoulli_pixels(logits)
+    slope = torch.func.vmap(torch.func.grad(lambda l, x: function(l, x).sum()), (0, None))
+    assert_close(slope(logits, x[0]), x[0] - p.mean)
+    curvature = torch.func.vmap(
+        torch.func.grad(torch.func.grad(lambda l: function(l, x[0]).sum()))
+    )
+    assert_close(curvature(logits), -p.variance)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+@pytest.mark.parametrize("pixels", [_BernoulliPixels, continuous_bernoulli_pixels])
+def test_what_the_compiler_sees_is_the_same_log_prob(pixels, dtype, tolerance, monkeypatch):
+    sizes = torch.tensor([0.0, 1e-3, 0.5, 1.0, 17.0, 100.0, 1e6, 1e38])
+    x = torch.tensor([0.0, 0.3, 1.0], dtype=dtype)[:, None]
+    results = []
+    for compiling in (False, True):
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda compiling=compiling: compiling)
+        l = torch.cat([-sizes, sizes]).to(dtype).requires_grad_()
+        value = pixels(logits=l, validate_args=False).log_prob(x)
+        (first,) = torch.autograd.grad(value.sum(), l, create_graph=True)
+        results.append((value, first, torch.autograd.grad(first.sum(), l)[0]))
+    for eager, compiled in zip(*results, strict=True):
+        assert_close(eager, compiled, rtol=tolerance, atol=tolerance)
 
 
 def test_only_bernoulli_is_a_distribution_of_binary_images(family):

@@ -21,10 +21,12 @@ __all__ = ["Bernoulli", "bernoulli_log_prob"]
 
 def bernoulli_log_prob(logits: Tensor, value: Tensor) -> Tensor:
     """``value * logits - softplus(logits)``, linear in the value; an infinite logit is taken as
-    the largest number."""
+    the largest number, and takes no part where the value is the certain one."""
     limits = torch.finfo(logits.dtype)
     logits = logits.clamp(limits.min, limits.max)
-    return (value - (logits > 0).to(logits.dtype)) * logits - softplus_tail(logits)
+    missed = value - (logits > 0).to(logits.dtype)
+    certain = (logits.abs() > limits.max**0.75) & (missed == 0)
+    return _where(~certain, missed) * logits - softplus_tail(logits)
 
 
 class Bernoulli(TorchBernoulli):

@@ -21,6 +21,7 @@ from torch import Size, Tensor
 from torch.distributions import Bernoulli, Distribution, Independent
 
 from vae.distributions import OneHotCategorical, describe, gumbel_like, logits_of
+from vae.special import change, finite
 
 __all__ = [
     "condition",
@@ -54,14 +55,14 @@ def _(q: Independent, sample_shape: Size) -> Tensor:
 
 @perturb.register
 def _(q: OneHotCategorical, sample_shape: Size) -> Tensor:
-    return q.logits + gumbel_like(q.logits, q._extended_shape(sample_shape))
+    return finite(q.logits) + gumbel_like(q.logits, q._extended_shape(sample_shape))
 
 
 @perturb.register
 def _(q: Bernoulli, sample_shape: Size) -> Tensor:
     # a logistic variable is the difference of two Gumbel variables
     shape = q._extended_shape(sample_shape)
-    return q.logits + gumbel_like(q.logits, shape) - gumbel_like(q.logits, shape)
+    return finite(q.logits) + gumbel_like(q.logits, shape) - gumbel_like(q.logits, shape)
 
 
 @singledispatch
@@ -134,7 +135,7 @@ def _(q: OneHotCategorical, z: Tensor, sample_shape: Size = Size()) -> Tensor:
     noise = gumbel_like(q.logits, Size([*sample_shape, *z.shape]))
     # the logits are normalized, so that the largest is Gumbel about zero
     largest = (noise * z).sum(-1, keepdim=True)
-    other = q.logits + noise
+    other = finite(q.logits) + noise
     # -log(e^-other + e^-largest), as a distance below the largest: never negative, and kept from
     # rounding to zero, where the argmax would be a matter of order
     below = _log1p_exp(largest - other)
@@ -148,7 +149,7 @@ def _(q: Bernoulli, z: Tensor, sample_shape: Size = Size()) -> Tensor:
     shape = Size([*sample_shape, *z.shape])
     noise = gumbel_like(q.logits, shape) - gumbel_like(q.logits, shape)
     sign = 2 * z - 1
-    distance = _log1p_exp(noise + _log1p_exp(sign * q.logits))
+    distance = _log1p_exp(noise + _log1p_exp(sign * finite(q.logits)))
     return sign * distance.clamp_min(torch.finfo(distance.dtype).tiny)
 
 
@@ -192,9 +193,7 @@ def _(q: Bernoulli, perturbed: Tensor) -> Tensor:
 
 def differential(q: Distribution) -> Tensor:
     """Zero, with the gradient of the logits of ``q``; finite also where a logit is not."""
-    logits = logits_of(q)
-    logits = logits.clamp_min(torch.finfo(logits.dtype).min)
-    return logits - logits.detach()
+    return change(logits_of(q))
 
 
 @singledispatch

@@ -37,6 +37,8 @@ from torch.distributions import OneHotCategorical as TorchOneHotCategorical
 from torch.distributions.kl import kl_divergence, register_kl
 from torch.types import _size
 
+from vae.special import finite
+
 __all__ = [
     "ExpRelaxedOneHotCategorical",
     "OneHotCategorical",
@@ -113,8 +115,11 @@ class OneHotCategorical(TorchOneHotCategorical):
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)
-        # an impossible category, of logit -inf, must not make 0 * inf of the others
-        return (value * self.logits.clamp_min(torch.finfo(self.logits.dtype).min)).sum(-1)
+        # an impossible category, of logit -inf, must not make 0 * inf of the others, nor an
+        # infinite derivative in the value
+        least = torch.finfo(self.logits.dtype).min
+        absent = (self.logits < least / 2**16) & (value == 0)
+        return (value.masked_fill(absent, 0) * self.logits.clamp_min(least)).sum(-1)
 
 
 class _LogSimplex(constraints.Constraint):
@@ -192,14 +197,23 @@ class ExpRelaxedOneHotCategorical(Distribution):
 
     def rsample(self, sample_shape: _size = Size()) -> Tensor:
         noise = gumbel_like(self.logits, self._extended_shape(Size(sample_shape)))
-        return ((self.logits + noise) / self.temperature[..., None]).log_softmax(-1)
+        return ((finite(self.logits) + noise) / self.temperature[..., None]).log_softmax(-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)
-        K = self.event_shape[0]
-        score = self.logits - self.temperature[..., None] * value
-        return score.log_softmax(-1).sum(-1) + math.lgamma(K) + (K - 1) * self.temperature.log()
+        # an impossible category, of logit -inf, leaves the density on the face without it
+        logits, value = torch.broadcast_tensors(self.logits, value)
+        least = -(torch.finfo(logits.dtype).max ** 0.5)
+        possible, none = logits > least, torch.zeros_like(logits)
+        score = torch.where(possible, logits, none) - self.temperature[..., None] * torch.where(
+            possible, value, none
+        )
+        terms = score.masked_fill(~possible, -math.inf).log_softmax(-1)
+        K = possible.sum(-1).to(logits.dtype)
+        density = torch.where(possible, terms, none).sum(-1) + K.lgamma()
+        density = density + (K - 1) * self.temperature.log()
+        return density.masked_fill((~possible & (value > least)).any(-1), -math.inf)
 
 
 class RelaxedOneHotCategorical(TransformedDistribution):

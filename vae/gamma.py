@@ -29,7 +29,6 @@ from torch.distributions.kl import register_kl
 from vae.special import (
     HALF_LOG_2PI,
     bregman_lgamma,
-    compound,
     excess,
     stirling_remainder,
     stirling_remainder_slope,
@@ -149,11 +148,15 @@ class Poisson(TorchPoisson):
 
 @register_kl(TorchGamma, TorchGamma)
 def _kl_gamma(p: TorchGamma, q: TorchGamma) -> Tensor:
-    a, b, c, d = p.concentration, p.rate, q.concentration, q.rate
+    a, b, c, d = torch.broadcast_tensors(p.concentration, p.rate, q.concentration, q.rate)
     log_ratio = a.log() - c.log() + d.log() - b.log()
-    near = log_ratio.abs() < 0.3
-    means = compound((a - c) / c, (d - b) / b) * c
-    difference = torch.where(near, means, a * (d / b) - c)  # free of c, which is not in a d / b
+    # a d / b - c: by relative differences where both ratios are near 1, else free of c
+    near = torch.maximum((a - c).abs() / c, (d - b).abs() / b) < 0.5
+    one = torch.ones_like(log_ratio)
+    a1, c1, d1, b1 = (torch.where(near, x, one) for x in (a, c, d, b))
+    shapes, rates = (a1 - c1) / c1, (d1 - b1) / b1
+    close = c1 * (shapes + rates + shapes * rates)
+    difference = torch.where(near, close, a * (d / b) - c)
     return excess(c, difference, log_ratio) + bregman_lgamma(c, a)
 
 

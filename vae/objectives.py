@@ -178,7 +178,10 @@ class IWAE(Objective):
         return vae.log_likelihood(x, z) + vae.prior().log_prob(z) - q.log_prob(z)
 
     def reduce(self, f: Tensor, dim: int = 0) -> Tensor:
-        return f.logsumexp(dim) - math.log(f.shape[dim])
+        # where no sample is possible, log 0 as a number: its weights are not NaN
+        possible = f.clamp_min(torch.finfo(f.dtype).min)
+        bound = possible.logsumexp(dim) - math.log(f.shape[dim])
+        return bound.masked_fill((f == -math.inf).all(dim), -math.inf)
 
     def swap_one_out(self, f: Tensor, alternative: Tensor) -> Tensor:
         # The sum over the others, from the left and from the right: no subtraction, so nothing
@@ -187,10 +190,14 @@ class IWAE(Objective):
         left = torch.cat([nothing, f[:-1]]).logcumsumexp(0)
         right = torch.cat([nothing, f[1:].flip(0)]).logcumsumexp(0).flip(0)
         others = torch.logaddexp(left, right)
-        return torch.logaddexp(others, alternative) - math.log(f.shape[0])
+        impossible = (others == -math.inf) & (alternative == -math.inf)
+        least = torch.finfo(f.dtype).min
+        total = torch.logaddexp(others.clamp_min(least), alternative.clamp_min(least))
+        return (total - math.log(f.shape[0])).masked_fill(impossible, -math.inf)
 
     def path_weights(self, f: Tensor) -> Tensor:
-        return f.softmax(0).square()  # w - w (1 - w)
+        w = f.clamp_min(torch.finfo(f.dtype).min).softmax(0)
+        return w.square()  # w - w (1 - w)
 
 
 OBJECTIVES: dict[str, type[Objective]] = {"elbo": ELBO, "iwae": IWAE}

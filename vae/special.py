@@ -18,8 +18,9 @@ from torch.nn.functional import softplus
 __all__ = [
     "HALF_LOG_2PI",
     "bregman_lgamma",
-    "compound",
+    "change",
     "excess",
+    "finite",
     "log_i0e",
     "mean_resultant",
     "polynomial",
@@ -38,6 +39,23 @@ def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
     for c in reversed(coefficients[:-1]):
         result = result * x + c
     return result
+
+
+# Infinite logits
+# ----------------------------------------------------------------------------------------
+
+
+def finite(logits: Tensor) -> Tensor:
+    """The logits, kept so far from infinity (1e28) that they may be divided by a temperature and
+    subtracted: the law is the same, and no product with 0 is NaN."""
+    bound = torch.finfo(logits.dtype).max ** 0.75
+    return logits.clamp(-bound, bound)
+
+
+def change(x: Tensor) -> Tensor:
+    """Zero, with the gradient of x; also where x is infinite."""
+    x = finite(x)
+    return x - x.detach()
 
 
 # Logistic
@@ -76,15 +94,6 @@ def excess(c: Tensor, difference: Tensor, log_x: Tensor) -> Tensor:
     series = polynomial(s.square(), [1 / 3, 1 / 5, 1 / 7, 1 / 9, 1 / 11, 1 / 13, 1 / 15])
     close = c * s * (e - 2 * s.square() * series)
     return torch.where(near, close, torch.where(near, none, difference - c * log_x))
-
-
-def compound(x: Tensor, y: Tensor) -> Tensor:
-    """x y - 1 of two ratios given as differences from 1, which are kept where both are small."""
-    near = torch.maximum(x.abs(), y.abs()) < 0.5
-    none = torch.zeros_like(x * 0 + y * 0)
-    a, b = torch.where(near, x, none), torch.where(near, y, none)
-    c, d = torch.where(near, none, x), torch.where(near, none, y)
-    return torch.where(near, a + b + a * b, (1 + c) * (1 + d) - 1)
 
 
 # Log-gamma

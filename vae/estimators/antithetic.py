@@ -28,6 +28,7 @@ from torch.distributions import Bernoulli, Distribution
 from vae.distributions import detach, gumbel_like, logits_of
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.objectives import Objective
+from vae.special import change
 
 __all__ = ["ARM", "Antithetic", "DisARM"]
 
@@ -88,7 +89,7 @@ class ARM(Antithetic):
         logits = logits_of(q)  # (B, D)
         z, z_tilde, noise = antithetic_bits(logits, sample_shape)
         weight = 0.5 - (-noise).sigmoid()  # (K, B, D)
-        return z, z_tilde, (weight * logits).reshape(*z.shape[:2], -1).sum(-1)
+        return z, z_tilde, (weight * change(logits)).reshape(*z.shape[:2], -1).sum(-1)
 
 
 class DisARM(Antithetic):
@@ -109,4 +110,4 @@ class DisARM(Antithetic):
         logits = logits_of(q)  # (B, D)
         z, z_tilde, _ = antithetic_bits(logits, sample_shape)
         weight = (z - z_tilde) * logits.detach().abs().sigmoid() / 2  # (K, B, D)
-        return z, z_tilde, (weight * logits).reshape(*z.shape[:2], -1).sum(-1)
+        return z, z_tilde, (weight * change(logits)).reshape(*z.shape[:2], -1).sum(-1)

@@ -29,6 +29,7 @@ from torch.distributions import Bernoulli, Distribution
 from vae.distributions import detach, logits_of
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.objectives import Objective
+from vae.special import change
 
 __all__ = ["ARMS"]
 
@@ -58,7 +59,9 @@ class ARMS(Estimator):
         z, weight = dirichlet_copula(logits.detach(), K)  # (K, B, D), (B, D)
         fz = f(z, detach(q))  # (K, B)
         signal = (fz - fz.mean(0)).detach() / (K - 1)
-        score = ((z - logits.detach().sigmoid()) * weight * logits).reshape(*z.shape[:2], -1)
+        score = ((z - logits.detach().sigmoid()) * weight * change(logits)).reshape(
+            *z.shape[:2], -1
+        )
         return Estimate(attach(objective.reduce(fz), (signal * score.sum(-1)).sum(0)))
 
 

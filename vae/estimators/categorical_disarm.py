@@ -35,6 +35,7 @@ from torch.distributions import Distribution
 
 from vae.distributions import OneHotCategorical, logits_of
 from vae.estimators.antithetic import Antithetic, antithetic_bits
+from vae.special import change
 
 __all__ = ["CategoricalDisARM", "DisARMStickBreaking", "DisARMTree"]
 
@@ -77,7 +78,7 @@ class CategoricalDisARM(Antithetic):
             + (seen - both) * (b - p)
             + (seen_tilde - both) * (p - b_tilde)
         ) / 2
-        return z, z_tilde, (weight * alpha).reshape(*z.shape[:2], -1).sum(-1)
+        return z, z_tilde, (weight * change(alpha)).reshape(*z.shape[:2], -1).sum(-1)
 
 
 class DisARMStickBreaking(CategoricalDisARM):

@@ -28,6 +28,7 @@ from torch.func import vjp
 from vae.distributions import OneHotCategorical, logits_of, with_logits
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.objectives import Objective
+from vae.special import change
 
 __all__ = ["DoubleControlVariates"]
 
@@ -95,5 +96,5 @@ class DoubleControlVariates(Estimator):
 
         g = score - self.alpha * control  # a function of alpha
         second_moment = g.square().sum() / bound.numel()
-        surrogate = (g.detach() * logits).reshape(*bound.shape, -1).sum(-1)  # (B,)
+        surrogate = (g.detach() * change(logits)).reshape(*bound.shape, -1).sum(-1)  # (B,)
         return Estimate(attach(bound, surrogate), second_moment)

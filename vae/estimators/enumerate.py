@@ -35,6 +35,7 @@ class Enumerate(Estimator):
     ) -> Estimate:
         z = support(q)  # (S, B, *event)
         fz, log_q = f(z, q), q.log_prob(z)  # (S, B)
+        fz = torch.where(log_q.exp() == 0, torch.zeros_like(fz), fz)  # 0 log 0 = 0
         if objective.linear:  # the mean over K is that of one
             return Estimate((log_q.exp() * fz).sum(0))
         S, K = z.shape[0], objective.num_samples

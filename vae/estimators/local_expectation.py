@@ -111,4 +111,6 @@ class LocalExpectation(Estimator):
         bound = objective.reduce(fz)
         values, probs = other_values(base_of(q), z)
         gain = local_gain(q, z, values, fz, f, objective)  # (C - 1, K, B, D)
-        return Estimate(attach(bound, (gain * probs.reshape(gain.shape)).sum((0, 1, 3))))
+        probs = probs.reshape(gain.shape)
+        gain = gain.masked_fill(probs == 0, 0)  # 0 log 0 = 0
+        return Estimate(attach(bound, (gain * probs).sum((0, 1, 3))))

@@ -42,6 +42,7 @@ from vae.distributions import base_of, describe, detach, parameters
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.estimators.local_expectation import local_gain
 from vae.objectives import Objective
+from vae.special import change
 
 __all__ = ["MeasureValued", "WeakDerivative", "weak_derivatives"]
 
@@ -139,7 +140,8 @@ class MeasureValued(Estimator):
             difference = next(gain)  # (K, B, D), over the sample
             if d.minus is not None:
                 difference = difference - next(gain)
-            weighted = d.constant * parameters(q)[d.parameter]  # (B, *event) or (K, B, *event)
+            leaf = change(parameters(q)[d.parameter])
+            weighted = d.constant * leaf  # (B, *event) or (K, B, *event)
             weighted = weighted.expand_as(z).reshape(difference.shape)
             surrogate = surrogate + (difference * weighted).sum((0, 2))
         return Estimate(attach(bound, surrogate))

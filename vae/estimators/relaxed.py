@@ -108,7 +108,7 @@ class Relaxed(Estimator):
             (slopes,) = pull(2 * g / g.shape[0])
         variance = (g.square().sum() / g.shape[0]).detach()
         surrogate = sum((slopes[name].detach() * own[name]).sum() for name in own)
-        path = (g.detach() * logits).flatten(1).sum(1)  # (B,)
+        path = (g.detach() * differential(q)).flatten(1).sum(1)  # (B,)
         return Estimate(attach(bound, path), attach(variance, surrogate))
 
 
