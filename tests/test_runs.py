@@ -284,6 +284,16 @@ def test_a_run_is_itself_by_whatever_path(folder, monkeypatch):
             run_id(path)
 
 
+def test_an_id_that_is_a_path_is_refused_before_anything_is_written(folder):
+    path = only_run(folder)
+    (path / "wandb_id").write_text("../../x")
+    before = state(folder)
+    line = f"WANDB_MODE=offline resume.py {path} --trainer.max_epochs 3"
+    code, _, err = run(line, folder, train=True)
+    assert code == 2 and "wandb_id names no run" in err and "Traceback" not in err, err
+    assert state(folder) == before
+
+
 def test_folders_in_the_home_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("VAE_RUNS_DIR", "~/x")

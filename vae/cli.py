@@ -28,6 +28,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import SingleDeviceStrategy
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 from rich.table import Table
@@ -462,9 +463,11 @@ class VAECLI(LightningCLI):
                 self.lock.create()
             self._start_page()
             verb = self._write_record()
-        except BaseException:
+        except BaseException as error:
             if new:
                 shutil.rmtree(self.run, ignore_errors=True)
+            if isinstance(error, ValueError):  # the user's; of training, it would be ours
+                raise MisconfigurationException(str(error)) from None
             raise
         if trains and self.source and not new:
             aside = set_aside(self.run, self.source.step)
