@@ -60,8 +60,9 @@ def quickstart(arguments: list[str]) -> None:
     Arguments:
         arguments: Further flags of train.py, looked at before anything is downloaded.
     """
+    sys.argv[1:] = ["fit", "--config", str(HERE / "configs" / "gaussian.yaml"), *arguments]
     try:
-        Check(["fit", "--config", str(HERE / "configs" / "gaussian.yaml"), *arguments])
+        Check()
     except Understood:
         pass
     config = "gaussian.yaml"

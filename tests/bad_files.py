@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import struct
+import zipfile
 from pathlib import Path
 
 import torch
@@ -41,6 +42,18 @@ def make_files(folder):
     (folder / "folder.json").mkdir()
     (folder / "studies" / "cut").mkdir(parents=True)
     (folder / "studies" / "cut" / "digits.json").write_text('{"config": ')
+    (folder / "studies" / "listed").mkdir()
+    (folder / "studies" / "listed" / "digits.json").write_text("[1, 2]")
+    os.mkfifo(folder / "pipe")
+    (folder / "piped" / "checkpoints").mkdir(parents=True)
+    os.mkfifo(folder / "piped" / "checkpoints" / "best.ckpt")
+    raw = folder / "data" / "pipe" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in ("train", "t10k"):
+        os.mkfifo(raw / f"{name}-images-idx3-ubyte")
+    shutil.copytree(folder / "run", folder / "listed")
+    (folder / "listed" / "run.json").write_text("[1]")
+    (folder / "listed" / "results.json").unlink()
 
 
 def _checkpoints(folder):
@@ -60,6 +73,18 @@ def _checkpoints(folder):
         "code": {"hyper_parameters": {"latent_dim": Canary()}},
     }.items():
         torch.save(contents | changes, folder / f"{name}.ckpt")
+    first = "vae.encoder.1.weight"
+    for name, changes in {
+        "wrapped": {"state_dict": {f"module.{k}": v for k, v in weights.items()}},
+        "inflated": {"hyper_parameters": options | {"hidden": [10**9]}},
+        "expanded": {"state_dict": weights | {first: torch.zeros(1, 64).expand(128, 64)}},
+        "sampled": {"hyper_parameters": options | {"num_samples": 10**9}},
+    }.items():
+        torch.save(contents | changes, folder / f"{name}.ckpt")
+    with zipfile.ZipFile(folder / "compressed.ckpt", "w", zipfile.ZIP_DEFLATED) as packed:
+        with zipfile.ZipFile(good) as plain:
+            for name in plain.namelist():
+                packed.writestr(name, plain.read(name))
     torch.save({"state_dict": weights}, folder / "foreign.ckpt")
     (folder / "code-unpacked.ckpt").write_bytes(pickle.dumps(Canary(), protocol=2))
     whole = good.read_bytes()
@@ -90,6 +115,12 @@ def _configurations(folder):
         "linked": "data: {class_path: DigitsDataModule, init_args: {seed: 4}}\n",
         "wrong-type": "model: {class_path: GaussianVAE, init_args: {lr: fast}}\n",
         "other-class": "model: {class_path: torch.nn.Linear}\n",
+        "empty-name": "name: ''\nmodel: {class_path: GaussianVAE}\n",
+        "twice": "model: {class_path: GaussianVAE}\n\nname: a\nname: b\n",
+        "deep": "a: " + "[" * 1000 + "]" * 1000,
+        "self": "a: &a [1, *a]\n",
+        "bomb": "a0: &a0 x\n"
+        + "".join(f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]\n" for n in range(12)),
         "code": "name: !!python/object/apply:os.system ['touch canary']\n",
     }.items():
         (folder / f"{name}.yaml").write_text(text)

@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "experiments"))
 from bad_files import TRAIN, make_files  # noqa: E402
 from bad_input import ENVIRONMENT, RESULTS, command, markdown, run  # noqa: E402
+
+from vae.checkpoints import load  # noqa: E402
 
 DIGITS = "--config experiments/configs/digits.yaml"
 MNIST = "train.py fit --config experiments/configs/gaussian.yaml"
@@ -127,6 +130,92 @@ CONFIGURATION = {
     ),
     "no such W&B mode": (f"WANDB_MODE=loud {TRAIN}", "WANDB_MODE=loud: choose from"),
     "W&B online, logged out": (f"WANDB_MODE=online {TRAIN}", "wandb login"),
+    "nothing said": ("train.py", 'expected "subcommand"'),
+    "nothing to train": ("train.py fit", "required: fit.data, fit.model"),
+    "no such command": ("train.py nonsense", "choose from 'fit'"),
+    "an empty checkpoint": (f"{TRAIN} --ckpt_path ''", "--ckpt_path is empty"),
+    "an empty name": (f"{TRAIN} --name=", "--name is empty"),
+    "an empty name in a file": ("train.py fit --config empty-name.yaml", "name is empty"),
+    "an empty configuration's name": (f"{TRAIN} --config ''", "--config is empty"),
+    "minutes that are no number": (
+        f"{TRAIN} --checkpoint_every_n_minutes .nan",
+        "checkpoint_every_n_minutes must be finite, got nan",
+    ),
+    "minutes without end": (f"{TRAIN} --checkpoint_every_n_minutes .inf", "must be finite"),
+    "a norm without end": (f"{TRAIN} --model.gradient_clip_norm .inf", "must be finite, got inf"),
+    "a step size that is no number": (f"{TRAIN} --model.lr .nan", "model.lr must be finite"),
+    "a part that is no number": (f"{TRAIN} --trainer.limit_val_batches .nan", "must be finite"),
+    "an option of an estimator that is no number": (
+        f"{TRAIN} --model DiscreteVAE --model.estimator gst --model.estimator_options.gap .nan",
+        "estimator_options.gap must be finite, got nan",
+    ),
+    "a seed of 23 digits": (f"{TRAIN} --seed_everything {10**22}", "is too large: give at most"),
+    "more latents than integers": (f"{TRAIN} --model.latent_dim {10**19}", "is too large"),
+    "more latents than a tensor holds": (
+        f"{TRAIN} --model.latent_dim {10**18}",
+        "a layer is larger than a tensor can be",
+    ),
+    "batches of 22 digits": (f"{TRAIN} --data.batch_size {10**21}", "is too large"),
+    "epochs of 31 digits": (f"{TRAIN} --trainer.max_epochs {10**30}", "is too large"),
+    "widths of ten million": (f"{TRAIN} --model.hidden [10000000,100000]", "out of memory: the"),
+    "samples of nine digits": (f"{TRAIN} --model.num_samples 1000000000", "out of memory: a step"),
+    "samples that a batch does not hold": (
+        f"{TRAIN} --model.num_samples 10000000",
+        "out of memory: a step of 64 images and 10000000 samples",
+    ),
+    "a test of weeks": (
+        f"{TRAIN} --model.test_samples 1000000000",
+        "would take weeks; give at most 40000000",
+    ),
+    "aliases of aliases": ("train.py fit --config bomb.yaml", "with its aliases written out it"),
+    "an alias of itself": ("train.py fit --config self.yaml", "with its aliases written out it"),
+    "aliases of aliases for a model": (f"{TRAIN} --model bomb.yaml", "with its aliases written"),
+    "a key twice": ("train.py fit --config twice.yaml", "the key name is there twice at line 4"),
+    "a thousand levels": ("train.py fit --config deep.yaml", "is deeper than 30 levels"),
+    "a pipe for a configuration": ("train.py fit --config pipe", "pipe is a pipe, a device or a"),
+    "a device for a configuration": ("train.py fit --config /dev/zero", "a device or a socket"),
+    "a pipe for the data's options": (f"{TRAIN} --data pipe", "pipe is a pipe, a device or a"),
+    "no hidden layers at all": (f"{TRAIN} --model.hidden null", "model.hidden is empty: give it"),
+    "no batch size": (f"{TRAIN} --data.batch_size null", "batch_size"),
+    "an estimator's option of another type": (
+        f"{TRAIN} --model DiscreteVAE --model.estimator gumbel_rao"
+        " --model.estimator_options.num_inner a",
+        "estimator gumbel_rao: num_inner must be int, got 'a'",
+    ),
+    "an estimator's option, no whole number": (
+        f"{TRAIN} --model DiscreteVAE --model.estimator gumbel_rao"
+        " --model.estimator_options.num_inner 1.5",
+        "num_inner must be int, got 1.5",
+    ),
+    "an estimator's option, negative": (
+        f"{TRAIN} --model.estimator nvil --model.estimator_options.hidden -1",
+        "hidden must be at least 1, got -1",
+    ),
+    "a latent's option of another type": (
+        f"{TRAIN} --model ContinuousVAE --model.latent_options.num_variables a",
+        "latent gamma: num_variables must be int, got 'a'",
+    ),
+    "a Gaussian on binary pixels": (
+        f"{TRAIN} --model.likelihood gaussian",
+        "likelihood Gaussian is a density, unbounded on binary pixels (binarization dynamic)",
+    ),
+    "a continuous Bernoulli on binary pixels": (
+        f"{TRAIN} --model.likelihood continuous_bernoulli --data.binarization static",
+        "likelihood ContinuousBernoulli is a density, unbounded on binary pixels",
+    ),
+    "logging every -5 steps": (f"{TRAIN} --trainer.log_every_n_steps -5", "must not be negative"),
+    "at least more than at most": (
+        f"{TRAIN} --trainer.min_epochs 5 --trainer.max_epochs 2",
+        "min_epochs 5 is more than max_epochs 2",
+    ),
+    "many at once: a million million": (
+        f"train_many.py {DIGITS} --seeds 1000000000000",
+        "seeds must be at most 10000",
+    ),
+    "many at once: more than there is memory": (
+        f"train_many.py {DIGITS} --seeds 10000 --model.hidden [10000]",
+        "out of memory: the model",
+    ),
     "a folder of runs that is a file": (f"VAE_RUNS_DIR=text.ckpt {TRAIN}", "set VAE_RUNS_DIR"),
 }
 CHECKPOINTS = {
@@ -195,6 +284,36 @@ CHECKPOINTS = {
         "was trained with batch_size 64, not 10",
     ),
     "resumed: unknown key": ("resume.py run --modell.lr 3", "unrecognized arguments"),
+    "continued: in fewer bits": (
+        "resume.py run --trainer.precision bf16-mixed",
+        "trainer.precision was None in run/config.yaml, not bf16-mixed: that would be another run",
+    ),
+    "continued: on a part of the batches": (
+        "resume.py run --trainer.limit_train_batches 5",
+        "trainer.limit_train_batches was None in run/config.yaml, not 5",
+    ),
+    "continued: judged on a part": (
+        "resume.py run --trainer.limit_val_batches 1",
+        "limit_val_batches was None in run/config.yaml, not 1",
+    ),
+    "continued: on more devices": ("resume.py run --trainer.devices 2", "devices was 1 in run/"),
+    "continued: in other products": (
+        "resume.py run --float32_matmul_precision medium",
+        "float32_matmul_precision was highest in run/config.yaml, not medium",
+    ),
+    "continued: under another name": ("resume.py run --name other", "name was digits in run/"),
+    "continued: a wrapped module": (
+        f"{TRAIN} --model.test_samples 2 --ckpt_path wrapped.ckpt",
+        "holds the weights of a wrapped module",
+    ),
+    "continued: a run of no record": ("resume.py listed", "run.json holds no JSON object"),
+    "a pipe": ("sample.py pipe", "pipe is a pipe, a device or a socket"),
+    "a folder, of pipes": ("sample.py piped", "is a pipe, a device or a socket"),
+    "an empty word": ("sample.py ''", "an argument is empty: give it a value, or leave it out"),
+    "compressed": ("sample.py compressed.ckpt", "it is compressed, which torch's own never are"),
+    "larger than its weights": ("sample.py inflated.ckpt", "has the shape (128, 64), not (100000"),
+    "weights of one number": ("sample.py expanded.ckpt", "holds fewer numbers than its shape"),
+    "samples without end": ("sample.py sampled.ckpt", "out of memory: a step of 64 images"),
     "replayed: a model only": ("replay.py model-only.ckpt", "not the state of a run"),
 }
 DATA = {
@@ -211,6 +330,8 @@ DATA = {
     "a web page": ("VAE_DATA_DIR=data/something-else prepare_data.py", "it holds something else"),
     "wrong shape": ("VAE_DATA_DIR=data/wrong-shape prepare_data.py", "of shape (2, 3, 3)"),
     "cut short": (f"VAE_DATA_DIR=data/cut {MNIST}", "cut short or damaged"),
+    "a pipe": ("VAE_DATA_DIR=data/pipe prepare_data.py", "is no regular file"),
+    "in a file": ("VAE_DATA_DIR=text.ckpt prepare_data.py", "text.ckpt is no folder"),
     "wrong checksum": ("VAE_DATA_DIR=data/wrong-checksum prepare_data.py", "wrong checksum"),
     "no gzip": ("VAE_DATA_DIR=data/no-gzip prepare_data.py", "Not a gzipped file"),
     "gzip, cut short": (
@@ -228,6 +349,16 @@ SCRIPTS = {
     "evaluate: K no number": ("evaluate.py run --log_likelihood a", "expected int, got a"),
     "evaluate: no such device": ("evaluate.py run --device abacus", "device abacus is not there"),
     "evaluate: no such GPU": ("evaluate.py run --device cuda:99", "device cuda:99 is not there"),
+    "evaluate: K for weeks": (
+        "evaluate.py run --log_likelihood 1000000000",
+        "would take weeks; give at most 40000000",
+    ),
+    "evaluate: more than there is memory": (
+        "evaluate.py run --elbo_samples 1000000000",
+        "out of memory: decoding 250000000000 codes",
+    ),
+    "evaluate: a seed of 23 digits": (f"evaluate.py run --seed {10**22}", "is too large"),
+    "evaluate: a run whose record is a list": ("evaluate.py listed", "holds no JSON object"),
     "evaluate: onto a folder": (
         "evaluate.py run --output folder.json",
         "cannot write folder.json",
@@ -273,6 +404,21 @@ SCRIPTS = {
         "a variant cannot be called summary",
     ),
     "seeds: variants without flags": (f"seeds.py {DIGITS} --variants 3", "expected dict, got 3"),
+    "seeds: a million million": (f"seeds.py {DIGITS} --seeds 1000000000000", "at most 10000"),
+    "seeds: a configuration that is none": ("seeds.py --config bomb.yaml", "its aliases written"),
+    "seeds: a study that is none": ("seeds.py --study bomb.yaml", "its aliases written out"),
+    "seeds: a record that is a list": (
+        f"VAE_RUNS_DIR=studies seeds.py {DIGITS} --name listed",
+        "digits.json holds no JSON object",
+    ),
+    "prepare_data: unknown flag": ("prepare_data.py --nonsense", "unrecognized arguments"),
+    "tables: unknown flag": ("tables.py --nonsense", "unrecognized arguments"),
+    "quickstart: unknown flag": ("quickstart.py --nonsense", "unrecognized arguments"),
+    "clean_runs: nothing said": ("clean_runs.py --keep ''", "--keep is empty"),
+    "policy_gradient: a step that is no number": (
+        "policy_gradient.py --lr .nan",
+        "lr must be finite, got nan",
+    ),
     "seeds: no such study": ("seeds.py --study nope.yaml", "File does not exist"),
     "seeds: a record cut short": (
         f"VAE_RUNS_DIR=studies seeds.py {DIGITS} --name cut",
@@ -327,6 +473,62 @@ def test_there_are_cases_of_every_script_and_they_are_enough():
     names = "train evaluate reconstruct sample gradients seeds resume policy_gradient prepare_data train_many"
     assert scripts >= {f"{name}.py" for name in names.split()}
     assert len(CASES) == sum(map(len, PARTS.values())) >= 100
+
+
+SILENT = sorted(p.name for p in (ROOT / "experiments").glob("*.py") if p.name != "shell.py")
+
+
+@pytest.mark.parametrize("script", SILENT)
+def test_help_acts_in_no_script(script, folder):
+    before, pages = state(folder), state(ROOT / "experiments" / "results")
+    code, out, err = run(f"{script} --help", folder)
+    assert code in (0, None) and "usage: " in out and not err
+    assert state(folder) == before and state(ROOT / "experiments" / "results") == pages
+
+
+@pytest.mark.parametrize("flag", ["--trainer.max_epochs -1", "--trainer.log_every_n_steps 3"])
+def test_what_may_differ_in_a_run_that_is_continued(flag, folder):
+    before = state(folder)
+    flags = f"--trainer.max_epochs 2 --trainer.enable_progress_bar false --image_every 5 {flag}"
+    assert "it would train" in run(f"resume.py run {flags}", folder).err
+    assert {p for p in state(folder) if "canary" in p.name} == set() and len(state(folder)) >= len(
+        before
+    )
+
+
+@pytest.mark.parametrize("name", ["module", "compiled", "both"])
+def test_weights_of_a_wrapped_module_are_read(name, folder):
+    path = folder / f"{name}.ckpt"
+    contents = torch.load(folder / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    wrap = {
+        "module": lambda k: f"module.{k}",
+        "compiled": lambda k: k.replace("vae.", "vae._orig_mod.", 1),
+        "both": lambda k: f"module._orig_mod.{k}",
+    }[name]
+    weights = {wrap(k): v for k, v in contents["state_dict"].items()}
+    torch.save(contents | {"state_dict": weights}, path)
+    read = load(path)[0].state_dict()
+    path.unlink()
+    assert all(torch.equal(read[k], v) for k, v in contents["state_dict"].items())
+
+
+def test_ctrl_c_is_one_line(folder, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vae.checkpoints.load", interrupt)
+    assert run("sample.py run", folder) == (130, "", "interrupted\n")
+
+
+def test_results_are_written_before_they_are_shown(folder, monkeypatch):
+    def gone(*args):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("vae.cli.print_table", gone)
+    limits = "--trainer.max_epochs 1 --model.test_samples 2 --image_every 0"
+    run(f"VAE_RUNS_DIR=shown {TRAIN} {limits}", folder, train=True)
+    (results,) = (folder / "shown").glob("*/results.json")
+    assert json.loads(results.read_text())["metrics"]
 
 
 @pytest.mark.parametrize("case", ["wrong type", "checkpoint: truncated", "data: wrong shape"])

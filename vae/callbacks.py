@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -287,6 +288,14 @@ class Progress(TQDMProgressBar):
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         super().on_train_start(trainer, module)
         self._started, self._steps = time.monotonic(), trainer.global_step
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Ends the line, so that what is said of the exception has one of its own."""
+        for name in ("train", "val", "test"):
+            with suppress(TypeError):  # of a bar that there is not yet
+                getattr(self, f"{name}_progress_bar").close()
 
     def get_metrics(self, trainer: Trainer, module: LightningModule) -> dict[str, Any]:
         latest = cast(dict[str, Tensor], module.latest)

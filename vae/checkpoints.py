@@ -53,6 +53,9 @@ DATA: dict[str, type[ImageDataModule]] = {
 }
 
 
+BATCH = 64
+"""Images: what a checkpoint's model could not even be given one batch of, is not built."""
+
 RUN_STATE = {
     "callbacks": dict,
     "epoch": int,
@@ -91,11 +94,15 @@ def find_checkpoint(path: str | Path | None = None, prefer: str = "best.ckpt") -
     path = newest_run() if path is None else Path(path).expanduser()
     if path.is_dir():
         for name in (prefer, "best.ckpt", "last.ckpt"):
+            if is_special(path / "checkpoints" / name):
+                path = path / "checkpoints" / name
+                break
             if (path / "checkpoints" / name).is_file():
                 return path / "checkpoints" / name
-        raise FileNotFoundError(
-            f"{path} holds no checkpoints/best.ckpt or last.ckpt: name a run's folder or a .ckpt file"
-        )
+        else:
+            raise FileNotFoundError(
+                f"{path} holds no checkpoints/best.ckpt or last.ckpt: name a run's folder or a .ckpt file"
+            )
     if is_special(path):
         raise ValueError(f"{path} is a pipe, a device or a socket: name a regular file")
     if not path.is_file():
@@ -260,7 +267,7 @@ def build(checkpoint: dict[str, Any], path: Path, wrapped: bool = True) -> Image
             with torch.random.fork_rng(devices=[]):  # nothing is stored until it fits
                 own = skeleton(module_class, options)
             _assert_fits(own.state_dict(), weights)
-            assert_trainable(own, 2)
+            assert_trainable(own, BATCH)
             module = module_class(**options)
         _assert_fits(module.state_dict(), weights)
         module.load_state_dict(weights)

@@ -67,6 +67,9 @@ __all__ = ["ScriptParser", "VAECLI", "checkpoint_parser", "one_line_errors", "pr
 EPOCHS = 50
 """Of a run that says neither ``max_epochs`` nor ``max_steps``."""
 
+MOST_IMAGES = 60_000
+"""Of a data set that is not read yet: so many, at most, are in a batch, whatever its size."""
+
 TUNERS = (BatchSizeFinder, LearningRateFinder)
 """Callbacks that train by themselves, by an optimisation that is not ours."""
 
@@ -357,7 +360,9 @@ class VAECLI(LightningCLI):
                 if isinstance(error, NotImplementedError):
                     raise
                 return
-        assert_trainable(module, 2, self.models)
+        given = options.data.get("init_args", jsonargparse.Namespace())
+        batch_size = given.get("batch_size") or 1  # of what is no number, the class will speak
+        assert_trainable(module, max(2, min(batch_size, MOST_IMAGES)), self.models)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Refuses, before anything is built, what would fail later or do something else than it
@@ -379,8 +384,9 @@ class VAECLI(LightningCLI):
                     raise ValueError(f"{part}.{name} is empty: give it a value, or leave it out")
         if (options.trainer.log_every_n_steps or 0) < 0:
             raise ValueError("trainer.log_every_n_steps must not be negative; 0: never")
-        if (options.trainer.min_epochs or 0) > (options.trainer.max_epochs or EPOCHS):
-            raise ValueError("trainer.min_epochs is more than max_epochs")
+        least, most = options.trainer.min_epochs or 0, options.trainer.max_epochs
+        if most is not None and 0 <= most < least:
+            raise ValueError(f"trainer.min_epochs {least} is more than max_epochs {most}")
         torch.set_float32_matmul_precision(options.float32_matmul_precision)
         if options.trainer.max_epochs is None and options.trainer.max_steps == -1:
             options.trainer.max_epochs = EPOCHS
@@ -517,12 +523,13 @@ class VAECLI(LightningCLI):
             if not rehearsal:
                 tested = self._test(model, kwargs["datamodule"], best)
                 if self.trainer.is_global_zero:
-                    results = self._report(tested, seconds, best)
+                    results = self._results(tested, seconds)
             exit_code = 0
         finally:
             tracking.finish_wandb(exit_code, self.trainer.loggers)
         if results:  # the last thing written: a run that has it is complete, on W&B too
             tracking.write_json(self.run / "results.json", results)
+            self._show(results, seconds, best)  # nobody has to read it
 
     def _write_record(self) -> str:
         """``run.json``; a run that is continued keeps the first one, and lists the others."""
@@ -607,25 +614,28 @@ class VAECLI(LightningCLI):
             while os.getppid() == self.parent and time.monotonic() < deadline:
                 time.sleep(0.05)
 
-    def _report(
-        self, metrics: Mapping[str, float], seconds: float, checkpoint: Path
-    ) -> dict[str, Any]:
-        """Prints what came of the run; what ``results.json`` will hold."""
-        data, epochs = self.datamodule, self.trainer.current_epoch
-        results = {
+    def _results(self, metrics: Mapping[str, float], seconds: float) -> dict[str, Any]:
+        """What ``results.json`` will hold."""
+        return {
             "metrics": {name: round(value, 4) for name, value in metrics.items()},
-            "epochs": epochs,
+            "epochs": self.trainer.current_epoch,
             "steps": self.trainer.global_step,
             "seconds": round(seconds, 1),
-            "binarization": data.binarization,
+            "binarization": self.datamodule.binarization,
             "parameters": sum(p.numel() for p in self.model.parameters()),
         }
+
+    def _show(self, results: Mapping[str, Any], seconds: float, checkpoint: Path) -> None:
+        """Prints what came of the run."""
+        metrics, epochs, binarization = (
+            results[name] for name in ("metrics", "epochs", "binarization")
+        )
         if metrics:
             print_table(
-                f"test set, {data.binarization} binarisation",
+                f"test set, {binarization} binarisation",
                 {k: f"{v:.2f}" for k, v in metrics.items()},
             )
-        if self.model.vae.likelihood.binary and data.binarization == "none":
+        if self.model.vae.likelihood.binary and binarization == "none":
             print(
                 "grey pixels under a Bernoulli likelihood: these are cross-entropies, not bounds on log p(x)"
             )
@@ -635,4 +645,3 @@ class VAECLI(LightningCLI):
         if checkpoint.exists():  # not of a run without a step
             print(f"checkpoint  {checkpoint}")
         print(f"run folder  {self.run}")
-        return results
