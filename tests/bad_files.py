@@ -39,6 +39,7 @@ def make_files(folder):
     for name, content in DATA.items():
         _data(folder / "data" / name, content)
     (folder / "full.png").symlink_to("/dev/full")
+    (folder / "zero").symlink_to("/dev/zero")
     (folder / "folder.json").mkdir()
     (folder / "studies" / "cut").mkdir(parents=True)
     (folder / "studies" / "cut" / "digits.json").write_text('{"config": ')

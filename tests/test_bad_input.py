@@ -173,7 +173,7 @@ CONFIGURATION = {
     "a key twice": ("train.py fit --config twice.yaml", "the key name is there twice at line 4"),
     "a thousand levels": ("train.py fit --config deep.yaml", "is deeper than 30 levels"),
     "a pipe for a configuration": ("train.py fit --config pipe", "pipe is a pipe, a device or a"),
-    "a device for a configuration": ("train.py fit --config /dev/zero", "a device or a socket"),
+    "a device for a configuration": ("train.py fit --config zero", "a device or a socket"),
     "a pipe for the data's options": (f"{TRAIN} --data pipe", "pipe is a pipe, a device or a"),
     "no hidden layers at all": (f"{TRAIN} --model.hidden null", "model.hidden is empty: give it"),
     "no batch size": (f"{TRAIN} --data.batch_size null", "batch_size"),
