@@ -12,6 +12,10 @@ gradient has to pass where torch's does not let it:
   density over- and underflows at low temperature; the logarithm of a sample never does.
   :class:`RelaxedOneHotCategorical` is its image on the simplex.
 
+Others are torch's with formulae that hold in single precision at every parameter:
+:mod:`vae.bernoulli`, :mod:`vae.continuous_bernoulli`, :mod:`vae.normal`, :mod:`vae.gamma` and
+:mod:`vae.von_mises`.
+
 The functions below are dispatched on the type of distribution, as
 :func:`torch.distributions.kl.register_kl` does for pairs: :func:`parameters`, :func:`rebuild`,
 :func:`detach`, :func:`logits_of`, :func:`with_logits`, :func:`support`.
