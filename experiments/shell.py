@@ -61,6 +61,11 @@ def prepare() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass  # one that was closed: the next file that is opened would take its place
     os.close(descriptor)
+    try:
+        os.getcwd()
+    except FileNotFoundError:  # torch's libraries would say that they cannot be loaded
+        os.write(2, b"error: the current folder was deleted: change to another (cd)\n")
+        os._exit(2)
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))

@@ -572,3 +572,14 @@ def test_the_table_lists_exactly_these_cases():
         assert rows[case]["command"] == command(line), case
         assert words in rows[case]["line"] and "/tmp" not in rows[case]["line"], case
     assert len(markdown().splitlines()) == 2 + len(CASES)
+
+
+@pytest.mark.parametrize("script", ["train.py", "resume.py", "sample.py"])
+def test_a_current_folder_that_was_deleted_is_one_line(script, tmp_path):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    words = ["-c", 'rmdir "$PWD" && exec "$@"', "sh", sys.executable]
+    words.append(str(ROOT / "experiments" / script))
+    done = subprocess.run(["sh", *words], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "error: the current folder was deleted: change to another (cd)\n"
