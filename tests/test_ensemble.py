@@ -107,6 +107,12 @@ def every_case():
                 break
 
 
+RUNNING = {
+    "estimator": "muprop",
+    "estimator_options": {"hidden": 4, "centre": True, "scale": True},
+}
+
+
 @pytest.mark.parametrize("family, options", list(every_case()))
 def test_each_model_is_the_one_trained_alone(family, options):
     assert_same(lambda: FAMILIES[family](**options))
@@ -119,13 +125,14 @@ def test_each_model_is_the_one_trained_alone(family, options):
         lambda: GaussianVAE(network="conv", image_shape=(1, 8, 8), hidden=[4, 4]),
         lambda: GaussianVAE(likelihood="gaussian", gradient_clip_norm=1.0, **SMALL),
         lambda: GaussianVAE(estimator="nvil", gradient_clip_norm=1.0, **SMALL),
+        lambda: DiscreteVAE(**ONE_HOT, kl="monte_carlo", **RUNNING, **SMALL),
         lambda: GaussianVAE(kl="monte_carlo", likelihood="continuous_bernoulli", **SMALL),
         lambda: DiscreteVAE(**ONE_HOT, kl="relaxed", learned_prior=True, **SMALL),
         lambda: ContinuousVAE(latent="gamma", latent_options={"learned_prior": True}, **SMALL),
         lambda: ContinuousVAE(latent="gamma", estimator="rloo", num_samples=2, **SMALL),
         lambda: ContinuousVAE(latent="poisson", num_samples=2, **SMALL),
     ],
-    ids="gdreg conv clipped clipped-baseline monte-carlo relaxed gamma gamma-rloo poisson".split(),
+    ids="gdreg conv clipped clipped-baseline running monte-carlo relaxed gamma gamma-rloo poisson".split(),
 )
 def test_so_it_is_with_other_networks_likelihoods_and_families(make):
     assert_same(make)

@@ -129,8 +129,14 @@ def reinforce() -> Estimator:
     return ScoreFunction()
 
 
-def nvil(hidden: int = 100) -> Estimator:
-    return ScoreFunction(Learned(hidden))
+def nvil(hidden: int = 100, centre: bool = False, scale: bool = False) -> Estimator:
+    return ScoreFunction(Learned(hidden, centre), scale)
+
+
+def muprop(hidden: int | None = None, centre: bool = False, scale: bool = False) -> Estimator:
+    if hidden is None:
+        return MuProp(MovingAverage(0.8) if centre else None, scale)
+    return MuProp(Learned(hidden, centre), scale)
 
 
 ESTIMATORS: dict[str, Callable[..., Estimator]] = {
@@ -149,7 +155,7 @@ ESTIMATORS: dict[str, Callable[..., Estimator]] = {
     "nvil": nvil,
     "rloo": RLOO,
     "vimco": VIMCO,
-    "muprop": MuProp,
+    "muprop": muprop,
     "double_cv": DoubleControlVariates,
     "ovis": OVIS,
     "ovis_mc": OVISMonteCarlo,

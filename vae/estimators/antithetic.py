@@ -73,7 +73,8 @@ def antithetic_bits(logits: Tensor, sample_shape: Size) -> tuple[Tensor, Tensor,
 
 
 class ARM(Antithetic):
-    r"""Creates the augment-REINFORCE-merge estimator.
+    r"""Creates the augment-REINFORCE-merge estimator; the authors' VAEs take one pair a step, K = 1
+    here.
 
     .. math:: \big(f(z) - f(\tilde z)\big) (\tfrac12 - u), \qquad z = \mathbb{1}[u < \sigma(l)], \;
         \tilde z = \mathbb{1}[u > \sigma(-l)]
@@ -94,7 +95,8 @@ class ARM(Antithetic):
 
 class DisARM(Antithetic):
     r"""Creates the DisARM estimator, also known as unbiased uniform gradient (U2G); under the
-    importance-weighted bound, its local variant.
+    importance-weighted bound, its local variant. The authors' VAEs take one pair a step, K = 1
+    here, and compare it with RLOO of two samples, which evaluates f as often.
 
     .. math:: \tfrac12 \big(f(z) - f(\tilde z)\big) (z - \tilde z) \, \sigma(|l|)
 

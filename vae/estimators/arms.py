@@ -42,6 +42,8 @@ class ARMS(Estimator):
     importance-weighted bound is an expectation over *independent* samples, and correlated ones
     make it another bound.
 
+    The authors' K is that of here: a set of four is their two pairs.
+
     References:
         | ARMS: Antithetic-REINFORCE-Multi-Sample Gradient for Binary Variables (Dimitriev & Zhou,
         | 2021).

@@ -41,7 +41,8 @@ __all__ = ["CategoricalDisARM", "DisARMStickBreaking", "DisARMTree"]
 
 
 class CategoricalDisARM(Antithetic):
-    """DisARM of the binary decisions in a tree; :meth:`span` says which tree."""
+    """DisARM of the binary decisions in a tree; :meth:`span` says which tree. The authors' VAEs take
+    one pair a step, K = 1 here."""
 
     families = (OneHotCategorical,)
     paper = "Dong et al. 2021"

@@ -13,7 +13,8 @@ What the score function sees is the remainder:
 
 Under an average the other samples cancel in :math:`R - c_k`, and this is the paper's estimator
 once a sample. Under the importance-weighted bound the slope is scaled by :math:`h_k'(f(\bar z))`,
-the weight that the mean would have among the other samples.
+the weight that the mean would have among the other samples. A baseline :math:`b` of what the
+expansion leaves of f takes :math:`f(\bar z) + b` to the place of :math:`f(\bar z)` in :math:`h_k`.
 
 The deterministic ("mean-field") pass is one more evaluation of f, at a point that need not be in
 the support: it is the same for all samples.
@@ -28,6 +29,8 @@ from torch.func import vjp
 
 from vae.distributions import OneHotCategorical, detach
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
+from vae.estimators.running import RunningScale
+from vae.estimators.score_function import Baseline, NoBaseline
 from vae.objectives import Objective
 
 __all__ = ["MuProp"]
@@ -41,10 +44,18 @@ class MuProp(Estimator):
 
     Of a linear f, under an average, it is exact and without variance.
 
+    The authors add a learned baseline of the image, centred and scaled as NVIL's; all three are
+    options here.
+
     References:
-        | MuProp: Unbiased Backpropagation for Stochastic Neural Networks (Gu et al., 2016);
-        | without
-        | its further, learned baseline.
+        | MuProp: Unbiased Backpropagation for Stochastic Neural Networks (Gu et al., 2016),
+        | section 3 (https://arxiv.org/abs/1511.05176).
+
+    Arguments:
+        baseline: As for :class:`~vae.estimators.score_function.ScoreFunction`, of what the
+            expansion leaves of f; None for no baseline.
+        scale: Whether the gradient of q is divided by the signal's standard deviation in earlier
+            steps (:class:`~vae.estimators.running.RunningScale`).
     """
 
     families = (Bernoulli, OneHotCategorical, Normal)
@@ -52,21 +63,40 @@ class MuProp(Estimator):
     evaluations = "K + 1"
     paper = "Gu et al. 2016"
 
+    def __init__(self, baseline: Baseline | None = None, scale: bool = False) -> None:
+        super().__init__()
+        self.baseline = NoBaseline() if baseline is None else baseline
+        self.min_samples = self.baseline.min_samples
+        self.scale = RunningScale() if scale else None
+        self.bias = RunningScale.bias if scale else None
+
+    def check(self, q: Distribution, objective: Objective) -> None:
+        super().check(q, objective)
+        if self.scale is not None:
+            self.scale.check(self.extra_name(), objective)
+
     def estimate(
         self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
     ) -> Estimate:
+        if self.scale is not None:
+            q = self.scale(q)
         z, frozen, mean = q.sample(torch.Size([objective.num_samples])), detach(q), q.mean
         # Under an average the score of -log q has mean zero: dropping it costs no bias.
         fz = f(z, frozen if objective.linear else q)  # (K, B)
-        bound, others = objective.reduce(fz), fz.detach()
+        bound, value = objective.reduce(fz), fz.detach()
         with torch.no_grad():  # the control variate trains neither the model nor q
             f_mean, pull = vjp(lambda z: f(z, frozen), mean.detach()[None])  # (1, B)
             (slope,) = pull(torch.ones_like(f_mean))  # (1, B, *event)
-            at_mean = f_mean.expand_as(others)
-            h, pull = vjp(lambda a: objective.share(others, a), at_mean)
+            linear = (slope * (z - mean)).reshape(*value.shape, -1).sum(-1)  # (K, B)
+            left = value - f_mean - linear
+        b, loss = self.baseline(left, context)
+        if self.scale is not None:
+            self.scale.observe(left if b is None else left - b)
+        with torch.no_grad():
+            at_mean = f_mean.expand_as(value) if b is None else f_mean + b
+            h, pull = vjp(lambda a: objective.share(value, a), at_mean)
             (weight,) = pull(torch.ones_like(h))  # h_k' at the mean, (K, B)
-            linear = (slope * (z - mean)).reshape(*h.shape, -1).sum(-1)  # (K, B)
-            signal = objective.signal(others, at_mean) - weight * linear
+            signal = objective.signal(value, at_mean) - weight * linear
         path = (slope[0] * mean).reshape(*bound.shape, -1).sum(-1)  # (B,)
         surrogate = (signal * q.log_prob(z)).sum(0) + weight.sum(0) * path
-        return Estimate(attach(bound, surrogate))
+        return Estimate(attach(bound, surrogate), loss)

@@ -115,11 +115,14 @@ class Relaxed(Estimator):
 class REBAR(Relaxed):
     """Creates the REBAR estimator: f itself at the relaxed sample is the control variate.
 
-    f must be defined, and differentiable, inside the simplex.
+    f must be defined, and differentiable, inside the simplex. The authors evaluate f three times
+    (at both relaxed samples, of one value), subtract a learned baseline of the image from f in the
+    score's term, and train all that is the estimator's own at ten times the model's rate
+    (``--model.estimator_lr``); here there is no baseline.
 
     References:
         | REBAR: Low-variance, Unbiased Gradient Estimates for Discrete Latent Variable Models
-        | (Tucker et al., 2017).
+        | (Tucker et al., 2017; https://arxiv.org/abs/1703.07370).
 
     Arguments:
         eta: The scale of the control variate, where its training starts.
@@ -149,11 +152,14 @@ class RELAX(Relaxed):
 
     That is the form of the authors' experiments with VAEs: the critic starts from REBAR, and learns
     what is left. For a black box f, which is defined on the vertices only or has no derivative,
-    the critic stands alone; on a VAE it then has all of f to learn, and is behind REBAR.
+    the critic stands alone; on a VAE it then has all of f to learn, and is behind REBAR. Their
+    critic has two hidden layers of 200 and reads the perturbed logits beside the image, ours has
+    one and reads the relaxed sample; they evaluate f three times, and train what is the
+    estimator's own at ten times the model's rate (``--model.estimator_lr``).
 
     References:
         | Backpropagation through the Void: Optimizing Control Variates for Black-box Gradient
-        | Estimation (Grathwohl et al., 2018).
+        | Estimation (Grathwohl et al., 2018; https://arxiv.org/abs/1711.00123).
 
     Arguments:
         hidden: The width of the hidden layer; the input's width is taken from the first sample

@@ -19,6 +19,7 @@ from torch.distributions import Distribution
 
 from vae.distributions import detach
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
+from vae.estimators.running import RunningMean, RunningScale
 from vae.objectives import Objective
 
 __all__ = [
@@ -63,54 +64,48 @@ class NoBaseline(Baseline):
         return None, 0.0
 
 
-class MovingAverage(Baseline):
-    """An exponential moving average of *earlier* values of f, over steps and images.
-
-    The current cost enters the average only after it has been used: including it correlates the
-    baseline with the sample, which biases the gradient (by 5.8 % at batch size 1 and decay 0.95,
-    as measured on another library).
+class MovingAverage(RunningMean, Baseline):
+    """An exponential moving average of *earlier* values of f, over steps and images
+    (:mod:`vae.estimators.running`).
 
     Arguments:
         decay: The weight of the past.
     """
 
     paper = "Williams 1992"
-    average: Tensor
-    weight: Tensor
 
     def __init__(self, decay: float = 0.99) -> None:
-        super().__init__()
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay must be in [0, 1), got {decay}")
-        self.decay = decay
-        self.register_buffer("average", torch.tensor(0.0))
-        self.register_buffer("weight", torch.tensor(0.0))
+        super().__init__(decay)
 
     def forward(self, f: Tensor, context: Tensor | None) -> tuple[Tensor | None, Tensor | float]:
-        # weight: how much of the average is filled; it corrects the start at zero, as Adam does.
-        previous = (self.average / self.weight.clamp_min(1 - self.decay)).to(f.dtype)
-        if self.training:
-            self.average.lerp_(f.mean().to(self.average.dtype), 1 - self.decay)
-            self.weight.lerp_(torch.ones_like(self.weight), 1 - self.decay)
-        return previous.expand_as(f), 0.0
+        previous = self.value()
+        self.update(f.mean())
+        return previous.to(f.dtype).expand_as(f), 0.0
 
 
 class Learned(Baseline):
     """A network of the image, trained by regression on f: the baseline of NVIL.
 
+    The authors' baseline is centred, and their signal divided by its standard deviation
+    (``scale`` of :class:`ScoreFunction`); both are off by default. They put the current signals
+    into the averages first; here these are of earlier steps, so that the gradient stays unbiased.
+
     References:
         | Neural Variational Inference and Learning in Belief Networks (Mnih & Gregor, 2014),
-        | section 2.3.
+        | section 2.3 and algorithm 1 (https://arxiv.org/abs/1402.0030).
 
     Arguments:
         hidden: The width of the hidden layer; the input's width is taken from the first image
             seen.
+        centre: Whether the running mean of what the network leaves of f is added to its output. It
+            follows f within some steps, where the network takes thousands.
     """
 
     paper = "Mnih & Gregor 2014"
 
-    def __init__(self, hidden: int = 100) -> None:
+    def __init__(self, hidden: int = 100, centre: bool = False) -> None:
         super().__init__()
+        self.centre = RunningMean() if centre else None
         self.net = nn.Sequential(
             nn.Flatten(), nn.LazyLinear(hidden), nn.Tanh(), nn.Linear(hidden, 1)
         )
@@ -119,6 +114,10 @@ class Learned(Baseline):
         if context is None:
             raise ValueError("a learned baseline needs a context (the images), got none")
         b = self.net(context).squeeze(-1).expand_as(f)  # (K, B)
+        if self.centre is not None:
+            earlier = self.centre.value().to(f.dtype)
+            self.centre.update((f - b.detach()).mean())
+            b = b + earlier
         return b.detach(), (f - b).square().mean()
 
 
@@ -150,12 +149,21 @@ class ScoreFunction(Estimator):
         baseline: A module ``(f, context) -> (b, loss)`` of the detached ``f`` (K, B): ``b_k``
             must not depend on ``z_k``; None for no baseline. The loss trains the baseline's own
             parameters.
+        scale: Whether the gradient of q is divided by the signal's standard deviation in earlier
+            steps (:class:`~vae.estimators.running.RunningScale`).
     """
 
-    def __init__(self, baseline: Baseline | None = None) -> None:
+    def __init__(self, baseline: Baseline | None = None, scale: bool = False) -> None:
         super().__init__()
         self.baseline = NoBaseline() if baseline is None else baseline
         self.min_samples, self.paper = self.baseline.min_samples, self.baseline.paper
+        self.scale = RunningScale() if scale else None
+        self.bias = RunningScale.bias if scale else None
+
+    def check(self, q: Distribution, objective: Objective) -> None:
+        super().check(q, objective)
+        if self.scale is not None:
+            self.scale.check(self.extra_name(), objective)
 
     def extra_name(self) -> str:
         return f"ScoreFunction({type(self.baseline).__name__})"
@@ -164,11 +172,15 @@ class ScoreFunction(Estimator):
         self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
     ) -> Estimate:
         z = q.sample(torch.Size([objective.num_samples]))  # (K, B, *event)
+        if self.scale is not None:
+            q = self.scale(q)
         # Under an average the score of -log q has mean zero: dropping it costs no bias.
         fz = f(z, detach(q) if objective.linear else q)  # (K, B)
         bound = objective.reduce(fz)
         alternative, loss = self.baseline(fz.detach(), context)
         signal = objective.signal(fz.detach(), alternative)
+        if self.scale is not None:
+            self.scale.observe(fz if alternative is None else fz - alternative)
         return Estimate(attach(bound, (signal * q.log_prob(z)).sum(0)), loss)
 
 
