@@ -16,7 +16,7 @@ import torch
 from vae import ELBO
 from vae.checkpoints import build
 from vae.effects import refuse, tolerated
-from vae.estimators import ESTIMATORS
+from vae.estimators import ESTIMATORS, options_of
 from vae.module import ContinuousVAE, DiscreteVAE, GaussianVAE
 
 SMALL = {"image_shape": (1, 3, 3), "hidden": [5], "test_samples": 2}
@@ -37,14 +37,13 @@ OPTIONS = {
     "gst": {"gap": 0.0},
     "reinforce_moving_average": {"decay": 0.5},
     "nvil": {"hidden": 7},
-    "relax": {"hidden": 7},
+    "relax": {"hidden": 7, "eta": 0.5, "relax_f": False},
     "rebar": {"eta": 0.5},
     "double_cv": {"alpha": 0.0},
     "ovis": {"gamma": 1.0},
     "ovis_mc": {"auxiliary_samples": 3},
 }
-"""A second value of an option. That every other option does something too is tested beside its
-estimator."""
+"""A second value of every option; of ``temperature``, which is given as the model's, 0.3."""
 
 
 class Case(NamedTuple):
@@ -64,10 +63,16 @@ def cases(model: str, counts: tuple[int, ...]) -> Iterator[tuple[Case, dict]]:
     if "kl" in own:  # the relaxed model has one form only
         bounds = [("elbo", {}), ("iwae", {})]
     for name, (objective, kl), K in itertools.product(ESTIMATORS, bounds, counts):
-        for given in [{}] + [{k: v} for k, v in OPTIONS.get(name, {}).items()]:
+        second = [{k: v} for k, v in OPTIONS.get(name, {}).items()]
+        if make is DiscreteVAE and "temperature" in options_of(name):
+            second.append({"temperature": 0.3})
+        for given in [{}, *second]:
             form = "" if objective == "iwae" else kl.get("kl", "monte_carlo")
             case = Case(name, "".join(given), f"{objective} {form}".strip(), K)
-            options = {"estimator": name, "estimator_options": given, "num_samples": K}
+            own_options = {k: v for k, v in given.items() if k != "temperature"}
+            options = {"estimator": name, "estimator_options": own_options, "num_samples": K}
+            if "temperature" in given:
+                options["temperature"] = given["temperature"]
             yield case, options | {"objective": objective} | kl
 
 
@@ -136,6 +141,11 @@ def assert_all_have_a_reason(model: str, counts: tuple[int, ...]) -> None:
     for (a, first), (b, second) in itertools.combinations(found, 2):
         same = torch.allclose(first, second, rtol=1e-9, atol=1e-12)
         assert not same or reason(model, a, b), f"{model}: {a} and {b} train alike"
+
+
+def test_every_option_is_tried():
+    for name in ESTIMATORS:
+        assert set(OPTIONS.get(name, {})) == set(options_of(name)) - {"temperature", "prior"}
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,10 @@ def test_every_option_changes_the_run(option, tmp_path):
     [
         (lambda: GaussianVAE(estimator="foo"), "unknown estimator 'foo': choose from pathwise"),
         (lambda: GaussianVAE(estimator_options={"x": 1}), "pathwise has no option 'x'"),
+        (
+            lambda: DiscreteVAE(estimator="disarm", estimator_options={"args": 1}),
+            "disarm has no option 'args': it takes none",
+        ),
         (lambda: GaussianVAE(estimator="rloo"), "num_samples >= 2"),
         (lambda: GaussianVAE(num_samples=0), "num_samples must be at least 1"),
         (lambda: GaussianVAE(latent_dim=0), "latent_dim must be at least 1"),

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-__all__ = ["assert_options"]
+__all__ = ["assert_options", "names_of"]
 
 
 def assert_options(
@@ -25,7 +25,7 @@ def assert_options(
         ValueError: If a name is unknown, a value is of the wrong type or not finite, or a count
             (every whole number is one) is less than 1.
     """
-    accepted = [name for name in inspect.signature(constructor).parameters if name not in own]
+    accepted = [name for name in names_of(constructor) if name not in own]
     source = constructor.__init__ if inspect.isclass(constructor) else constructor
     types = get_type_hints(source)
     for name, value in options.items():
@@ -41,6 +41,13 @@ def assert_options(
         if isinstance(value, int) and not isinstance(value, bool) and types.get(name) is int:
             if not 1 <= value < 2**63:
                 raise ValueError(f"{what}: {name} must be at least 1, got {value}")
+
+
+def names_of(constructor: Callable[..., Any]) -> list[str]:
+    """The arguments that a constructor takes by name. A module without a constructor of its own has
+    torch's, of ``*args`` and ``**kwargs``: none."""
+    found = inspect.signature(constructor).parameters
+    return [name for name, p in found.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
 
 
 def _fits(value: Any, kind: Any) -> bool:

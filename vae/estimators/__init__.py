@@ -3,7 +3,6 @@
 ``ESTIMATORS[name](**options)`` builds the estimator that the field calls ``name``.
 """
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -44,7 +43,7 @@ from vae.estimators.straight_through import (
 )
 from vae.estimators.unordered_set import UnorderedSet
 from vae.estimators.wake_sleep import WakeSleep
-from vae.options import assert_options
+from vae.options import assert_options, names_of
 
 __all__ = [
     "ARM",
@@ -182,7 +181,7 @@ def options_of(name: str) -> list[str]:
     """
     if name not in ESTIMATORS:
         raise ValueError(f"unknown estimator {name!r}: choose from {', '.join(ESTIMATORS)}")
-    return list(inspect.signature(ESTIMATORS[name]).parameters)
+    return names_of(ESTIMATORS[name])
 
 
 def build(name: str, options: dict[str, Any] | None = None, **offered: Any) -> Estimator:
