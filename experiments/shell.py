@@ -11,9 +11,16 @@ import io
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
+
+NEEDED = {
+    os.getcwd: "the current folder was deleted: change to another (cd)",
+    tempfile.gettempdir: "no folder takes temporary files (is the disk full?): set TMPDIR",
+}
+"""What torch cannot be imported without, and would say in other words."""
 
 
 class Stream(io.TextIOWrapper):
@@ -61,11 +68,12 @@ def prepare() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass  # one that was closed: the next file that is opened would take its place
     os.close(descriptor)
-    try:
-        os.getcwd()
-    except FileNotFoundError:  # torch's libraries would say that they cannot be loaded
-        os.write(2, b"error: the current folder was deleted: change to another (cd)\n")
-        os._exit(2)
+    for needed, message in NEEDED.items():
+        try:
+            needed()
+        except FileNotFoundError:
+            os.write(2, f"error: {message}\n".encode())
+            os._exit(2)
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))

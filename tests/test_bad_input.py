@@ -575,11 +575,17 @@ def test_the_table_lists_exactly_these_cases():
 
 
 @pytest.mark.parametrize("script", ["train.py", "resume.py", "sample.py"])
-def test_a_current_folder_that_was_deleted_is_one_line(script, tmp_path):
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [
+        ('rmdir "$PWD"', "the current folder was deleted: change to another (cd)"),
+        ("ulimit -f 0", "no folder takes temporary files (is the disk full?): set TMPDIR"),
+    ],
+)
+def test_what_torch_cannot_be_imported_without_is_one_line(before, message, script, tmp_path):
     folder = tmp_path / "gone"
     folder.mkdir()
-    words = ["-c", 'rmdir "$PWD" && exec "$@"', "sh", sys.executable]
+    words = ["-c", f'{before} && exec "$@"', "sh", sys.executable]
     words.append(str(ROOT / "experiments" / script))
     done = subprocess.run(["sh", *words], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr == "error: the current folder was deleted: change to another (cd)\n"
+    assert (done.returncode, done.stderr) == (2, f"error: {message}\n")
