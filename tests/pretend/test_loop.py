@@ -84,6 +84,7 @@ def test_a_run_waits_only_where_it_logs(train):
     innermost = Counter(event.callers[0] for event in in_a_step(log))
     assert ALLOWED.keys() <= {name for event in in_a_step(log) for name in event.callers}
     assert innermost["vae/loader.py:batches"] == 2  # epochs
+    assert innermost["vae/training.py:_check"] == STEPS // 10  # steps that are logged
     logged = rows(run)
     assert {"train/bound", "schedule/temperature", "val/elbo"} <= set().union(*logged)
     assert any("grad/variance/rebar" in row for row in logged)
