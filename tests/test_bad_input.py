@@ -1,5 +1,6 @@
 """What people get wrong: one clear line, exit code 2, no traceback, nothing written."""
 
+import errno
 import json
 import os
 import subprocess
@@ -510,6 +511,24 @@ def test_weights_of_a_wrapped_module_are_read(name, folder):
     read = load(path)[0].state_dict()
     path.unlink()
     assert all(torch.equal(read[k], v) for k, v in contents["state_dict"].items())
+
+
+def test_a_full_disk_is_one_line(folder, monkeypatch):
+    monkeypatch.setattr("vae.tracking.bytes", full, raising=False)
+    code, _, err = run(f"WANDB_MODE=offline {TRAIN}", folder)
+    assert (
+        code == 2
+        and err == "error: cannot write runs to runs (No space left on device): set VAE_RUNS_DIR\n"
+    )
+
+
+def full(size):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_name_is_no_longer_than_a_folder_can_be_called(folder):
+    code, _, err = run(f"{TRAIN} --name {'a' * 300}", folder)
+    assert code == 2 and "80 at most" in err and err.count("\n") == 1
 
 
 def test_ctrl_c_is_one_line(folder, monkeypatch):

@@ -78,6 +78,7 @@ def quiet() -> None:
     """Silences what Lightning says that is no news to the person training."""
     # Lightning calls what the newest jsonargparse deprecates
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+    logging.raiseExceptions = False  # what cannot be logged, on a full disk, is not told at length
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # no banners
     for name in ("profilers", "utilities.model_summary"):  # what is asked for is shown

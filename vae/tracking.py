@@ -63,6 +63,10 @@ def runs_dir() -> Path:
     return Path(os.environ.get("VAE_RUNS_DIR") or "runs").expanduser()
 
 
+ROOM = 2**20
+"""Bytes that a disk must have left for a run to begin: on a full one, W&B complains for ever."""
+
+
 def new_run(name: str) -> Path:
     """The folder of a new run, which does not exist yet; its name is the run's id.
 
@@ -70,12 +74,15 @@ def new_run(name: str) -> Path:
         ValueError: If the name cannot be part of a folder's and a W&B run's name, or no folder can
             be made.
     """
-    if not re.fullmatch(r"[\w.-]+", name):
-        raise ValueError(f"name {name!r}: letters, digits, '.', '_' and '-' only, please")
+    if not re.fullmatch(r"[\w.-]{1,80}", name):
+        raise ValueError(
+            f"name {name[:100]!r}: letters, digits, '.', '_' and '-' only, please, 80 at most"
+        )
     try:
         runs_dir().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=runs_dir()):
-            pass
+        with tempfile.TemporaryFile(dir=runs_dir()) as file:
+            file.write(bytes(ROOM))
+            file.flush()
     except OSError as error:
         raise ValueError(
             f"cannot write runs to {runs_dir()} ({error.strerror}): set VAE_RUNS_DIR"
