@@ -28,6 +28,7 @@ DIGITS = [
     "[32]",
 ]
 DISCRETE = ["--model", "DiscreteVAE", "--model.num_variables", "4", "--model.hidden", "[32]"]
+STEPS = ["--trainer.max_epochs", "9", "--trainer.max_steps", "100"]  # inside the fifth epoch
 RUNS = {
     "gaussian": [*DIGITS, *SHORT],
     # a baseline with a moving average, a schedule, and draws of another kind
@@ -39,10 +40,18 @@ RUNS = {
         *("--data", "DigitsDataModule", *DISCRETE, *SHORT, "--name", "gumbel"),
         *("--model.anneal_rate", "0.01", "--model.anneal_every", "3"),
     ],
+    "steps": [*DIGITS, *SHORT, *STEPS],
+    "validation": [*DIGITS, *SHORT, *STEPS, "--trainer.val_check_interval", "8"],
+    "test": [*DIGITS, *SHORT, "--trainer.max_epochs", "1", "--model.test_samples", "4000"],
+    "two": [
+        *(*DIGITS, *SHORT, "--data.batch_size", "32", "--trainer.accelerator", "cpu"),
+        *("--trainer.devices", "2", "--trainer.strategy", "ddp"),
+    ],
 }
 
 
 def _child(script: str, arguments: list[str], environment: dict[str, str]) -> None:
+    os.setsid()  # a process group of its own, as a supervisor makes
     os.environ.update(environment)
     os.environ.pop("WANDB_SERVICE", None)  # that of a test before, which outlives a killed child
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -51,8 +60,8 @@ def _child(script: str, arguments: list[str], environment: dict[str, str]) -> No
             os.dup2(log.fileno(), stream)
     sys.path.insert(0, str(ROOT / "experiments"))
     torch.set_num_threads(1)
-    sys.argv = [script, *arguments]
     path = ROOT / "experiments" / script
+    sys.argv = [str(path), *arguments]
     code = compile(path.read_text(), script, "exec")
     exec(code, {"__name__": "__main__", "__file__": str(path)})
 
@@ -90,30 +99,51 @@ def kill(
     process: Any,
     folder: Path,
     generator: random.Random,
-    writing: bool,
+    moment: str,
     number: int,
     starts: int = 1,
+    group: bool = False,
 ) -> bool:
-    """Sends a signal at a random moment of a run's training, after its first checkpoint, or while
-    a checkpoint is being written; whether the run was still going. ``starts`` counts how often it
-    was started or continued."""
-    deadline, log = time.monotonic() + 120, folder / "log"
-    while log.read_text().count("grows there") < starts or not list(
-        folder.glob("*/checkpoints/last.ckpt")
-    ):
-        assert process.is_alive() and time.monotonic() < deadline, (folder / "log").read_text()
+    """Sends a signal at a random moment of a run's ``training``, after its first checkpoint, of
+    the ``writing`` of a checkpoint or of its ``test``; whether the run was still going. It must
+    then end with the signal's exit code.
+
+    Arguments:
+        process: The run's.
+        folder: That of :func:`start`.
+        generator: Of the moments.
+        moment: One of the three.
+        number: The signal.
+        starts: How often it was started or continued.
+        group: Whether all the run's processes get it, or the first one alone.
+    """
+    deadline, log = time.monotonic() + 300, folder / "log"
+    first = "*/images/samples-*.png" if moment == "test" else "*/checkpoints/last.ckpt"
+    while log.read_text().count("grows there") < starts or not list(folder.glob(first)):
+        if not process.is_alive() and moment == "test":
+            break  # too late
+        assert process.is_alive() and time.monotonic() < deadline, log.read_text()
         time.sleep(0.005)
     time.sleep(generator.uniform(0, 0.8))
-    if writing:
+    if moment == "writing":
         checkpoints = run_of(folder) / "checkpoints"
         files = [checkpoints / ".last.ckpt.tmp", checkpoints / ".best.ckpt.tmp"]
         while process.is_alive() and not any(map(os.path.exists, files)):
             pass
-    alive = process.is_alive()
-    if alive:
+    if process.is_alive() and group:
+        os.killpg(process.pid, number)
+    elif process.is_alive():
         os.kill(process.pid, number)
-    process.join(60)
-    return alive and process.exitcode != 0
+    process.join(120)
+    assert not process.is_alive(), f"it hangs: {log.read_text()}"
+    if (run_of(folder) / "results.json").exists():
+        return False  # too late
+    expected = -number if number == signal.SIGKILL else 128 + number
+    assert process.exitcode == expected, f"exit code {process.exitcode}: {log.read_text()}"
+    said = log.read_text().rpartition("grows there")[2]
+    assert number == signal.SIGKILL or said.count("make resume RUN=") == 1, said
+    assert "Traceback" not in said or number == signal.SIGKILL, said
+    return True
 
 
 def rows(run: Path) -> list[dict[str, Any]]:
@@ -129,10 +159,20 @@ def pages(run: Path) -> list[dict[str, Any]]:
 
 
 def assert_same_run(run: Path, reference: Path) -> None:
-    """Asserts that two runs ended in the same weights, optimiser state, generators, loops and
-    metrics, to the last bit."""
+    """Asserts that two runs ended in the same weights, optimiser state, generators, loops,
+    metrics and results, to the last bit."""
     assert rows(run) == rows(reference)
+    results = [
+        json.loads(path.read_text()) | {"seconds": 0}
+        for path in (run / "results.json", reference / "results.json")
+        if path.exists()
+    ]
+    assert results[1:] == results[:1] or not results
     for name in ("last.ckpt", "best.ckpt"):
+        found = [(path / "checkpoints" / name).exists() for path in (run, reference)]
+        assert found[0] == found[1], name
+        if not all(found):  # a run without validation has no best
+            continue
         states = [
             torch.load(path / "checkpoints" / name, weights_only=True) for path in (run, reference)
         ]

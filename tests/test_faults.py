@@ -70,7 +70,7 @@ def test_the_run_goes_on_without_wandb(then_killed, reference, tmp_path):
     core = core_of(child.pid)
     assert core is not None
     os.kill(core, signal.SIGKILL)
-    if then_killed and kill(child, tmp_path, random.Random(0), True, signal.SIGKILL):
+    if then_killed and kill(child, tmp_path, random.Random(0), "writing", signal.SIGKILL):
         finish(start("resume.py", [str(run_of(tmp_path))], tmp_path, "offline"), tmp_path)
         found = [row["row"] for row in pages(run_of(tmp_path))]  # what was lost was sent again
         assert found == list(range(len(rows(run_of(tmp_path)))))

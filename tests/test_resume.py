@@ -3,6 +3,7 @@
 import json
 import random
 import signal
+from collections import Counter
 
 import pytest
 import torch
@@ -25,23 +26,24 @@ from vae.tracking import JSONLLogger, new_run
 
 @pytest.fixture(scope="module")
 def references(tmp_path_factory):
-    """A run of each kind that nothing disturbed."""
+    """A run of a kind that nothing disturbed, made when it is first asked for."""
     folder = tmp_path_factory.mktemp("references")
-    children = {
-        name: start("train.py", ["fit", *flags], folder / name) for name, flags in RUNS.items()
-    }
-    for name, child in children.items():
-        finish(child, folder / name)
-    return {name: run_of(folder / name) for name in RUNS}
+
+    def reference(name):
+        if not (folder / name).exists():
+            finish(start("train.py", ["fit", *RUNS[name]], folder / name), folder / name)
+        return run_of(folder / name)
+
+    return reference
 
 
-def killed_and_resumed(name, folder, seed, writing, number, wandb="disabled"):
+def killed_and_resumed(name, folder, seed, moment, number, wandb="disabled", group=False):
     """Kills a run, twice if it comes to that, and lets it end; how often it was killed."""
     generator = random.Random(seed)
     kills = 0
     child = start("train.py", ["fit", *RUNS[name]], folder, wandb)
     for _ in range(2):
-        if not kill(child, folder, generator, writing, number, kills + 1):
+        if not kill(child, folder, generator, moment, number, kills + 1, group):
             break
         kills += 1
         child = start("resume.py", [str(run_of(folder))], folder, wandb)
@@ -50,26 +52,27 @@ def killed_and_resumed(name, folder, seed, writing, number, wandb="disabled"):
 
 
 CASES = {
-    "killed": ("gaussian", False, signal.SIGKILL),
-    "killed while writing": ("discrete", True, signal.SIGKILL),
-    "SIGTERM": ("gumbel", False, signal.SIGTERM),
-    "SIGINT": ("discrete", False, signal.SIGINT),
+    "killed": ("gaussian", "training", signal.SIGKILL),
+    "killed while writing": ("discrete", "writing", signal.SIGKILL),
+    "SIGTERM": ("gumbel", "training", signal.SIGTERM),
+    "SIGINT": ("discrete", "training", signal.SIGINT),
+    "SIGTERM in the test": ("test", "test", signal.SIGTERM),
 }
 
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("case", CASES)
 def test_a_killed_run_ends_as_if_it_had_never_stopped(case, references, tmp_path):
-    name, writing, number = CASES[case]
-    wandb = "offline" if writing else "disabled"
+    name, moment, number = CASES[case]
+    wandb = "offline" if moment == "writing" else "disabled"
     kills = 0
     for seed in range(5):  # a kill may come too late
-        kills = killed_and_resumed(name, tmp_path / str(seed), seed, writing, number, wandb)
+        kills = killed_and_resumed(name, tmp_path / str(seed), seed, moment, number, wandb)
         if kills:
             break
     assert kills
     run = run_of(tmp_path / str(seed))
-    assert_same_run(run, references[name])
+    assert_same_run(run, references(name))
     if wandb == "offline":  # W&B has every row once, in order, under one id
         found = pages(run)
         assert [row["row"] for row in found] == list(range(len(rows(run))))
@@ -79,22 +82,46 @@ def test_a_killed_run_ends_as_if_it_had_never_stopped(case, references, tmp_path
     assert len(json.loads((run / "run.json").read_text())["continued"]) == kills
 
 
+KILL, TERM, INT = signal.SIGKILL, signal.SIGTERM, signal.SIGINT
+CHAOS = [
+    *(("gaussian", "training", KILL), ("steps", "training", KILL), ("two", "training", TERM)),
+    *(("discrete", "writing", KILL), ("test", "test", TERM), ("validation", "training", KILL)),
+    *(("gumbel", "training", TERM), ("steps", "writing", KILL), ("two", "training", KILL)),
+    *(("validation", "writing", KILL), ("test", "test", KILL), ("steps", "training", INT)),
+    *(("validation", "training", TERM), ("gumbel", "writing", KILL), ("two", "training", INT)),
+    *(("test", "test", INT), ("discrete", "training", INT), ("gaussian", "writing", KILL)),
+]
+"""What is killed, when, and by what; every second time all of its processes are."""
+
+
+def chaos(folder, references, total, first=0):
+    """Kills runs until there were so many kills, and says of which kinds; raises if one is lost."""
+    counts, trial = Counter(), first
+    while counts["in all"] < total:
+        name, moment, number = CHAOS[trial % len(CHAOS)]
+        where, turn = folder / str(trial), trial // len(CHAOS)
+        group = bool((turn + trial) % 2) or (name == "two" and number == KILL)
+        wandb = "offline" if turn % 2 and name != "two" else "disabled"
+        kills = killed_and_resumed(name, where, trial, moment, number, wandb, group)
+        if kills:
+            assert_same_run(run_of(where), references(name))
+        if kills and wandb == "offline":
+            found = [row["row"] for row in pages(run_of(where))]
+            assert found == list(range(len(rows(run_of(where)))))
+        kinds = ["in all", f"run {name}", f"in {moment}", signal.Signals(number).name]
+        counts.update(dict.fromkeys([*kinds, *(["of the process group"] * group)], kills))
+        trial += 1
+        print(f"{trial}: {dict(counts)}", flush=True)
+    return counts
+
+
 @pytest.mark.slow
 @pytest.mark.chaos
-def test_fifty_kills(references, tmp_path):
-    """The whole of it: a third of the kills while a checkpoint is being written."""
-    done, during, trial = 0, 0, 0
-    while done < 50:
-        name, writing = list(RUNS)[trial % len(RUNS)], 3 * during < done + 1
-        folder = tmp_path / str(trial)
-        kills = killed_and_resumed(name, folder, trial, writing, signal.SIGKILL, "offline")
-        if kills:
-            assert_same_run(run_of(folder), references[name])
-            found = [row["row"] for row in pages(run_of(folder))]
-            assert found == list(range(len(rows(run_of(folder)))))
-        done, during, trial = done + kills, during + kills * writing, trial + 1
-    print(f"{done} kills, {during} of them during a checkpoint's writing: 0 runs lost")
-    assert during >= 15
+def test_two_hundred_kills(references, tmp_path):
+    """The whole of it: with limits, validation inside epochs, two processes, and in the test."""
+    counts = chaos(tmp_path, references, 200)
+    print(f"kills, 0 runs lost: {dict(counts)}")
+    assert counts["in writing"] >= 40 and counts["in test"] >= 20 and counts["run two"] >= 20
 
 
 @pytest.mark.parametrize("name", ["gaussian", "rloo", "gaussian-reinforce"])
@@ -164,7 +191,7 @@ def test_a_continued_metrics_file_forgets_what_came_after(tmp_path):
 
 
 @pytest.mark.e2e
-def test_a_finished_run_is_left_alone_and_a_longer_one_goes_on(references, tmp_path):
+def test_a_finished_run_is_left_alone_and_a_longer_one_goes_on(tmp_path):
     folder = tmp_path / "r"
     finish(start("train.py", ["fit", *RUNS["gaussian"]], folder), folder)
     run = run_of(folder)
@@ -187,7 +214,7 @@ def test_what_cannot_be_continued_says_so(tmp_path):
     child = start("train.py", ["fit", *RUNS["gaussian"], "--trainer.max_epochs", "100000"], folder)
     while not list(folder.glob("*/checkpoints/best.ckpt")):
         assert child.is_alive()
-    assert kill(child, folder, random.Random(0), False, signal.SIGINT)
+    assert kill(child, folder, random.Random(0), "training", signal.SIGINT)
     run = run_of(folder)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     finish(start("resume.py", [str(run), "--data.batch_size", "32"], folder), folder, 2)

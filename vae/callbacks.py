@@ -22,6 +22,7 @@ from vae.estimators import Estimator, build, options_of
 from vae.evaluation import fixed_noise
 from vae.gradients import Moments, posterior_gradients, summarize, warm_up
 from vae.grids import reconstruction_grid, sample_grid
+from vae.loader import StepLoader
 from vae.model import VAE
 from vae.objectives import Objective
 from vae.schedules import Anneal
@@ -50,7 +51,22 @@ class ImageGrids(Callback):
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         if trainer.global_step and self.drawn != trainer.global_step:
-            self.draw(trainer, module, trainer.current_epoch)
+            self.draw(trainer, module, self._epoch(trainer))
+
+    def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Of a run that was killed after its last step, and is continued, Lightning's loop does
+        not end: it does not begin."""
+        path = self.folder / f"samples-{self._epoch(trainer):04d}.png"
+        if trainer.global_step and not path.exists():
+            self.draw(trainer, module, self._epoch(trainer))
+
+    @staticmethod
+    def _epoch(trainer: Trainer) -> int:
+        """The last epoch that was begun, from 1 on."""
+        loader = trainer.train_dataloader
+        if isinstance(loader, StepLoader) and loader.total:
+            return -(-trainer.global_step // loader.total)
+        return trainer.current_epoch
 
     def draw(self, trainer: Trainer, module: LightningModule, epoch: int) -> None:
         """Writes both grids, of the first images held out."""
@@ -59,7 +75,7 @@ class ImageGrids(Callback):
         self.drawn = trainer.global_step
         data = trainer.datamodule  # type: ignore[attr-defined]
         split = "val" if len(data.splits["val"]) else "test"
-        x = next(iter(data.loader(split, batch_size=32)))
+        x = next(iter(data.loader(split, batch_size=32))).to(module.device)
         vae, training = cast(VAE, module.vae), module.training
         module.eval()
         with fixed_noise(module.device, 0):
@@ -71,7 +87,9 @@ class ImageGrids(Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         for name, grid in grids.items():
             path = self.folder / f"{name}-{epoch:04d}.png"
-            save_image(grid, path)
+            whole = path.with_name(f".{path.name}")
+            save_image(grid, whole, format="png")
+            whole.replace(path)
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     caption = f"epoch {epoch}, step {trainer.global_step}"

@@ -34,6 +34,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vae import tracking
+from vae.averaging import average_every_step
 from vae.callbacks import CollapseWatch, ImageGrids, Progress
 from vae.capture import CaptureError
 from vae.checkpoints import (
@@ -53,6 +54,7 @@ from vae.devices import takes_graphs
 from vae.errors import OneLine, ScriptParser, clear, one_line_errors
 from vae.given import assert_free, assert_words, read_configurations
 from vae.likelihoods import assert_defined
+from vae.loader import StepLoader
 from vae.module import ImageVAE
 from vae.numerics import NonFiniteError
 from vae.restored import BestCheckpoint, forget_foreign_paths
@@ -325,6 +327,7 @@ class VAECLI(LightningCLI):
             )
         assert_started(trainer)
         count_in_steps(trainer, self.datamodule)
+        average_every_step(trainer, self.model)
         device, processors = str(trainer.strategy.root_device), os.cpu_count() or 1
         if device == "cpu" and trainer.num_devices > processors:
             raise ValueError(
@@ -458,6 +461,7 @@ class VAECLI(LightningCLI):
         if self.begun or self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         self.begun = True
+        self.interruption.listen()  # W&B's process is not to inherit held signals
         self.run = self.trainer.strategy.broadcast(self.run)  # all processes have the first one's
         self.last.folder = self.run / "checkpoints"
         own = [self.best, self.last]
@@ -591,6 +595,15 @@ class VAECLI(LightningCLI):
         self.interruption.patient = False
         return tested[0] if tested else {}
 
+    def _epochs(self) -> int | float:
+        """How many were trained; a part of one, where ``max_steps`` ended it, as a part."""
+        loader, steps = self.trainer.train_dataloader, self.trainer.global_step
+        if not isinstance(loader, StepLoader) or not loader.total:
+            return self.trainer.current_epoch
+        return (
+            steps // loader.total if steps % loader.total == 0 else round(steps / loader.total, 2)
+        )
+
     def _last_words(self) -> str:
         """What an interruption leaves."""
         run: Path | None = getattr(self, "run", None)
@@ -619,7 +632,7 @@ class VAECLI(LightningCLI):
         """What ``results.json`` will hold."""
         return {
             "metrics": {name: round(value, 4) for name, value in metrics.items()},
-            "epochs": self.trainer.current_epoch,
+            "epochs": self._epochs(),
             "steps": self.trainer.global_step,
             "seconds": round(seconds, 1),
             "binarization": self.datamodule.binarization,

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint, Timer
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, Timer
 
 from vae.loader import StepLoader
 from vae.numerics import NonFiniteError
@@ -87,6 +87,7 @@ class LastCheckpoint(Checkpoint):
         self.before, self.started = 0.0, self.saved_at
         self._limit_val_batches: int | float | None = None
         self._loaded: dict[str, Any] = {}
+        self._callbacks: dict[str, Any] = {}
 
     @property
     def path(self) -> Path:
@@ -125,6 +126,7 @@ class LastCheckpoint(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         self._loaded = checkpoint["vae"]
+        self._callbacks = checkpoint["callbacks"]
         before = self._loaded.get("seconds")
         self.before = float(before) if isinstance(before, (int, float)) else 0.0
 
@@ -132,6 +134,11 @@ class LastCheckpoint(Checkpoint):
         self.started = time.monotonic()
         if self._loaded.get("stopped") == _limits(trainer):  # before there was its test
             trainer.should_stop = True
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            state = self._callbacks.get(callback.state_key)
+            score = state.get("current_score") if isinstance(state, dict) else None
+            if isinstance(callback, ModelCheckpoint) and isinstance(score, torch.Tensor):
+                callback.current_score = score  # the one part that it does not restore
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.interruption.listen()  # Lightning's own handler has processes wait for each other
