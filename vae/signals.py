@@ -65,7 +65,7 @@ class Interruption:
     def listen(self) -> None:
         """Takes the signals back from whoever set handlers of their own, and lets those in that
         were held."""
-        if threading.current_thread() is threading.main_thread():
+        if self._before:  # entered
             for number in SIGNALS:
                 signal.signal(number, self._note)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
