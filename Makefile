@@ -125,7 +125,7 @@ test-fast: $(VENV)/.installed ## the tests that take seconds
 test-slow: $(VENV)/.installed ## the thorough ones
 	$(PYTEST) -m "slow and not chaos" $(ARGS)
 
-test-chaos: $(VENV)/.installed ## fifty kills at random moments, a third in mid-write: nothing may be lost
+test-chaos: $(VENV)/.installed ## two hundred kills: in training, in mid-write, in the test, of process groups; nothing may be lost
 	$(PY) -m pytest -m chaos -s $(ARGS)
 
 lint: $(VENV)/.installed ## ruff and the import layers

@@ -74,6 +74,40 @@ def test_a_run_of_two_processes_is_resumed_exactly(tmp_path):
         assert torch.equal(value, ends[1]["state_dict"][key])
 
 
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    "target",
+    ["all", *(pytest.param(t, marks=pytest.mark.slow) for t in ("first", "second"))],
+)
+def test_a_signal_stops_all_processes_within_a_group_of_steps(target, tmp_path):
+    """Whoever gets it: a supervisor sends it to all, a person to one."""
+    flags = [*FLAGS, *TWO, "--trainer.max_steps", "100000", "--trainer.log_every_n_steps", "1"]
+    environment = {**os.environ, "VAE_RUNS_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(ROOT / "experiments" / "train.py"), "fit", *flags]
+    with (tmp_path / "log").open("w") as log:
+        first = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    while not list(tmp_path.glob("*/metrics.jsonl")):
+        assert first.poll() is None, (tmp_path / "log").read_text()
+        time.sleep(0.02)
+    before = rows(run_of(tmp_path))[-1]["step"]
+    if target == "all":
+        os.killpg(first.pid, signal.SIGTERM)
+    else:
+        found = Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()
+        words = [Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in found]
+        (second,) = (
+            int(p) for p, w in zip(found, words, strict=True) if b"--trainer.devices" in w
+        )
+        os.kill(first.pid if target == "first" else second, signal.SIGTERM)
+    assert first.wait(120) == 143, (tmp_path / "log").read_text()
+    said = (tmp_path / "log").read_text()
+    step = read_checkpoint(run_of(tmp_path) / "checkpoints" / "last.ckpt")["global_step"]
+    assert f"interrupted at step {step}; " in said and said.count("make resume RUN=") == 1
+    assert "Traceback" not in said and step - before < 60  # a group of 20, and what it took to ask
+
+
 @pytest.mark.parametrize("world_size", [2, 3])
 def test_processes_share_an_epoch(world_size):
     images = torch.arange(100).to(torch.uint8).view(100, 1, 1, 1)
