@@ -36,7 +36,8 @@ OPTIONS = {
     "gumbel_rao": {"num_inner": 1},
     "gst": {"gap": 0.0},
     "reinforce_moving_average": {"decay": 0.5},
-    "nvil": {"hidden": 7},
+    "nvil": {"hidden": 7, "centre": True, "scale": True},
+    "muprop": {"hidden": 7, "centre": True, "scale": True},
     "relax": {"hidden": 7, "eta": 0.5, "relax_f": False},
     "rebar": {"eta": 0.5},
     "double_cv": {"alpha": 0.0},
@@ -117,6 +118,8 @@ def reason(model: str, a: Case, b: Case) -> str:
     names, elbo = {a.estimator, b.estimator}, "iwae" not in {a.bound, b.bound}
     if a == b:
         return "IWAE of one sample is the ELBO"
+    if a._replace(option="") == b._replace(option="") and {a.option, b.option} == {"", "scale"}:
+        return "scale divides by max(1, the signal's spread), which is below 1 for so small an f"
     if a.K == b.K and names == {"disarm_sb", "disarm_tree"} and model == "two categories":
         return "two categories have one tree" if a.bound == b.bound else ""
     if (
