@@ -3,11 +3,13 @@
 import json
 import random
 import signal
+import sys
 from collections import Counter
 
 import pytest
 import torch
 from chaos import (
+    DIGITS,
     RUNS,
     assert_same_run,
     finish,
@@ -20,6 +22,7 @@ from chaos import (
 from test_module import MODULES, fit
 
 from vae.checkpoints import find_last, read_checkpoint
+from vae.cli import VAECLI
 from vae.saving import PREVIOUS, AtomicCheckpointIO
 from vae.tracking import JSONLLogger, new_run
 
@@ -188,6 +191,21 @@ def test_a_continued_metrics_file_forgets_what_came_after(tmp_path):
     again.log_metrics({"a": 10}, 3)
     assert [row["a"] for row in rows(tmp_path)] == [0, 1, 2, 10] and again.rows == 4
     assert JSONLLogger(tmp_path).rows == 4
+
+
+def test_a_run_that_was_killed_in_its_test_has_the_same_results(tmp_path, monkeypatch):
+    """Also one that max_steps ended inside an epoch."""
+    words = ["train.py", "fit", *DIGITS, "--trainer.max_steps", "30", "--model.test_samples", "2"]
+    monkeypatch.setattr(sys, "argv", words)
+    VAECLI()
+    run = run_of(tmp_path)
+    results = json.loads((run / "results.json").read_text()) | {"seconds": 0}
+    assert (results["steps"], results["epochs"]) == (30, round(30 / 21, 2))
+    (run / "results.json").unlink()
+    words = ["--config", str(run / "config.yaml"), "--ckpt_path", str(run)]
+    monkeypatch.setattr(sys, "argv", ["train.py", "fit", *words])
+    VAECLI()
+    assert json.loads((run / "results.json").read_text()) | {"seconds": 0} == results
 
 
 @pytest.mark.e2e

@@ -199,6 +199,7 @@ class VAECLI(LightningCLI):
     last: LastCheckpoint
     metrics: tracking.JSONLLogger | None
     source: Source | None
+    epochs: int | float
 
     def __init__(self, args: list[str] | None = None) -> None:
         quiet()
@@ -521,7 +522,7 @@ class VAECLI(LightningCLI):
             self._fit(model, **kwargs)
             self._begin(trains=False)  # of a run that was at its end already
             seconds = self.last.seconds
-            self.trained = True
+            self.trained, self.epochs = True, self._epochs()  # the test forgets the loader
             best = self.run / "checkpoints" / "best.ckpt"
             if not self.best or not best.exists():
                 best = self.last.path
@@ -632,7 +633,7 @@ class VAECLI(LightningCLI):
         """What ``results.json`` will hold."""
         return {
             "metrics": {name: round(value, 4) for name, value in metrics.items()},
-            "epochs": self._epochs(),
+            "epochs": self.epochs,
             "steps": self.trainer.global_step,
             "seconds": round(seconds, 1),
             "binarization": self.datamodule.binarization,
