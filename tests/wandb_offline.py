@@ -1,6 +1,7 @@
 """An offline W&B run as one object."""
 
 import json
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,15 @@ class OfflineRun(NamedTuple):
 
 
 def read(path: Path) -> OfflineRun:
+    """What W&B wrote. Its own process may still be writing when ``finish`` has returned: the run's
+    end is waited for, up to half a minute."""
+    give_up = time.monotonic() + 30
+    while (found := _read(path)).exit_code is None and time.monotonic() < give_up:
+        time.sleep(0.1)
+    return found
+
+
+def _read(path: Path) -> OfflineRun:
     config, metrics, summary, exit_code = {}, {}, {}, None
     texts = {"id": "", "name": "", "group": "", "job_type": ""}
     for record in read_records(path):
