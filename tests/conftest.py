@@ -28,6 +28,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one process a core: one thread each, 
 def isolate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A fixed seed; no W&B; runs go to the test's own folder."""
     torch.manual_seed(0)
+    os.environ.pop("WANDB_SERVICE", None)  # of a W&B process that a test before has ended
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setenv("VAE_RUNS_DIR", str(tmp_path))
 

@@ -180,8 +180,8 @@ MUTANTS: dict[str, Mutant] = {
     "correlation not divided out": mutant(
         "arms bernoulli elbo3",
         "leave-one-out of correlated samples, as if they were independent",
-        "* weight * logits",
-        "* logits",
+        "* weight * change(logits)",
+        "* change(logits)",
     ),
     "unseen bits dropped": mutant(
         "disarm_sb one_hot elbo2",

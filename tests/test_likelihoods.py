@@ -158,7 +158,7 @@ def test_continuous_bernoulli_has_all_derivatives_and_maps():
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-12)])
 @pytest.mark.parametrize("pixels", [_BernoulliPixels, continuous_bernoulli_pixels])
 def test_what_the_compiler_sees_is_the_same_log_prob(pixels, dtype, tolerance, monkeypatch):
-    sizes = torch.tensor([0.0, 1e-3, 0.5, 1.0, 17.0, 100.0, 1e6, 1e38])
+    sizes = torch.tensor([0.0, 1e-3, 0.5, 1.0, 17.0, 100.0, 1e6, 5e37])
     x = torch.tensor([0.0, 0.3, 1.0], dtype=dtype)[:, None]
     results = []
     for compiling in (False, True):

@@ -461,7 +461,9 @@ def make(target, **variables):
 
     words = [f"{name}={value}" for name, value in variables.items()]
     command = ["make", "-n", "-o", ".venv/.installed", target, *words]
-    environment = {k: v for k, v in os.environ.items() if k not in ("SEED", "MAKEFLAGS")}
+    outer = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}  # of a `make test` that this is part of
+    outer |= {"ARGS", "CKPT", "CONFIG", "KEEP", "RUN", "SEED", "SEEDS", "SWEEP"}
+    environment = {k: v for k, v in os.environ.items() if k not in outer}
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
 
 

@@ -102,7 +102,8 @@ class _LogProb(torch.autograd.Function):
     def forward(logits: Tensor, value: Tensor) -> Tensor:
         # log((1 - e^-s) / s) is right to the last digit of 1 at small s too
         limits = torch.finfo(logits.dtype)
-        minus_s = logits.abs().neg_().clamp(limits.min, -(limits.tiny**0.5))
+        # (beyond 1 / tiny the ratio would be denormal, and flushed to 0)
+        minus_s = logits.abs().neg_().clamp(-1 / limits.tiny, -(limits.tiny**0.5))
         log_ratio = minus_s.expm1().div_(minus_s).log_()
         from_end = value - (logits > 0).to(logits.dtype)
         return torch.addcmul(log_ratio.neg_(), from_end, logits.clamp(limits.min, limits.max))

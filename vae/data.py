@@ -64,7 +64,7 @@ def load_mnist(train: bool, download: bool = True) -> Tensor:
     name = _NAMES[train]
     raw = data_dir() / "MNIST" / "raw"
     packed, unpacked = raw / f"{name}.gz", raw / name
-    if download:
+    if download and not _there(packed) and not _there(unpacked):
         find_mnist()
     if not _there(packed) and not _there(unpacked):
         raise FileNotFoundError(_where())
