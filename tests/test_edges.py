@@ -24,7 +24,7 @@ from torch.distributions import kl_divergence
 from vae.bernoulli import Bernoulli
 from vae.continuous_bernoulli import ContinuousBernoulli
 from vae.distributions import ExpRelaxedOneHotCategorical, OneHotCategorical
-from vae.estimators import ESTIMATORS, build
+from vae.estimators import ESTIMATORS, Estimate, build
 from vae.families import FAMILIES
 from vae.gamma import Beta, Dirichlet, Gamma, Poisson
 from vae.latents import LATENTS
@@ -442,6 +442,63 @@ def test_every_estimator_is_finite_where_a_value_is_impossible(name, family):
             assert estimate.bound.isfinite().all(), (logits, objective)
             assert total.isfinite(), (logits, objective)
             assert all(g is None or g.isfinite().all() for g in gradients), (logits, objective)
+
+
+@pytest.mark.parametrize("family", LIMITS)
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_an_unbiased_gradient_is_that_of_what_is_possible(name, family):
+    """z-tests against the sum over all samples: false alarms, of all together, below 1e-3."""
+    estimator, objective = build(name, prior=example_prior).double(), ELBO(2, analytic_kl=False)
+    logits = {"bernoulli": [-INF, 0.4, INF], "one_hot": [[-INF, 0.3, -0.9], [0.2, -INF, -INF]]}
+    leaf = torch.tensor(logits[family], dtype=torch.float64).repeat(
+        4000, *[1] * (1 + (family == "one_hot"))
+    )
+    q = limit(family, leaf.requires_grad_())
+    try:
+        estimator.check(q, objective)
+    except (NotImplementedError, ValueError):
+        return
+    if estimator.bias is not None:
+        return
+
+    def f(z: Tensor, q: D.Distribution) -> Tensor:
+        return 3 * z.flatten(2).cumsum(-1).sum(-1).sin() - q.log_prob(z)
+
+    def gradient(e: Callable[..., Estimate]) -> Tensor:
+        bound = e(q, f, objective, torch.ones(4000, 2, dtype=torch.float64)).bound
+        return torch.autograd.grad(bound.sum(), leaf, retain_graph=True)[0].flatten(1)
+
+    torch.manual_seed(0)
+    found, truth = gradient(estimator), gradient(build("enumerate"))[0]
+    error = found.std(0) / len(found) ** 0.5
+    assert ((found.mean(0) - truth).abs() <= 4.6 * error + 1e-12).all()
+    assert (found[:, (leaf[0] == -INF).flatten()] == 0).all() and truth.abs().max() > 0.01
+
+
+LAYERS_OF_TWO = {
+    "gaussian": {"latent_dim": 2},
+    "binary": {"num_variables": 2},
+    "one_hot": {"num_variables": 2, "num_categories": 3},
+}
+
+
+@pytest.mark.parametrize("family", LAYERS_OF_TWO)
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_bound_of_impossible_samples_is_minus_infinity(name, family):
+    """One image of which the model can make nothing, beside an ordinary one."""
+    q = LATENTS[family](4, **LAYERS_OF_TWO[family])(torch.ones(2, 4))
+    estimator = build(name, prior=example_prior)
+    for objective in (ELBO(3, analytic_kl=False), IWAE(3)):
+        try:
+            estimator.check(q, objective)
+        except (NotImplementedError, ValueError):
+            continue
+
+        def f(z: Tensor, q: D.Distribution) -> Tensor:
+            return z.flatten(2).sum(-1) + torch.tensor([-INF, 0.0])
+
+        bound = estimator(q, f, objective, torch.ones(2, 3)).bound
+        assert bound[0] == -INF and bound[1].isfinite(), objective
 
 
 def test_an_importance_weighted_bound_of_impossible_samples():

@@ -223,7 +223,8 @@ class DiscreteVAE(ImageVAE):
             ``monte_carlo``, its estimate inside the integrand; ``relaxed``, the density ratio of
             Concrete posterior and prior (Maddison et al., 2017), which makes the relaxation the
             model.
-        temperature: The relaxation temperature at the start.
+        temperature: The relaxation temperature at the start: 1, also for rebar and relax, which train
+            it, and whose own default is 0.5.
         temperature_min: Where annealing stops.
         anneal_rate: r in max(temperature_min, temperature * exp(-r * step)) (Jang et al., 2017);
             0 for a fixed temperature.

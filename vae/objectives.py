@@ -118,7 +118,8 @@ class ELBO(Objective):
     .. math:: \mathbb{E}_q[\log p(x|z)] - \beta\, \mathrm{KL}(q(z|x) \,\|\, p(z))
 
     References:
-        | Auto-Encoding Variational Bayes (Kingma & Welling, 2014), equations 2-3.
+        | Auto-Encoding Variational Bayes (Kingma & Welling, 2014), equations 2-3
+        | (https://arxiv.org/abs/1312.6114).
         | beta-VAE (Higgins et al., 2017).
 
     Arguments:
@@ -163,7 +164,8 @@ class IWAE(Objective):
     .. math:: \mathbb{E} \log \frac1K \sum_k \frac{p(x, z_k)}{q(z_k|x)}
 
     References:
-        | Importance Weighted Autoencoders (Burda, Grosse & Salakhutdinov, 2016), equation 8.
+        | Importance Weighted Autoencoders (Burda, Grosse & Salakhutdinov, 2016), equation 8
+        | (https://arxiv.org/abs/1509.00519).
 
     Arguments:
         num_samples: K.

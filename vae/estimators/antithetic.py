@@ -81,7 +81,7 @@ class ARM(Antithetic):
 
     References:
         | ARM: Augment-REINFORCE-Merge Gradient for Stochastic Binary Networks (Yin & Zhou, 2019),
-        | theorem 1.
+        | theorem 1 (https://arxiv.org/abs/1807.11143).
     """
 
     paper = "Yin & Zhou 2019"
@@ -102,7 +102,7 @@ class DisARM(Antithetic):
 
     References:
         | DisARM: An Antithetic Gradient Estimator for Binary Latent Variables (Dong, Mnih &
-        | Tucker, 2020).
+        | Tucker, 2020; https://arxiv.org/abs/2006.10680).
         | Probabilistic Best Subset Selection via Gradient-Based Optimization (Yin et al., 2020).
     """
 

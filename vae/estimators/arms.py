@@ -46,7 +46,7 @@ class ARMS(Estimator):
 
     References:
         | ARMS: Antithetic-REINFORCE-Multi-Sample Gradient for Binary Variables (Dimitriev & Zhou,
-        | 2021).
+        | 2021; https://arxiv.org/abs/2105.14141).
     """
 
     families = (Bernoulli,)

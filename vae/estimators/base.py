@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -147,5 +148,9 @@ class Estimator(nn.Module, ABC):
 
 
 def attach(value: Tensor, surrogate: Tensor) -> Tensor:
-    """Forward: the value. Backward: the gradient of the value plus that of the surrogate."""
-    return value + (surrogate - surrogate.detach())
+    """Forward: the value. Backward: the gradient of the value plus that of the surrogate.
+
+    A value that is infinite stays so, whatever the surrogate is: as infinite, it has no difference
+    from itself."""
+    zero = surrogate - surrogate.detach()
+    return value + torch.where(value.isfinite(), zero, torch.zeros_like(zero))

@@ -89,7 +89,8 @@ class DisARMStickBreaking(CategoricalDisARM):
     .. math:: L_n = \{n - 1\}, \quad R_n = \{n, \dots, C - 1\}
 
     References:
-        | Coupled Gradient Estimators for Discrete Latent Variables (Dong, Mnih & Tucker, 2021).
+        | Coupled Gradient Estimators for Discrete Latent Variables (Dong, Mnih & Tucker, 2021;
+        | https://arxiv.org/abs/2106.08056).
     """
 
     def span(self, middle: Tensor, num_categories: int) -> tuple[Tensor, Tensor]:
@@ -103,7 +104,8 @@ class DisARMTree(CategoricalDisARM):
         \text{with } 2^v \text{ the largest power of two that divides } n
 
     References:
-        | Coupled Gradient Estimators for Discrete Latent Variables (Dong, Mnih & Tucker, 2021).
+        | Coupled Gradient Estimators for Discrete Latent Variables (Dong, Mnih & Tucker, 2021;
+        | https://arxiv.org/abs/2106.08056).
     """
 
     def span(self, middle: Tensor, num_categories: int) -> tuple[Tensor, Tensor]:

@@ -50,7 +50,7 @@ class DoubleControlVariates(Estimator):
 
     References:
         | Double Control Variates for Gradient Estimation in Discrete Latent Variable Models
-        | (Titsias & Shi, 2022).
+        | (Titsias & Shi, 2022; https://arxiv.org/abs/2111.05300).
 
     Arguments:
         alpha: The coefficient's start: 0, the paper's, is RLOO; 1 leaves no variance of a linear

@@ -80,10 +80,13 @@ class StickingTheLanding(_Reparameterized):
     Exactly zero where q is the posterior. Under a closed-form KL there is no log q in f, and it is
     pathwise, bit for bit (:meth:`twin`).
 
+    The authors leave the score out of the importance-weighted bound too, where its mean is not
+    zero and the gradient becomes biased (Tucker et al.); here it is refused there, and
+    :class:`DoublyReparameterized` is what is unbiased.
+
     References:
         | Sticking the Landing: Simple, Lower-Variance Gradient Estimators for Variational
-        | Inference
-        | (Roeder, Wu & Duvenaud, 2017).
+        | Inference (Roeder, Wu & Duvenaud, 2017; https://arxiv.org/abs/1703.09194).
     """
 
     objectives = "average"
@@ -110,9 +113,12 @@ class DoublyReparameterized(_Reparameterized):
 
     Exactly zero where q is the posterior; its signal-to-noise ratio does not fall with K.
 
+    The model's parameters keep the bound's plain gradient, as with the authors, whose VAE (of 50
+    variables, 200-200 tanh) has K = 64 in training and evaluation, and a centred input.
+
     References:
         | Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives (Tucker et al.,
-        | 2019), equation 8.
+        | 2019), equation 8 (https://arxiv.org/abs/1810.04152).
     """
 
     objectives = "weighted"
@@ -138,8 +144,12 @@ class GeneralizedDReG(_Reparameterized):
     :math:`\log p_\theta(z)` in it, once, of this very prior: the importance-weighted bound's. With
     a prior that is not trained it is DReG, bit for bit (:meth:`twin`).
 
+    The authors' VAEs are hierarchical or conditional: their priors are networks of other variables.
+    Here there is one layer of latent variables, and the prior's parameters are its own.
+
     References:
-        | Generalized Doubly Reparameterized Gradient Estimators (Bauer & Mnih, 2021).
+        | Generalized Doubly-Reparameterized Gradient Estimators (Bauer & Mnih, 2021).
+        | https://proceedings.mlr.press/v139/bauer21a.html
 
     Arguments:
         prior: Returns the prior :math:`p_\theta(z)` with its live parameters: Gaussian, with

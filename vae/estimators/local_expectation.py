@@ -94,7 +94,7 @@ class LocalExpectation(Estimator):
 
     References:
         | Local Expectation Gradients for Black Box Variational Inference (Titsias &
-        | Lazaro-Gredilla, 2015).
+        | Lazaro-Gredilla, 2015; https://arxiv.org/abs/1503.01494).
         | Evaluating the Variance of Likelihood-Ratio Gradient Estimators (Tokui & Sato, 2017).
     """
 

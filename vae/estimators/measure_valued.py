@@ -114,7 +114,9 @@ class MeasureValued(Estimator):
 
     References:
         | Sampling Derivatives of Probabilities (Pflug, 1989): weak derivatives.
-        | Monte Carlo Gradient Estimation in Machine Learning (Mohamed et al., 2020), section 6.
+        | https://doi.org/10.1007/BF02243227
+        | Monte Carlo Gradient Estimation in Machine Learning (Mohamed et al., 2020), section 6
+        | (https://arxiv.org/abs/1906.10652).
         | Measure-Valued Derivatives for Approximate Bayesian Inference (Rosca et al., 2019).
     """
 

@@ -53,9 +53,12 @@ class Reparameterization(Sampler):
     those of Beta and Dirichlet by Jankowiak & Obermeyer.
 
     References:
-        | Auto-Encoding Variational Bayes (Kingma & Welling, 2014), section 2.4.
-        | Stochastic Backpropagation (Rezende, Mohamed & Wierstra, 2014), section 3.
-        | Implicit Reparameterization Gradients (Figurnov, Mohamed & Mnih, 2018).
+        | Auto-Encoding Variational Bayes (Kingma & Welling, 2014), section 2.4
+        | (https://arxiv.org/abs/1312.6114).
+        | Stochastic Backpropagation (Rezende, Mohamed & Wierstra, 2014), section 3
+        | (https://arxiv.org/abs/1401.4082).
+        | Implicit Reparameterization Gradients (Figurnov, Mohamed & Mnih, 2018;
+        | https://arxiv.org/abs/1805.08498).
         | Pathwise Derivatives Beyond the Reparameterization Trick (Jankowiak & Obermeyer, 2018),
         | https://arxiv.org/abs/1806.01851.
     """

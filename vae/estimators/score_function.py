@@ -129,7 +129,8 @@ class LeaveOneOut(Baseline):
         | On Using Control Variates with Stochastic Approximation for Variational Bayes (Salimans &
         | Knowles, 2014). https://arxiv.org/abs/1401.1022
         | Buy 4 REINFORCE Samples, Get a Baseline for Free! (Kool, van Hoof & Welling, 2019).
-        | Variational Inference for Monte Carlo Objectives (Mnih & Rezende, 2016), equation 9.
+        | Variational Inference for Monte Carlo Objectives (Mnih & Rezende, 2016), equation 9
+        | (https://arxiv.org/abs/1602.06725).
     """
 
     min_samples = 2
@@ -143,7 +144,8 @@ class ScoreFunction(Estimator):
     """Creates the score-function estimator: REINFORCE, NVIL, RLOO or VIMCO by choice of baseline.
 
     References: see the baselines, and
-        | Monte Carlo Gradient Estimation in Machine Learning (Mohamed et al., 2020), section 4.
+        | Monte Carlo Gradient Estimation in Machine Learning (Mohamed et al., 2020), section 4
+        | (https://arxiv.org/abs/1906.10652).
 
     Arguments:
         baseline: A module ``(f, context) -> (b, loss)`` of the detached ``f`` (K, B): ``b_k``
@@ -191,11 +193,17 @@ class RLOO(ScoreFunction):
     their bound. With a Monte-Carlo KL in f it is VarGrad, the gradient of half the variance over
     samples of log q - log p (Richter et al.).
 
+    On VAEs, Kool et al. take K = 4 and 8 (in "Estimating Gradients for Discrete Random Variables by
+    Sampling without Replacement", 2020), Dong et al. K = 2, to compare with DisARM; both have a
+    decoder's evaluation a sample, and no other baseline, as here.
+
     References:
         | On Using Control Variates with Stochastic Approximation for Variational Bayes (Salimans &
         | Knowles, 2014). https://arxiv.org/abs/1401.1022
-        | Variational Inference for Monte Carlo Objectives (Mnih & Rezende, 2016), section 3.
+        | Variational Inference for Monte Carlo Objectives (Mnih & Rezende, 2016), section 3
+        | (https://arxiv.org/abs/1602.06725).
         | Buy 4 REINFORCE Samples, Get a Baseline for Free! (Kool, van Hoof & Welling, 2019).
+        | https://openreview.net/forum?id=r1lgTGL5DE
         | VarGrad: A Low-Variance Gradient Estimator for Variational Inference (Richter et al.,
         | 2020). https://arxiv.org/abs/2010.10436
     """
@@ -214,8 +222,13 @@ class VIMCO(ScoreFunction):
     """Creates the leave-one-out score function of the importance-weighted bound, with the
     geometric mean of the other weights in place of each.
 
+    As in the paper nothing is learned: no baseline of the image, no running average. On VAEs of
+    binary variables Maddison et al. train it with K = 5 and 50 (their table 1; at K = 1 there is no
+    other sample, and they take NVIL).
+
     References:
-        | Variational Inference for Monte Carlo Objectives (Mnih & Rezende, 2016), equation 9.
+        | Variational Inference for Monte Carlo Objectives (Mnih & Rezende, 2016), equation 9
+        | (https://arxiv.org/abs/1602.06725).
     """
 
     objectives = "weighted"

@@ -31,12 +31,15 @@ __all__ = ["WakeSleep"]
 class WakeSleep(Estimator):
     r"""Creates the reweighted wake-sleep estimator.
 
+    Bornschein & Bengio take K = 5, autoregressive layers in q, and update q in the sleep phase
+    too, at the same rate; Le et al. leave the sleep phase out ("wake-wake"), as here.
+
     .. math:: \nabla_\theta = \sum_k v_k \nabla_\theta \log p(x, z_k), \qquad \nabla_\phi = \sum_k v_k \nabla_\phi \log q(z_k)
 
     References:
-        | Reweighted Wake-Sleep (Bornschein & Bengio, 2015).
+        | Reweighted Wake-Sleep (Bornschein & Bengio, 2015; https://arxiv.org/abs/1406.2751).
         | Revisiting Reweighted Wake-Sleep for Models with Stochastic Control Flow (Le et al.,
-        | 2019).
+        | 2019; https://arxiv.org/abs/1805.10469).
     """
 
     bias = "follows KL(posterior || q), not the bound"
