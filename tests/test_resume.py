@@ -199,13 +199,15 @@ def test_a_run_that_was_killed_in_its_test_has_the_same_results(tmp_path, monkey
     monkeypatch.setattr(sys, "argv", words)
     VAECLI()
     run = run_of(tmp_path)
-    results = json.loads((run / "results.json").read_text()) | {"seconds": 0}
+    results, logged = json.loads((run / "results.json").read_text()) | {"seconds": 0}, rows(run)
     assert (results["steps"], results["epochs"]) == (30, round(30 / 21, 2))
+    assert logged[-1]["epoch"] == 1 and "test/elbo" in logged[-1]
     (run / "results.json").unlink()
     words = ["--config", str(run / "config.yaml"), "--ckpt_path", str(run)]
     monkeypatch.setattr(sys, "argv", ["train.py", "fit", *words])
     VAECLI()
     assert json.loads((run / "results.json").read_text()) | {"seconds": 0} == results
+    assert rows(run) == logged
 
 
 @pytest.mark.e2e
