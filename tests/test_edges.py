@@ -370,6 +370,11 @@ MASKED: dict[str, tuple[Callable[[Tensor], Tensor], Sequence[float], float, Sequ
     "Bernoulli KL, both masked": (lambda l: KL(bernoulli(l[0]), bernoulli(l[1])), [LEAST, LEAST], 0.0, [0.0, 0.0]),
     "Bernoulli KL, prior certain": (lambda l: KL(bernoulli(l[0]), bernoulli(l[1])), [0.0, -INF], INF, [INF, -0.5]),
     "Bernoulli KL, opposite": (lambda l: KL(bernoulli(l[0]), bernoulli(l[1])), [INF, -INF], INF, [0.0, -1.0]),
+    "KL, certain prior": (lambda l: KL(bernoulli(l[0]), bernoulli(l[1])), [0.0, INF], INF, [-INF, 0.5]),
+    "KL, certain prior of the rarer": (lambda l: KL(bernoulli(l[0]), bernoulli(l[1])), [-1.0, INF], INF, [-INF, 0.7310586]),
+    "KL, certain prior of the commoner": (lambda l: KL(bernoulli(l[0]), bernoulli(l[1])), [1.0, INF], INF, [-INF, 0.2689414]),
+    "KL, impossible prior": (lambda l: KL(bernoulli(l[0]), bernoulli(l[1])), [1.0, -INF], INF, [INF, -0.7310586]),
+    "continuous Bernoulli entropy of a point": (lambda l: continuous(l[0]).entropy(), [-INF], -INF, [0.0]),
     "pixels: log of the certain": (lambda l: pixels(l[0]).log_prob(torch.tensor(1.0)), [INF], 0.0, [0.0]),
     "pixels: grey": (lambda l: pixels(l[0]).log_prob(torch.tensor(0.25)), [-INF], -GREATEST / 4, [0.25]),
     "continuous Bernoulli, impossible": (lambda l: continuous(l[0]).log_prob(torch.tensor(0.5)), [INF], -GREATEST / 2, [-0.5]),
@@ -378,7 +383,7 @@ MASKED: dict[str, tuple[Callable[[Tensor], Tensor], Sequence[float], float, Sequ
     "one-hot entropy": (lambda l: one_hot(*l).entropy(), [-INF, 0.0, 0.0], math.log(2), [0.0, 0.0, 0.0]),
     "one-hot KL, q masked": (lambda l: KL(one_hot(*l[:3]), one_hot(*l[3:])), [-INF, 0.0, 0.0, 0.0, 0.0, 0.0], math.log(1.5), [0.0, 0.0, 0.0, 1 / 3, -1 / 6, -1 / 6]),
     "one-hot KL, both masked": (lambda l: KL(one_hot(*l[:3]), one_hot(*l[3:])), [LEAST, 0.0, 0.0, -INF, 0.0, 0.0], 0.0, [0.0] * 6),
-    "one-hot KL, prior masked": (lambda l: KL(one_hot(*l[:3]), one_hot(*l[3:])), [0.0, 0.0, 0.0, -INF, 0.0, 0.0], INF, [INF, -INF, -INF]),
+    "one-hot KL, prior masked": (lambda l: KL(one_hot(*l[:3]), one_hot(*l[3:])), [0.0, 0.0, 0.0, -INF, 0.0, 0.0], INF, [INF, -INF, -INF, -1 / 3, 1 / 6, 1 / 6]),
     "Concrete, masked": (lambda l: concrete(torch.tensor(2.0), *l).log_prob(torch.tensor([-INF, 0.5, 0.5]).log_softmax(-1)), [-INF, 0.0, 0.0], math.log(2) - 2 * math.log(2), [0.0, 0.0, 0.0]),
 }  # fmt: skip
 

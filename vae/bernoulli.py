@@ -54,7 +54,11 @@ def _kl_bernoulli(p: TorchBernoulli, q: TorchBernoulli) -> Tensor:
     swap = of_p > 0
     a, b = torch.where(swap, -of_p, of_p), torch.where(swap, -of_q, of_q)
     rare = a.sigmoid()
-    return softplus(b) - softplus(a) - rare * _where(rare > 0, b - a)
+    # where the value common under p is impossible under q, infinity less infinity
+    impossible = b == torch.inf
+    missed, b = _where(impossible, b), _where(~impossible, b)
+    finite = softplus(b) - softplus(a) - rare * _where(rare > 0, b - a)
+    return finite + (1 - _where(rare > 0, rare)) * missed
 
 
 def _where(condition: Tensor, x: Tensor) -> Tensor:

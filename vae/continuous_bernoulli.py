@@ -178,8 +178,9 @@ class ContinuousBernoulli(Distribution):
     def entropy(self) -> Tensor:
         small, l, s = _split(self.logits)
         near = (_series(l.square(), 0) - _series(l.square(), 1)) * l.square()
-        far = s * _far_distance(s) + (-torch.expm1(-s)).log() - s.log()
-        return torch.where(small, near, far)
+        t = s.clamp_max(100.0)  # t e^-t is nothing from there on, and NaN at infinity
+        mean = 1 - t * torch.exp(-t) / -torch.expm1(-t)  # of s times the distance
+        return torch.where(small, near, mean + (-torch.expm1(-s)).log() - s.log())
 
     def rsample(self, sample_shape: _size = Size()) -> Tensor:
         shape = self._extended_shape(Size(sample_shape))

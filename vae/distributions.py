@@ -270,8 +270,11 @@ def _kl_one_hot(p: OneHotCategorical, q: OneHotCategorical) -> Tensor:
     term = probs * torch.where(probs == 0, none, p.logits - q.logits.clamp_min(least))
     # A zero given as a probability is clamped in the logits; one that underflowed is not.
     declared = (q.probs == 0) & (q.logits.exp() > torch.finfo(q.logits.dtype).tiny)
-    impossible = (declared | (q.logits == -math.inf)) & (probs != 0)
-    return (term + torch.where(impossible, math.inf, none)).sum(-1)
+    masked = q.logits == -math.inf
+    term = term + torch.where((declared | masked) & (probs != 0), math.inf, none)
+    # for the gradient in q's logits, which the clamp stops at such a one
+    change = torch.where(masked & (probs != 0), q.logits, none)
+    return (term - probs.detach() * change).sum(-1)
 
 
 # What estimators ask of a distribution

@@ -98,6 +98,17 @@ OTHERS = {
     "conv": lambda: GaussianVAE(2, network="conv", **SMALL),
     "grey": lambda: GaussianVAE(2, likelihood="continuous_bernoulli", **SMALL),
     "gaussian pixels": lambda: GaussianVAE(2, likelihood="gaussian", **SMALL),
+    "running averages": lambda: MODELS["one_hot"](
+        estimator="nvil", estimator_options={"centre": True, "scale": True}, kl="monte_carlo"
+    ),
+    "running averages at the mean": lambda: MODELS["binary"](
+        estimator="muprop",
+        estimator_options={"hidden": 4, "centre": True, "scale": True},
+        kl="monte_carlo",
+    ),
+    "critic alone": lambda: MODELS["binary"](
+        estimator="relax", estimator_options={"relax_f": False}
+    ),
 }
 WAITS = {"von_mises": "rejects until all are drawn"}
 
