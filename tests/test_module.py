@@ -11,7 +11,7 @@ from vae.checkpoints import find_checkpoint, load, load_data, newest_run, read_c
 from vae.data import DigitsDataModule
 from vae.estimators import ESTIMATORS
 from vae.latents import Binary, OneHot, RelaxedOneHot
-from vae.module import DiscreteVAE, GaussianVAE
+from vae.module import ContinuousVAE, DiscreteVAE, GaussianVAE
 from vae.schedules import Anneal
 from vae.tracking import JSONLLogger, new_run, runs_dir
 
@@ -386,3 +386,20 @@ def test_hooks_are_called_where_there_are_any_and_change_nothing():
         ends.append(module.state_dict())
     assert counts.calls == 12
     assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
+
+
+@pytest.mark.parametrize(
+    "make, option, value, choices",
+    [
+        (GaussianVAE, "kl", "categorical", "analytic, monte_carlo"),
+        (GaussianVAE, "objective", "vae", "elbo, iwae"),
+        (GaussianVAE, "likelihood", "poisson", "bernoulli, continuous_bernoulli, gaussian"),
+        (GaussianVAE, "network", "resnet", "mlp, conv"),
+        (DiscreteVAE, "latent", "gaussian", "one_hot, binary"),
+        (DiscreteVAE, "kl", "analytic", "categorical, monte_carlo, relaxed"),
+        (ContinuousVAE, "kl", "relaxed", "analytic, monte_carlo"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_its_choices(make, option, value, choices):
+    with pytest.raises(ValueError, match=f"^unknown {option} '{value}': choose from {choices}$"):
+        make(**{option: value}, **SMALL)

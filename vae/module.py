@@ -19,7 +19,7 @@ from vae.likelihoods import LIKELIHOODS
 from vae.model import VAE
 from vae.networks import NETWORKS
 from vae.objectives import ELBO, OBJECTIVES, Objective
-from vae.options import assert_options
+from vae.options import assert_choices, assert_options
 from vae.schedules import Anneal
 from vae.training import VAEModule
 
@@ -57,6 +57,7 @@ class ImageVAE(VAEModule):
         compile: bool = False,
         capture: bool = False,
     ) -> None:
+        assert_choices(ImageVAE, network=network, likelihood=likelihood, objective=objective)
         if any(width < 1 for width in hidden):
             raise ValueError(f"hidden widths must be at least 1, got {list(hidden)}")
         if not hidden and activation != "relu":
@@ -157,6 +158,7 @@ class GaussianVAE(ImageVAE):
         estimator_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        assert_choices(GaussianVAE, kl=kl)
         super().__init__(
             make_latent=lambda width: DiagonalGaussian(width, latent_dim, learned_prior),
             make_estimator=lambda latent: build(estimator, estimator_options, prior=latent.prior),
@@ -188,6 +190,7 @@ class ContinuousVAE(ImageVAE):
         estimator_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        assert_choices(ContinuousVAE, kl=kl)
         if latent not in FAMILIES:
             raise ValueError(f"unknown latent {latent!r}: choose from {', '.join(FAMILIES)}")
         options = latent_options or {}
@@ -267,6 +270,7 @@ class DiscreteVAE(ImageVAE):
         estimator_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        assert_choices(DiscreteVAE, latent=latent, kl=kl)
         relaxed = kl == "relaxed"
         if relaxed and latent != "one_hot":
             raise ValueError(

@@ -7,7 +7,20 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-__all__ = ["assert_options", "names_of"]
+__all__ = ["assert_choices", "assert_options", "names_of"]
+
+
+def assert_choices(constructor: type, **values: Any) -> None:
+    """Refuses values that are none of those that a constructor's ``Literal`` arguments name.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    types = get_type_hints(constructor.__init__)  # type: ignore[misc]
+    for name, value in values.items():
+        if not _fits(value, types[name]):
+            choices = ", ".join(map(str, get_args(types[name])))
+            raise ValueError(f"unknown {name} {value!r}: choose from {choices}")
 
 
 def assert_options(
