@@ -145,8 +145,10 @@ class ExpRelaxedOneHotCategorical(Distribution):
     on the log-simplex.
 
     References:
-        | The Concrete Distribution (Maddison et al., 2017), appendix C.3.
-        | Categorical Reparameterization with Gumbel-Softmax (Jang et al., 2017).
+        | The Concrete Distribution (Maddison et al., 2017), appendix C.3
+        | (https://arxiv.org/abs/1611.00712).
+        | Categorical Reparameterization with Gumbel-Softmax (Jang et al., 2017;
+        | https://arxiv.org/abs/1611.01144).
 
     Arguments:
         temperature: The temperature :math:`\tau > 0`: a number or a tensor that broadcasts with

@@ -99,7 +99,8 @@ class GammaLatent(_PositiveLatent):
     ELBO of -17.8 nats, z itself -18.4, log(1 + z) -18.8.)
 
     References:
-        | Implicit Reparameterization Gradients (Figurnov, Mohamed & Mnih, 2018).
+        | Implicit Reparameterization Gradients (Figurnov, Mohamed & Mnih, 2018;
+        | https://arxiv.org/abs/1805.08498).
 
     Arguments:
         in_features: The width H of the features.

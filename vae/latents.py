@@ -116,7 +116,8 @@ class DiagonalGaussian(Latent):
     (or learned) Gaussian prior.
 
     References:
-        | Auto-Encoding Variational Bayes (Kingma & Welling, 2014), appendix B.
+        | Auto-Encoding Variational Bayes (Kingma & Welling, 2014), appendix B
+        | (https://arxiv.org/abs/1312.6114).
 
     Arguments:
         in_features: The width H of the features.
@@ -229,7 +230,8 @@ class RelaxedOneHot(Latent):
     discrete variables.
 
     References:
-        | The Concrete Distribution (Maddison et al., 2017), section 3.3 and appendix C.
+        | The Concrete Distribution (Maddison et al., 2017), section 3.3 and appendix C
+        | (https://arxiv.org/abs/1611.00712).
 
     Arguments:
         in_features: The width H of the features.

@@ -118,6 +118,7 @@ class MeasureValued(Estimator):
         | Monte Carlo Gradient Estimation in Machine Learning (Mohamed et al., 2020), section 6
         | (https://arxiv.org/abs/1906.10652).
         | Measure-Valued Derivatives for Approximate Bayesian Inference (Rosca et al., 2019).
+        | http://bayesiandeeplearning.org/2019/papers/76.pdf
     """
 
     families = (Normal, Bernoulli, Poisson)

@@ -55,7 +55,7 @@ class NoBaseline(Baseline):
 
     References:
         | Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement
-        | Learning (Williams, 1992).
+        | Learning (Williams, 1992; https://doi.org/10.1007/BF00992696).
     """
 
     paper = "Williams 1992"
@@ -129,6 +129,7 @@ class LeaveOneOut(Baseline):
         | On Using Control Variates with Stochastic Approximation for Variational Bayes (Salimans &
         | Knowles, 2014). https://arxiv.org/abs/1401.1022
         | Buy 4 REINFORCE Samples, Get a Baseline for Free! (Kool, van Hoof & Welling, 2019).
+        | https://openreview.net/forum?id=r1lgTGL5DE
         | Variational Inference for Monte Carlo Objectives (Mnih & Rezende, 2016), equation 9
         | (https://arxiv.org/abs/1602.06725).
     """
