@@ -227,7 +227,7 @@ class ReinMax(Tempered):
 
     At :math:`\tau = 1` it is exact for quadratic f: the trapezoidal rule is.
 
-    The authors choose the temperature by the training loss, 1.3 or 1.5 on their VAEs (a uniform
+    The authors choose the temperature by the training loss, 1.1 to 1.5 on their VAEs (a uniform
     prior, the KL in closed form, grey pixels as targets); here it starts at 1.
 
     References:

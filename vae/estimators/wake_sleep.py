@@ -32,7 +32,8 @@ class WakeSleep(Estimator):
     r"""Creates the reweighted wake-sleep estimator.
 
     Bornschein & Bengio take K = 5, autoregressive layers in q, and update q in the sleep phase
-    too, at the same rate; Le et al. leave the sleep phase out ("wake-wake"), as here.
+    too, at the same rate; Le et al. also try it without the sleep phase
+    ("wake-wake"), as here.
 
     .. math:: \nabla_\theta = \sum_k v_k \nabla_\theta \log p(x, z_k), \qquad \nabla_\phi = \sum_k v_k \nabla_\phi \log q(z_k)
 
