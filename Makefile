@@ -11,7 +11,9 @@ ARGS ?=
 PYTEST = $(PY) -m pytest -n auto --dist worksteal
 # After a configuration, which may hold a seed of its own: what is given to make counts, ARGS= last.
 SEEDED = $(if $(SEED),--seed_everything $(SEED)) $(ARGS)
-OF = $(if $(CKPT),"$(CKPT)") $(if $(SEED),--seed $(SEED)) $(ARGS)
+# One word for the shell, whatever signs are in it.
+quoted = '$(subst ','\'',$(value $1))'
+OF = $(if $(value CKPT),$(call quoted,CKPT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 FIT = $(PY) experiments/train.py fit --config
 
 .DEFAULT_GOAL := help
@@ -35,6 +37,8 @@ $(call only,RUN,resume)
 $(call only,SEEDS,seeds train-many)
 $(call only,KEEP,clean-runs)
 $(call only,SWEEP,agent)
+$(call only,ARGS,$(TRAINERS) $(READERS) estimators resume replay compare policy bench sweep agent wandb-sync \
+	test test-fast test-slow test-chaos)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,22 +75,22 @@ train-reinforce: $(VENV)/.installed ## discrete VAE, score function with leave-o
 	$(FIT) experiments/configs/reinforce.yaml $(SEEDED)
 
 fit: $(VENV)/.installed ## train what CONFIG= says
-	$(FIT) "$(CONFIG)" $(SEEDED)
+	$(FIT) $(call quoted,CONFIG) $(SEEDED)
 
 resume: $(VENV)/.installed ## continue RUN= (by default the newest that can be) from its last checkpoint
-	$(PY) experiments/resume.py $(if $(RUN),"$(RUN)") $(ARGS)
+	$(PY) experiments/resume.py $(if $(value RUN),$(call quoted,RUN)) $(ARGS)
 
 replay: $(VENV)/.installed ## repeat the step that ended a run in NaN, from CKPT=, and name the tensor
-	$(PY) experiments/replay.py $(if $(CKPT),"$(CKPT)") $(ARGS)
+	$(PY) experiments/replay.py $(if $(value CKPT),$(call quoted,CKPT)) $(ARGS)
 
 seeds: $(VENV)/.installed ## train CONFIG= with SEEDS= seeds; mean, standard error; goes on where it stopped
-	$(PY) experiments/seeds.py --config "$(CONFIG)" --seeds $(SEEDS) $(if $(SEED),--first_seed $(SEED)) $(ARGS)
+	$(PY) experiments/seeds.py --config $(call quoted,CONFIG) --seeds $(SEEDS) $(if $(SEED),--first_seed $(SEED)) $(ARGS)
 
 compare: $(VENV)/.installed ## train nine estimators side by side (Paulus et al., 2021, table 2)
 	$(PY) experiments/seeds.py --study experiments/studies/estimators.yaml $(ARGS)
 
 train-many: $(VENV)/.installed ## train CONFIG= with SEEDS= seeds at once, as one batched computation
-	$(PY) experiments/train_many.py --config "$(CONFIG)" --seeds $(SEEDS) $(SEEDED)
+	$(PY) experiments/train_many.py --config $(call quoted,CONFIG) --seeds $(SEEDS) $(SEEDED)
 
 policy: $(VENV)/.installed ## CartPole by the score function; ARGS="--task pointmass" for the pathwise one
 	$(PY) experiments/policy_gradient.py $(ARGS)
@@ -101,7 +105,7 @@ agent: $(VENV)/.installed ## work on SWEEP=
 	$(VENV)/bin/wandb agent $(SWEEP) $(ARGS)
 
 clean-runs: $(VENV)/.installed ## delete all but the KEEP= newest runs
-	$(PY) experiments/clean_runs.py --keep "$(KEEP)"
+	$(PY) experiments/clean_runs.py --keep $(call quoted,KEEP)
 
 evaluate: $(VENV)/.installed ## ELBO, rate, distortion of CKPT=; ARGS="--log_likelihood" for log p(x), K=5000
 	$(PY) experiments/evaluate.py $(OF)

@@ -80,6 +80,7 @@ def evaluate(
     if output is None:
         target, displaced = _places(folder_of(path), about, counts)
     target = writable(target)
+    training = _training(folder_of(path))  # before hours of work: it may be damaged
     started = time.monotonic()
     torch.manual_seed(seed)
     values: dict[str, list[Tensor]] = {}
@@ -105,7 +106,7 @@ def evaluate(
         "latent_units": vae.latent.code_features,
         "seconds": round(time.monotonic() - started, 1),
         "hardware": hardware(device),
-        "training": _training(folder_of(path)),
+        "training": training,
     }
     try:
         if displaced:
@@ -170,7 +171,8 @@ def _training(run: Path) -> dict[str, Any]:
     for name in ("metrics", "host", "pid"):
         record.pop(name, None)
     if "continued" in record:
-        record["continued"] = len(record["continued"])
+        continued = record["continued"]
+        record["continued"] = len(continued) if isinstance(continued, list) else 1
     return record
 
 

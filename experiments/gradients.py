@@ -34,6 +34,7 @@ from vae.model import VAE
 from vae.objectives import ELBO, IWAE, Objective
 from vae.plots import pareto
 from vae.runs import is_running
+from vae.sizes import DECODINGS, assert_memory, floats_per_decoding
 
 COLUMNS = {
     "label": "estimator",
@@ -115,8 +116,17 @@ def report(
         )
     if objective not in ("elbo", "iwae"):
         raise ValueError(f"unknown objective {objective!r}: choose from elbo, iwae")
+    samples = match_evaluations or num_samples
+    estimates = max(replicates, reference_replicates, warm_up_steps)
+    if (decoded := images * samples * estimates) > DECODINGS:
+        raise ValueError(
+            f"{decoded:,} decodings ({images} images, {samples} samples, {estimates} estimates or"
+            " steps) would take weeks: give fewer"
+        )
     device = tracking.find_device(device)
     module, contents, path = load(checkpoint)
+    at_once = images * samples * min(chunk, estimates)
+    assert_memory(4 * floats_per_decoding(module.vae) * at_once, f"a chunk of {chunk} estimates")
     stem = Path(output).expanduser() if output else folder_of(path) / "gradients"
     for suffix in ("json", "csv", "png"):
         tracking.writable(Path(f"{stem}.{suffix}"))

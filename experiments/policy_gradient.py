@@ -33,6 +33,9 @@ from vae.objectives import ELBO
 from vae.plots import curve
 from vae.tracking import runs_dir, writable, write_json
 
+EPISODES = 10**8
+"""The most of all seeds and estimators together."""
+
 
 class CartPoleEpisodes(Distribution):
     """Trajectories of a categorical policy on gymnasium's CartPole-v1, with batch shape (1,).
@@ -203,6 +206,8 @@ def compare(
             raise ValueError(f"unknown estimator {name!r}: choose from {', '.join(ESTIMATORS)}")
         if "prior" in options_of(name):
             raise ValueError(f"estimator {name} needs a prior, and a policy has none")
+    if (episodes := len(names) * num_samples * updates * seeds) > EPISODES:
+        raise ValueError(f"{episodes:,} episodes would take weeks: give {EPISODES:,} at most")
     if not 0 < lr < math.inf:
         raise ValueError(f"lr must be positive, got {lr}")
     stem = Path(output).expanduser() if output else runs_dir() / f"policy_gradient-{task}"

@@ -8,14 +8,14 @@ from __future__ import annotations
 import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
 
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from vae.cli import VAECLI, ScriptParser, one_line_errors
 from vae.data import find_mnist
-from vae.runs import find_runs
-from vae.tracking import read_json
+from vae.runs import find_runs, record_of
 
 HERE = Path(__file__).parent
 
@@ -30,6 +30,10 @@ def run(script: str, *arguments: str) -> int:
             code = process.wait()
         except KeyboardInterrupt:  # the script has it too, and saves: it is waited for
             continue
+        except SystemExit:  # of SIGTERM, which it may not have
+            process.terminate()
+            process.wait()
+            raise
     if code:
         raise SystemExit(code)
     return process.pid
@@ -38,7 +42,7 @@ def run(script: str, *arguments: str) -> int:
 def run_of(pid: int) -> str:
     """The folder of the run that a process made, whatever others were started meanwhile."""
     for path in reversed(find_runs()):
-        if read_json(path / "run.json").get("pid") == pid:
+        if record_of(path / "run.json").get("pid") == pid:
             return str(path)
     raise SystemExit(0)  # a rehearsal leaves nothing to draw from
 
@@ -86,4 +90,5 @@ if __name__ == "__main__":
             usage = "quickstart.py [flags of train.py fit]"
             ScriptParser(description=__doc__, usage=usage).print_help()
         else:
+            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
             quickstart(sys.argv[1:])

@@ -11,7 +11,7 @@ from torchvision.utils import save_image
 
 from vae.checkpoints import folder_of, load, load_data
 from vae.cli import checkpoint_parser, one_line_errors
-from vae.grids import reconstruction_grid
+from vae.grids import image_file, reconstruction_grid
 
 
 def reconstruct(
@@ -30,10 +30,8 @@ def reconstruct(
     module, contents, path = load(checkpoint)
     x = next(iter(load_data(contents).loader("test", batch_size=count)))
     torch.manual_seed(seed)
-    target = (
-        Path(output).expanduser() if output else folder_of(path) / "images" / "reconstructions.png"
-    )
-    target.parent.mkdir(parents=True, exist_ok=True)
+    default = folder_of(path) / "images" / "reconstructions.png"
+    target = image_file(Path(output) if output else default)
     save_image(reconstruction_grid(module.vae, x), target)
     print(f"{path}\n{len(x)} test images, originals above reconstructions: {target}")
     return target

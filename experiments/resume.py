@@ -26,6 +26,8 @@ def resume(run: str | None, flags: list[str]) -> None:
     Raises:
         FileNotFoundError: If the folder is not a run's.
     """
+    if any(flag.partition("=")[0] == "--ckpt_path" for flag in flags):
+        raise ValueError("--ckpt_path is the run's: name the run, or use train.py")
     folder = Path(run).expanduser() if run else _newest()
     config = folder / "config.yaml"
     if not config.is_file():

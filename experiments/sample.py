@@ -11,7 +11,7 @@ from torchvision.utils import save_image
 
 from vae.checkpoints import folder_of, load
 from vae.cli import checkpoint_parser, one_line_errors
-from vae.grids import sample_grid
+from vae.grids import image_file, sample_grid
 from vae.sizes import assert_memory, floats_per_decoding
 
 
@@ -31,8 +31,8 @@ def sample(
     module, _, path = load(checkpoint)
     assert_memory(16 * floats_per_decoding(module.vae) * count, f"decoding {count} codes")
     torch.manual_seed(seed)
-    target = Path(output).expanduser() if output else folder_of(path) / "images" / "samples.png"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    default = folder_of(path) / "images" / "samples.png"
+    target = image_file(Path(output) if output else default)
     save_image(sample_grid(module.vae, count), target)
     print(f"{path}\n{count} samples of the prior: {target}")
     return target

@@ -12,8 +12,10 @@ import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean, stdev
@@ -32,6 +34,10 @@ MOST = 10_000
 """Seeds of a study."""
 
 TRAIN = Path(__file__).resolve().parent / "train.py"
+
+RUNNING: set[subprocess.Popen[bytes]] = set()
+STOPPED = threading.Event()
+"""The processes of a study, and whether it was told to end."""
 
 
 def study(
@@ -71,9 +77,10 @@ def study(
     name = name or path.stem
     variants = variants or {path.stem: {}}
     for label in (name, *variants):
-        if not re.fullmatch(r"[\w-][\w.-]*", label):
+        tracking.assert_name(f"{label}-seed{first_seed + seeds - 1}")
+        if label.startswith("."):
             raise ValueError(
-                f"name {label!r}: letters, digits, '_', '-' and, inside, '.' only, please"
+                f"name {label!r}: letters, digits, '_' or '-' at the beginning, please"
             )
     if "summary" in variants:
         raise ValueError("a variant cannot be called summary: summary.json is the study's")
@@ -88,11 +95,17 @@ def study(
         _same_as_before(folder / f"{label}.json", settings | {"variant": own}, name)
     numbers = range(first_seed, first_seed + seeds)
     todo = [(label, seed) for seed in numbers for label in variants]
+    STOPPED.clear()
     with ThreadPoolExecutor(jobs) as pool:
         waiting = [
             pool.submit(run, folder, path, label, seed, flags[label], jobs) for label, seed in todo
         ]
-        runs = [job.result() for job in waiting]
+        try:
+            runs = [job.result() for job in waiting]
+        except BaseException:
+            stop()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     failed = [
         f"{label} (seed {seed})" for (label, seed), r in zip(todo, runs, strict=True) if not r
     ]
@@ -141,11 +154,25 @@ def run(
     environment = os.environ | {"VAE_RUNS_DIR": str(folder)}
     if jobs > 1:
         environment |= {"OMP_NUM_THREADS": str(threads)}
+    if STOPPED.is_set():
+        return None
     print(f"{label}, seed {seed}{' (continued)' if '--ckpt_path' in command else ''}", flush=True)
     with (folder / f"{label}-seed{seed}.log").open("a") as log:
-        code = subprocess.run(command, env=environment, stdout=log, stderr=log).returncode
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    RUNNING.add(process)
+    if STOPPED.is_set():  # meanwhile
+        process.terminate()
+    code = process.wait()
+    RUNNING.discard(process)
     after = find(folder, label, seed)
     return after if code == 0 and after and (after / "results.json").exists() else None
+
+
+def stop() -> None:
+    """Ends the runs that are being trained, which save; no other is begun."""
+    STOPPED.set()
+    for process in list(RUNNING):
+        process.terminate()  # of one that has Ctrl-C already, nothing changes
 
 
 def summarize(
@@ -245,8 +272,10 @@ if __name__ == "__main__":
         parser.add_function_arguments(study)
         arguments = vars(parser.parse_args())
         arguments.pop("study")
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
         try:
             study(**arguments)
-        except KeyboardInterrupt:
-            print("interrupted; the same command goes on from here", file=sys.stderr)
-            raise SystemExit(130) from None
+        except (KeyboardInterrupt, SystemExit) as error:
+            if STOPPED.is_set():
+                print("interrupted; the same command goes on from here", file=sys.stderr)
+            raise SystemExit(getattr(error, "code", 130)) from None

@@ -24,7 +24,8 @@ def wandb_sync(dry_run: bool = False) -> list[Path]:
         The folders that were, or would be, uploaded.
     """
     patterns = ("*/wandb/offline-run-*", "*/*/wandb/offline-run-*")
-    found = [path for pattern in patterns for path in runs_dir().glob(pattern)]
+    paths = [path for pattern in patterns for path in sorted(runs_dir().glob(pattern))]
+    found = {path.resolve(): path for path in paths}.values()  # once, whatever links there are
     unsent = [path for path in found if not list(path.glob("*.synced"))]
     waiting = {path for path in unsent if is_running(path.parent.parent)}
     todo = sorted(
@@ -37,7 +38,7 @@ def wandb_sync(dry_run: bool = False) -> list[Path]:
     elif dry_run:
         print("\n".join(map(str, todo)))
     else:
-        command = [sys.executable, "-m", "wandb", "sync", "--yes", *map(str, todo)]
+        command = [sys.executable, "-m", "wandb", "sync", "--yes", "--", *map(str, todo)]
         code = subprocess.run(command).returncode
         if code:
             raise SystemExit(code)

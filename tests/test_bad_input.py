@@ -74,6 +74,35 @@ CONFIGURATION = {
         "limit_train_batches 0.01 is less than one of the 21 batches",
     ),
     "no batch to test on": (f"{TRAIN} --trainer.limit_test_batches 0.1", "limit_test_batches 0.1"),
+    "no batch of the training data": (
+        f"{TRAIN} --trainer.limit_train_batches 0",
+        "limit_train_batches 0 trains nothing: give at least 1",
+    ),
+    "no epochs": (f"{TRAIN} --trainer.max_epochs 0", "max_epochs 0 trains nothing"),
+    "no steps": (f"{TRAIN} --trainer.max_steps 0", "max_steps 0 trains nothing"),
+    "no time": (f"{TRAIN} --trainer.max_time 00:00:00:00", "max_time 00:00:00:00 trains nothing"),
+    "less than no time": (
+        f"""{TRAIN} --trainer.max_time '{{"seconds":-5}}'""",
+        "trains nothing: give more",
+    ),
+    "at least more steps than at most": (
+        f"{TRAIN} --trainer.min_steps 9 --trainer.max_steps 5",
+        "min_steps 9 is more than max_steps 5",
+    ),
+    "at least a negative number of steps": (
+        f"{TRAIN} --trainer.min_steps -4",
+        "min_steps must not be negative, got -4",
+    ),
+    "validation every -1 epochs": (
+        f"{TRAIN} --trainer.check_val_every_n_epoch -1",
+        "check_val_every_n_epoch must be at least 1",
+    ),
+    "nodes that nobody started": (f"{TRAIN} --trainer.num_nodes 2", "nobody has started"),
+    "a name in other letters": (f"{TRAIN} --name naïve", "unaccented letters"),
+    "many at once: no epochs": (
+        f"train_many.py {DIGITS} --trainer.max_epochs 0",
+        "max_epochs 0 trains nothing",
+    ),
     "an infinite weight": (f"{TRAIN} --model.beta .inf", "beta must be finite"),
     "the data's seed": (f"{TRAIN} --data.seed 5", "it is seed_everything's: leave it out"),
     "the data's seed in a file": ("train.py fit --config linked.yaml", "data.seed is not for you"),
@@ -277,6 +306,16 @@ CHECKPOINTS = {
     ),
     "continued: another version": (f"{TRAIN} --ckpt_path other-layers.ckpt", "it lacks vae."),
     "continued: a model only": (f"{TRAIN} --ckpt_path model-only.ckpt", "not the state of a run"),
+    "continued: rows of metrics that are none": ("resume.py rows", "holds no number of rows that"),
+    "continued: a validation that is none": ("resume.py validated", "holds no validation that a"),
+    "continued: random numbers that are none": ("resume.py random", "holds no random state that"),
+    "continued: no optimiser": ("resume.py optimiser", "holds no optimiser that a run can go on"),
+    "continued: steps below 0": ("resume.py steps", "holds no number of steps that a run can go"),
+    "continued: of epochs without end": ("resume.py endless", "does not say where its run was"),
+    "resumed: another's checkpoint": (
+        "resume.py run --ckpt_path listed",
+        "--ckpt_path is the run",
+    ),
     "resumed: no run": ("resume.py nowhere", "nowhere holds no config.yaml"),
     "resumed: nothing trained yet": ("resume.py fresh", "nothing was trained there yet"),
     "resumed: all damaged": ("resume.py damaged", "last-previous.ckpt cannot be read"),
@@ -363,6 +402,61 @@ SCRIPTS = {
     "evaluate: onto a folder": (
         "evaluate.py run --output folder.json",
         "cannot write folder.json",
+    ),
+    "evaluate: onto a checkpoint": (
+        "evaluate.py run --output run/checkpoints/best.ckpt",
+        "best.ckpt is there, and no result to be replaced: name another file",
+    ),
+    "evaluate: onto a run's record": (
+        "evaluate.py run --output run/run.json",
+        "run.json is there, and no result to be replaced: name another file",
+    ),
+    "evaluate: a negative seed": (
+        "evaluate.py run --seed -1",
+        "seed must not be negative, got -1",
+    ),
+    "sample: a negative seed": ("sample.py run --seed -1", "seed must not be negative, got -1"),
+    "reconstruct: no image format, in a new folder": (
+        "reconstruct.py run --output new/x.foo",
+        "unknown file extension: .foo; use .png",
+    ),
+    "gradients: onto a run's record": (
+        "gradients.py run --output run/run",
+        "no result to be repl",
+    ),
+    "gradients: estimates for weeks": (
+        "gradients.py run --replicates 1000000000",
+        "would take weeks: give fewer",
+    ),
+    "gradients: a warm-up of weeks": (
+        "gradients.py run --warm_up_steps 1000000000000",
+        "would take weeks: give fewer",
+    ),
+    "gradients: evaluations for weeks": (
+        "gradients.py run --match_evaluations 1000000000",
+        "would take weeks: give fewer",
+    ),
+    "gradients: more than there is memory": (
+        "gradients.py run --num_samples 10000000 --chunk 10 --replicates 9"
+        " --reference_replicates 20 --warm_up_steps 0",
+        "out of memory: a chunk of 10 estimates",
+    ),
+    "policy_gradient: updates for weeks": (
+        "policy_gradient.py --updates 1000000000000",
+        "episodes would take weeks: give 100,000,000 at most",
+    ),
+    "policy_gradient: onto a run's record": (
+        "policy_gradient.py --output run/run --updates 1",
+        "no result to be replaced",
+    ),
+    "seeds: a name in other letters": (f"seeds.py {DIGITS} --name naïve", "unaccented letters"),
+    "seeds: a name too long for its runs": (
+        f"seeds.py {DIGITS} --name {'a' * 76}",
+        "80 at most",
+    ),
+    "seeds: onto a configuration": (
+        f"seeds.py {DIGITS} --output linked.yaml",
+        "linked.yaml is there, and no result to be replaced",
     ),
     "reconstruct: no images": ("reconstruct.py run --count 0", "count must be at least 1"),
     "reconstruct: unknown flag": ("reconstruct.py run --colour 1", "unrecognized arguments"),
@@ -608,3 +702,12 @@ def test_what_torch_cannot_be_imported_without_is_one_line(before, message, scri
     words.append(str(ROOT / "experiments" / script))
     done = subprocess.run(["sh", *words], cwd=folder, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, f"error: {message}\n")
+
+
+def test_a_damaged_record_is_known_before_an_evaluation(folder, monkeypatch):
+    def computed(*args):
+        raise AssertionError("it was computed first")
+
+    monkeypatch.setattr("vae.evaluation.elbo_terms", computed)
+    done = run("evaluate.py listed", folder)
+    assert done.code == 2 and "holds no JSON object" in done.err

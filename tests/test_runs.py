@@ -18,9 +18,11 @@ from chaos import ROOT, rows
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from vae.checkpoints import folder_of, how_to_go_on, newest_run
+from vae.checkpoints import find_checkpoint, folder_of, how_to_go_on, newest_run
+from vae.data import data_dir
 from vae.restored import BestCheckpoint, forget_foreign_paths
 from vae.runs import RunLock, find_runs, is_running, set_aside
+from vae.saving import PREVIOUS
 from vae.tracking import RunLogger, new_run, run_id, runs_dir, wandb_id, writable
 
 sys.path.insert(0, str(ROOT / "experiments"))
@@ -440,6 +442,11 @@ def test_runs_of_studies_are_found_and_synced_with_spaces_too(folder):
     assert done.code == 0
     parts = [f"runs/{p}/wandb/offline-run-" for p in (path.name, "my study/renamed")]
     assert len(done.out.splitlines()) == 2 and all(part in done.out for part in parts)
+    link = folder / "runs" / "link"
+    link.symlink_to(newer)
+    again = run("VAE_RUNS_DIR=runs wandb_sync.py --dry_run true", folder)
+    assert len(again.out.splitlines()) == 2  # each part once
+    link.unlink()
     for file in newer.glob("wandb/offline-run-*/*.wandb"):
         file.with_name(f"{file.name}.synced").touch()
     lock = RunLock(path)
@@ -447,6 +454,38 @@ def test_runs_of_studies_are_found_and_synced_with_spaces_too(folder):
     said = run("wandb_sync.py --dry_run true", folder).out
     assert "left for later" in said and "nothing to upload" in said
     lock.close()
+
+
+def test_a_run_that_was_killed_between_two_names_is_read_from_the_one_before(tmp_path):
+    checkpoints = tmp_path / "checkpoints"
+    checkpoints.mkdir()
+    (checkpoints / PREVIOUS).touch()
+    assert find_checkpoint(tmp_path) == checkpoints / PREVIOUS
+    (checkpoints / "last.ckpt").touch()
+    assert find_checkpoint(tmp_path).name == "last.ckpt"
+
+
+@pytest.mark.parametrize("text", ["[1]", '{"continued": 3, "pid": "x"}', "{", "\x00"])
+def test_another_run_s_damaged_record_ends_nothing(text, tmp_path):
+    import quickstart
+
+    for name, record in (("a", '{"pid": 7, "started": "2020-01-01T00:00:00+0000"}'), ("b", text)):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / name / "checkpoints" / "last.ckpt").touch()
+        (tmp_path / name / "run.json").write_text(record)
+    assert quickstart.run_of(7) == str(tmp_path / "a")
+    with closing(RunLock(tmp_path / "b")) as lock:
+        lock.acquire()
+        with pytest.raises(ValueError, match="process"):
+            RunLock(tmp_path / "b").acquire()
+
+
+@pytest.mark.parametrize("given", ["", " "])
+def test_an_empty_setting_is_none(given, monkeypatch):
+    monkeypatch.setenv("VAE_RUNS_DIR", given)
+    assert runs_dir() == Path("runs")
+    monkeypatch.setenv("VAE_DATA_DIR", given)
+    assert data_dir() == ROOT / "data"
 
 
 def test_the_best_checkpoint_needs_a_score(tmp_path):
@@ -472,7 +511,7 @@ def test_make_hands_on_what_it_is_given_after_the_configuration():
         return make(target, **variables).stdout.strip().partition(".py ")[2].split()
 
     given = flags("fit", CONFIG="a b.yaml", SEED=5, ARGS="--seed_everything 6")
-    assert given == ["fit", "--config", '"a', 'b.yaml"', "--seed_everything", "5"] + [
+    assert given == ["fit", "--config", "'a", "b.yaml'", "--seed_everything", "5"] + [
         "--seed_everything",
         "6",
     ]
@@ -482,7 +521,19 @@ def test_make_hands_on_what_it_is_given_after_the_configuration():
     assert flags("train-many", SEED=5)[-2:] == ["--seed_everything", "5"]
     assert flags("seeds", SEED=5)[-2:] == ["--first_seed", "5"]
     for target in ("evaluate", "reconstruct", "sample", "gradients"):
-        assert flags(target, SEED=5, CKPT="x")[-3:] == ['"x"', "--seed", "5"]
+        assert flags(target, SEED=5, CKPT="x")[-3:] == ["'x'", "--seed", "5"]
         assert flags(target) == []
     refused = make("train", CONFIG="x")
     assert refused.returncode == 2 and "CONFIG= is not for train, but for fit" in refused.stderr
+    refused = make("clean-runs", KEEP=1, ARGS="--debug")
+    assert refused.returncode == 2 and "ARGS= is not for clean-runs" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "target, name", [("evaluate", "CKPT"), ("resume", "RUN"), ("fit", "CONFIG")]
+)
+def test_make_hands_on_whatever_signs_a_name_has(target, name):
+    import shlex
+
+    odd = """it's "a" $HOME $x `b` * \\ c"""
+    assert odd in shlex.split(make(target, **{name: odd}).stdout)

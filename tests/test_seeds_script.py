@@ -2,8 +2,11 @@
 
 import json
 import math
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -104,3 +107,22 @@ def test_mistakes_are_one_line(arguments, line, tmp_path):
     assert result.returncode == 2 and not list(tmp_path.iterdir())
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
     assert line in result.stderr
+
+
+def test_a_study_that_is_interrupted_ends_its_runs_and_begins_no_other(
+    seeds, tmp_path, monkeypatch
+):
+    real, begun = subprocess.Popen, []
+
+    def popen(command, **options):
+        begun.append(real([sys.executable, "-c", "import time; time.sleep(60)"]))
+        return begun[-1]
+
+    monkeypatch.setattr(seeds.subprocess, "Popen", popen)
+    main = threading.main_thread().ident
+    threading.Timer(1.0, signal.pthread_kill, (main, signal.SIGINT)).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        seeds.study(str(CONFIG), 3, "s", SHORT)
+    assert time.monotonic() - started < 30
+    assert [process.returncode for process in begun] == [-signal.SIGTERM]

@@ -93,7 +93,7 @@ def find_checkpoint(path: str | Path | None = None, prefer: str = "best.ckpt") -
     """
     path = newest_run() if path is None else Path(path).expanduser()
     if path.is_dir():
-        for name in (prefer, "best.ckpt", "last.ckpt"):
+        for name in (prefer, "best.ckpt", "last.ckpt", PREVIOUS):
             if is_special(path / "checkpoints" / name):
                 path = path / "checkpoints" / name
                 break
@@ -228,7 +228,30 @@ def _read_run_state(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path} holds a model, but not the state of a run: continue from a run's last.ckpt"
         )
+    for name in _strange(checkpoint):
+        raise ValueError(f"{path} holds no {name} that a run can go on from: it is damaged")
     return checkpoint
+
+
+def _strange(checkpoint: Mapping[str, Any]) -> list[str]:
+    """What a run's state names, but is not of the kind that the run would have written."""
+    own, optimizers = checkpoint["vae"], checkpoint["optimizer_states"]
+    rows, validated, random = own.get("rows"), own.get("validated") or {}, own["generators"]
+    parts = {"state": dict, "param_groups": list}
+    sound = {
+        "number of rows": rows is None or (isinstance(rows, int) and rows >= 0),
+        "validation": isinstance(validated, dict)
+        and all(isinstance(value, (int, float)) for value in validated.values()),
+        "random state": all(
+            isinstance(state, torch.Tensor) and state.dtype == torch.uint8
+            for state in random.values()
+        ),
+        "optimiser": len(optimizers) == 1
+        and isinstance(optimizers[0], dict)
+        and _has(optimizers[0], parts),
+        "number of steps": 0 <= checkpoint["global_step"] < 2**63,
+    }
+    return [name for name, fine in sound.items() if not fine]
 
 
 def load(path: str | Path | None = None) -> tuple[ImageVAE, dict[str, Any], Path]:
@@ -372,7 +395,7 @@ def _position(path: Path, checkpoint: dict[str, Any]) -> tuple[int, int, int]:
         loaders = loop["state_dict"].get("combined_loader") or [{"batch": 0}]
         epochs = loop["epoch_progress"]["current"]["processed"]
         return int(epochs), int(checkpoint["global_step"]), int(loaders[0]["batch"])
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError):
         raise ValueError(f"{path} does not say where its run was: it is damaged") from None
 
 

@@ -48,7 +48,7 @@ from vae.checkpoints import (
 )
 from vae.cluster import assert_started, cluster_environment
 from vae.continued import assert_same_run
-from vae.counting import count_in_steps
+from vae.counting import assert_trains, count_in_steps
 from vae.data import ImageDataModule
 from vae.devices import takes_graphs
 from vae.errors import OneLine, ScriptParser, clear, one_line_errors
@@ -319,7 +319,7 @@ class VAECLI(LightningCLI):
             kwargs["logger"] = self.metrics = tracking.JSONLLogger(self.run, rows)
         try:
             trainer = super().instantiate_trainer(**kwargs)
-        except TypeError as error:  # what Lightning says of some numbers
+        except (TypeError, OverflowError) as error:  # what Lightning says of some numbers
             raise ValueError(error) from None
         trust_world_size(trainer)
         if any(isinstance(callback, TUNERS) for callback in config["callbacks"]):
@@ -387,11 +387,7 @@ class VAECLI(LightningCLI):
             for name, default in _defaults(_class_of(options[part].class_path)).items():
                 if default is not None and name in given and given[name] is None:
                     raise ValueError(f"{part}.{name} is empty: give it a value, or leave it out")
-        if (options.trainer.log_every_n_steps or 0) < 0:
-            raise ValueError("trainer.log_every_n_steps must not be negative; 0: never")
-        least, most = options.trainer.min_epochs or 0, options.trainer.max_epochs
-        if most is not None and 0 <= most < least:
-            raise ValueError(f"trainer.min_epochs {least} is more than max_epochs {most}")
+        assert_trains(options.trainer, continued=bool(options.ckpt_path))
         torch.set_float32_matmul_precision(options.float32_matmul_precision)
         if options.trainer.max_epochs is None and options.trainer.max_steps == -1:
             options.trainer.max_epochs = EPOCHS
@@ -404,10 +400,6 @@ class VAECLI(LightningCLI):
                 raise ValueError(f"{name} is the trainer's: use --model.gradient_clip_norm")
         if options.trainer.accumulate_grad_batches > 1:
             raise ValueError("accumulate_grad_batches is not supported: use a larger batch_size")
-        if options.trainer.check_val_every_n_epoch == 0:
-            raise ValueError(
-                "check_val_every_n_epoch must be at least 1; limit_val_batches 0: never"
-            )
         if options.ckpt_path:
             given = Path(options.ckpt_path).expanduser()
             files = {p: file_at(p) for p in (given, *given.glob("checkpoints/*")) if p.exists()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,6 +59,11 @@ def assert_started(trainer: Trainer) -> None:
         started, by = TorchElasticEnvironment().world_size(), "torchrun"
     elif asked > 1 and SLURMEnvironment.detect():
         started, by = SLURMEnvironment(auto_requeue=False).world_size(), "srun"
+    elif trainer.num_nodes > 1 and "MASTER_ADDR" not in os.environ:
+        raise ValueError(
+            f"trainer.num_nodes {trainer.num_nodes}: it would wait for the others, which nobody"
+            " has started; use srun or torchrun"
+        )
     else:
         return
     if started != asked:

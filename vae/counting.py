@@ -3,11 +3,55 @@ them (``steps_per_batch``). And what Lightning would only refuse after a run has
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 from lightning.pytorch import Trainer
 
 from vae.data import ImageDataModule
 
-__all__ = ["count_in_steps"]
+__all__ = ["assert_trains", "count_in_steps"]
+
+
+def assert_trains(trainer: Any, continued: bool = False) -> None:
+    """Refuses limits under which nothing would be trained, or one of which has no effect.
+
+    Arguments:
+        trainer: The trainer's options.
+        continued: Whether the run is continued: it may be at its end, and lack its test only.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    if (trainer.log_every_n_steps or 0) < 0:
+        raise ValueError("trainer.log_every_n_steps must not be negative; 0: never")
+    if trainer.check_val_every_n_epoch is not None and trainer.check_val_every_n_epoch < 1:
+        raise ValueError("check_val_every_n_epoch must be at least 1; limit_val_batches 0: never")
+    for unit in ("epochs", "steps"):
+        least, most = trainer[f"min_{unit}"] or 0, trainer[f"max_{unit}"]
+        if least < 0:
+            raise ValueError(f"trainer.min_{unit} must not be negative, got {least}")
+        if most is not None and 0 <= most < least:
+            raise ValueError(f"trainer.min_{unit} {least} is more than max_{unit} {most}")
+        if most == 0 and not continued:
+            raise ValueError(f"trainer.max_{unit} 0 trains nothing: give at least 1")
+    if trainer.limit_train_batches == 0:
+        raise ValueError("trainer.limit_train_batches 0 trains nothing: give at least 1")
+    if trainer.max_time is not None and not _seconds(trainer.max_time) > 0:
+        raise ValueError(f"trainer.max_time {trainer.max_time} trains nothing: give more")
+
+
+def _seconds(duration: Any) -> float:
+    """Of what the trainer takes for a time; of what it will refuse by itself, 1."""
+    try:
+        if isinstance(duration, str):
+            days, hours, minutes, seconds = map(int, duration.split(":"))
+            duration = timedelta(days, seconds, 0, 0, minutes, hours)
+        elif not isinstance(duration, timedelta):
+            duration = timedelta(**dict(duration))
+        return float(duration.total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return 1.0
 
 
 def count_in_steps(trainer: Trainer, data: ImageDataModule, grouped: bool = True) -> None:

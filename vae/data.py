@@ -46,7 +46,7 @@ UNPACKED_MD5 = {
 
 def data_dir() -> Path:
     """Where data sets are: ``VAE_DATA_DIR`` if it is set, else the project's ``data`` folder."""
-    named = os.environ.get("VAE_DATA_DIR")
+    named = os.environ.get("VAE_DATA_DIR", "").strip()
     return Path(named).expanduser() if named else Path(__file__).resolve().parent.parent / "data"
 
 

@@ -158,7 +158,8 @@ def assert_values(options: Any) -> None:
     """Refuses, of options that are parsed, what no option can be.
 
     Raises:
-        ValueError: If a number is NaN, infinite or too large for torch, or a word is empty.
+        ValueError: If a number is NaN, infinite or too large for torch, a seed negative, or a word
+            empty.
     """
     for name, value in _leaves(options):
         name = ".".join(part for part in name.split(".") if part not in ("fit", "init_args"))
@@ -170,6 +171,8 @@ def assert_values(options: Any) -> None:
             raise ValueError(f"{name} {value} is too large: give at most {LARGEST}")
         if isinstance(value, str) and not value.strip():
             raise ValueError(f"{name} is empty: give it a value, or leave it out")
+        if name == "seed" and value is not None and value < 0:
+            raise ValueError(f"seed must not be negative, got {value}")
 
 
 def _leaves(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:

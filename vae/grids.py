@@ -3,13 +3,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
+from PIL import Image
 from torch import Size, Tensor
 from torchvision.utils import make_grid
 
 from vae.model import VAE
 
-__all__ = ["reconstruction_grid", "sample_grid"]
+__all__ = ["image_file", "reconstruction_grid", "sample_grid"]
+
+
+def image_file(path: Path) -> Path:
+    """A path for a picture, whose folder is made.
+
+    Raises:
+        ValueError: If its suffix is of no format for pictures; then nothing is made.
+    """
+    path = path.expanduser()
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise ValueError(f"unknown file extension: {path.suffix or 'none'}; use .png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _grid(images: Tensor, columns: int) -> Tensor:

@@ -42,7 +42,7 @@ def assert_options(
     source = constructor.__init__ if inspect.isclass(constructor) else constructor
     types = get_type_hints(source)
     for name, value in options.items():
-        if name not in accepted:
+        if not isinstance(name, str) or name not in accepted:
             raise ValueError(
                 f"{what} has no option {name!r}: it takes {', '.join(accepted) or 'none'}"
             )

@@ -17,7 +17,7 @@ from typing import Any
 
 from vae.tracking import read_json, runs_dir
 
-__all__ = ["RunLock", "find_runs", "is_running", "set_aside"]
+__all__ = ["RunLock", "find_runs", "is_running", "record_of", "set_aside"]
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 """How a file system says that it has no locks."""
@@ -129,9 +129,12 @@ def _holder(path: Path) -> str:
                 return f"process {words[4]} on {platform.node()}"
     except (OSError, ValueError, IndexError):  # another system, or of another form
         pass
-    record = _record(path)
-    last = (record.get("continued") or [record])[-1]
-    return f"process {last['pid']} on {last['host']}" if "pid" in last else "another process"
+    record = record_of(path)
+    continued = record.get("continued")
+    last = continued[-1] if continued and isinstance(continued, list) else record
+    if not isinstance(last, dict) or "pid" not in last:
+        return "another process"
+    return f"process {last['pid']} on {last.get('host')}"
 
 
 def is_running(run: Path) -> bool:
@@ -146,7 +149,7 @@ def is_running(run: Path) -> bool:
     return False
 
 
-def _record(path: Path) -> dict[str, Any]:
+def record_of(path: Path) -> dict[str, Any]:
     """A run's record, as far as it can be read."""
     try:
         record = read_json(path)
@@ -169,9 +172,9 @@ def find_runs() -> list[Path]:
 def _started(run: Path) -> tuple[float, str]:
     """When a run was started, in seconds, wherever its folder was moved or renamed to."""
     try:
-        text = _record(run / "run.json")["started"]
+        text = record_of(run / "run.json")["started"]
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").timestamp(), run.name
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return (run / "checkpoints").stat().st_mtime, run.name
 
 

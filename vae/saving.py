@@ -3,6 +3,7 @@ them that the run needs to go on as if it had never stopped."""
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -128,7 +129,9 @@ class LastCheckpoint(Checkpoint):
         self._loaded = checkpoint["vae"]
         self._callbacks = checkpoint["callbacks"]
         before = self._loaded.get("seconds")
-        self.before = float(before) if isinstance(before, (int, float)) else 0.0
+        self.before = 0.0
+        if isinstance(before, (int, float)) and math.isfinite(before):
+            self.before = float(before)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.started = time.monotonic()

@@ -41,6 +41,7 @@ from vae.history import read_history
 __all__ = [
     "JSONLLogger",
     "RunLogger",
+    "assert_name",
     "check_wandb",
     "describe_run",
     "find_device",
@@ -60,11 +61,24 @@ __all__ = [
 
 def runs_dir() -> Path:
     """Where runs are: ``VAE_RUNS_DIR`` if it is set, else ``runs`` in the current folder."""
-    return Path(os.environ.get("VAE_RUNS_DIR") or "runs").expanduser()
+    return Path(os.environ.get("VAE_RUNS_DIR", "").strip() or "runs").expanduser()
 
 
 ROOM = 2**20
 """Bytes that a disk must have left for a run to begin: on a full one, W&B complains for ever."""
+
+
+def assert_name(name: str) -> None:
+    """Refuses a name that cannot be a part of a folder's and a W&B run's name everywhere.
+
+    Raises:
+        ValueError: If it is not of plain letters, digits and few signs, or too long.
+    """
+    if not re.fullmatch(r"[\w.-]{1,80}", name, re.ASCII):
+        raise ValueError(
+            f"name {name[:100]!r}: unaccented letters, digits, '.', '_' and '-' only, please, 80"
+            " at most"
+        )
 
 
 def new_run(name: str) -> Path:
@@ -74,10 +88,7 @@ def new_run(name: str) -> Path:
         ValueError: If the name cannot be part of a folder's and a W&B run's name, or no folder can
             be made.
     """
-    if not re.fullmatch(r"[\w.-]{1,80}", name):
-        raise ValueError(
-            f"name {name[:100]!r}: letters, digits, '.', '_' and '-' only, please, 80 at most"
-        )
+    assert_name(name)
     try:
         runs_dir().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=runs_dir()) as file:
@@ -175,6 +186,13 @@ def _git(*arguments: str) -> str | None:
         return None
 
 
+OWN = ("run.json", "config.yaml", "results.json")
+"""Files of a run that training writes, and nothing else."""
+
+RESULTS = (".json", ".csv", ".png")
+"""Suffixes of what is computed, and can be again."""
+
+
 def replace_text(path: Path, text: str) -> None:
     """Writes a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -196,8 +214,12 @@ def writable(path: Path) -> Path:
 
     Raises:
         OSError: If it cannot be.
+        ValueError: If a file is there that is no result: a checkpoint, a configuration, a run's own.
     """
     path = path.expanduser()
+    own = path.name in OWN and any((path.parent / name).is_file() for name in OWN[:2])
+    if path.is_file() and (own or path.suffix not in RESULTS):
+        raise ValueError(f"{path} is there, and no result to be replaced: name another file")
     folder = next(p for p in path.absolute().parents if p.exists())
     try:
         if path.is_dir():
@@ -491,7 +513,7 @@ def wandb_logger(
     page, there = wandb_id(run), set(run.glob("wandb/*"))
     try:
         experiment = wandb.init(
-            project=os.environ.get("WANDB_PROJECT", project),
+            project=os.environ.get("WANDB_PROJECT") or project,
             id=page,
             name=run_id(run),
             dir=str(run),
@@ -552,7 +574,7 @@ def log_table(run: Path, name: str, rows: list[dict[str, Any]], figure: Path) ->
     mode = _prepare_wandb(run)
     if mode == "disabled":
         return
-    project = os.environ.get("WANDB_PROJECT", "vae")
+    project = os.environ.get("WANDB_PROJECT") or "vae"
     with wandb.init(
         project=project,
         id=wandb_id(run),
