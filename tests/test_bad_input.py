@@ -97,6 +97,21 @@ CONFIGURATION = {
         f"{TRAIN} --trainer.check_val_every_n_epoch -1",
         "check_val_every_n_epoch must be at least 1",
     ),
+    "an early stop by what is not logged": (
+        f"{TRAIN} --trainer.callbacks+=lightning.pytorch.callbacks.EarlyStopping"
+        " --trainer.callbacks.monitor val_loss",
+        "EarlyStopping watches val_loss: it can watch one of val/elbo, val/rate",
+    ),
+    "an early stop without validation": (
+        f"{TRAIN} --trainer.callbacks+=lightning.pytorch.callbacks.EarlyStopping"
+        " --trainer.callbacks.monitor val/elbo --trainer.limit_val_batches 0",
+        "it can watch nothing, without validation",
+    ),
+    "a checkpoint by what is not logged": (
+        f"{TRAIN} --trainer.callbacks+=lightning.pytorch.callbacks.ModelCheckpoint"
+        " --trainer.callbacks.monitor val_loss",
+        "ModelCheckpoint watches val_loss",
+    ),
     "nodes that nobody started": (f"{TRAIN} --trainer.num_nodes 2", "nobody has started"),
     "a name in other letters": (f"{TRAIN} --name naïve", "unaccented letters"),
     "many at once: no epochs": (

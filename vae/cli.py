@@ -48,7 +48,7 @@ from vae.checkpoints import (
 )
 from vae.cluster import assert_started, cluster_environment
 from vae.continued import assert_same_run
-from vae.counting import assert_trains, count_in_steps
+from vae.counting import assert_monitored, assert_trains, count_in_steps
 from vae.data import ImageDataModule
 from vae.devices import takes_graphs
 from vae.errors import OneLine, ScriptParser, clear, one_line_errors
@@ -327,6 +327,7 @@ class VAECLI(LightningCLI):
                 "a finder of step or batch sizes is not supported: vary them (README)"
             )
         assert_started(trainer)
+        assert_monitored(config["callbacks"], bool(validates))
         count_in_steps(trainer, self.datamodule)
         average_every_step(trainer, self.model)
         device, processors = str(trainer.strategy.root_device), os.cpu_count() or 1

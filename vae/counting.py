@@ -3,14 +3,42 @@ them (``steps_per_batch``). And what Lightning would only refuse after a run has
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from vae.data import ImageDataModule
 
-__all__ = ["assert_trains", "count_in_steps"]
+__all__ = ["assert_monitored", "assert_trains", "count_in_steps"]
+
+MONITORED = ("val/elbo", "val/rate", "val/distortion")
+"""What a callback can watch."""
+
+
+def assert_monitored(callbacks: Sequence[Callback], validates: bool) -> None:
+    """Refuses callbacks of Lightning's that watch what nothing logs, as they would after an epoch.
+
+    Arguments:
+        callbacks: All of them; one from elsewhere may log what it likes.
+        validates: Whether there is a validation.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    if not all(type(c).__module__.startswith(("lightning.", "vae.")) for c in callbacks):
+        return
+    for callback in callbacks:
+        found, own = getattr(callback, "monitor", None), ("step", "epoch")
+        if isinstance(callback, EarlyStopping) and not callback.strict:
+            continue
+        if not isinstance(callback, (EarlyStopping, ModelCheckpoint)) or found in (None, *own):
+            continue
+        if not validates or found not in MONITORED:
+            has = f"one of {', '.join(MONITORED)}" if validates else "nothing, without validation"
+            raise ValueError(f"{type(callback).__name__} watches {found}: it can watch {has}")
 
 
 def assert_trains(trainer: Any, continued: bool = False) -> None:
