@@ -63,7 +63,11 @@ def _child(script: str, arguments: list[str], environment: dict[str, str]) -> No
     path = ROOT / "experiments" / script
     sys.argv = [str(path), *arguments]
     code = compile(path.read_text(), script, "exec")
-    exec(code, {"__name__": "__main__", "__file__": str(path)})
+    try:
+        exec(code, {"__name__": "__main__", "__file__": str(path)})
+    finally:  # what is left is multiprocessing's own end
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def start(script: str, arguments: list[str], folder: Path, wandb: str = "disabled") -> Any:

@@ -50,7 +50,10 @@ def killed_and_resumed(name, folder, seed, moment, number, wandb="disabled", gro
             break
         kills += 1
         child = start("resume.py", [str(run_of(folder))], folder, wandb)
-    finish(child, folder)
+    child.join(300)
+    if child.exitcode != -number:  # else it was hit on its way out, complete
+        finish(child, folder)
+    assert (run_of(folder) / "results.json").exists()
     return kills
 
 
