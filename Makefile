@@ -86,7 +86,7 @@ replay: $(VENV)/.installed ## repeat the step that ended a run in NaN, from CKPT
 seeds: $(VENV)/.installed ## train CONFIG= with SEEDS= seeds; mean, standard error; goes on where it stopped
 	$(PY) experiments/seeds.py --config $(call quoted,CONFIG) --seeds $(SEEDS) $(if $(SEED),--first_seed $(SEED)) $(ARGS)
 
-compare: $(VENV)/.installed ## train nine estimators side by side (Paulus et al., 2021, table 2)
+compare: $(VENV)/.installed ## train ten estimators side by side (Paulus et al., 2021, table 2)
 	$(PY) experiments/seeds.py --study experiments/studies/estimators.yaml $(ARGS)
 
 train-many: $(VENV)/.installed ## train CONFIG= with SEEDS= seeds at once, as one batched computation
