@@ -88,24 +88,33 @@ def test_a_signal_stops_all_processes_within_a_group_of_steps(target, tmp_path):
         first = subprocess.Popen(
             command, env=environment, stdout=log, stderr=log, start_new_session=True
         )
-    while not list(tmp_path.glob("*/metrics.jsonl")):
-        assert first.poll() is None, (tmp_path / "log").read_text()
-        time.sleep(0.02)
-    before = rows(run_of(tmp_path))[-1]["step"]
-    if target == "all":
-        os.killpg(first.pid, signal.SIGTERM)
-    else:
-        found = Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()
-        words = [Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in found]
-        (second,) = (
-            int(p) for p, w in zip(found, words, strict=True) if b"--trainer.devices" in w
-        )
-        os.kill(first.pid if target == "first" else second, signal.SIGTERM)
-    assert first.wait(120) == 143, (tmp_path / "log").read_text()
+    try:
+        while not any(path.stat().st_size for path in tmp_path.glob("*/metrics.jsonl")):
+            assert first.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.02)
+        before = int(run_of(tmp_path).joinpath("metrics.jsonl").read_text().count("\n"))
+        _signal(first.pid, target)
+        assert first.wait(120) == 143, (tmp_path / "log").read_text()
+    finally:
+        if first.poll() is None:  # else it would train on when the test has failed
+            os.killpg(first.pid, signal.SIGKILL)
     said = (tmp_path / "log").read_text()
     step = read_checkpoint(run_of(tmp_path) / "checkpoints" / "last.ckpt")["global_step"]
     assert f"interrupted at step {step}; " in said and said.count("make resume RUN=") == 1
     assert "Traceback" not in said and step - before < 60  # a group of 20, and what it took to ask
+
+
+def _signal(first, target):
+    """SIGTERM to the process group of a run of two processes, or to one of them."""
+    if target == "all":
+        os.killpg(first, signal.SIGTERM)
+    else:
+        found = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        words = [Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in found]
+        (second,) = (
+            int(p) for p, w in zip(found, words, strict=True) if b"--trainer.devices" in w
+        )
+        os.kill(first if target == "first" else second, signal.SIGTERM)
 
 
 @pytest.mark.parametrize("world_size", [2, 3])
