@@ -7,7 +7,7 @@ CONFIG ?= experiments/configs/gaussian.yaml
 CKPT ?=
 SEED ?=
 ARGS ?=
-# One process a core; each with one thread (tests/conftest.py).
+# One process a core; each with one thread (tests/pretend/conftest.py).
 PYTEST = $(PY) -m pytest -n auto --dist worksteal
 # After a configuration, which may hold a seed of its own: what is given to make counts, ARGS= last.
 SEEDED = $(if $(SEED),--seed_everything $(SEED)) $(ARGS)

@@ -1,5 +1,5 @@
 """What people get wrong, and the one line that each mistake prints: the cases of
-``tests/test_bad_input.py``, as a table."""
+``tests/cli/test_bad_input.py``, as a table."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from unittest.mock import patch
 
 import wandb
 
-from vae.cli import VAECLI, ScriptParser, one_line_errors
-from vae.tracking import writable, write_json
+from vae.cli.app import VAECLI
+from vae.cli.messages import ScriptParser, one_line_errors
+from vae.run.files import writable, write_json
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "bad_input.json"

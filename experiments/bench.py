@@ -33,10 +33,12 @@ from benchmark.rounds import Loop, Rounds, against_eager, summary
 from benchmark.scaling import aging, evaluation, scaling
 from torch import Tensor
 
-from vae.cli import ScriptParser, one_line_errors, quiet
+from vae.analysis.plots import bench as plot
+from vae.cli.app import quiet
+from vae.cli.messages import ScriptParser, one_line_errors
 from vae.devices import takes_graphs
-from vae.plots import bench as plot
-from vae.tracking import find_device, hardware, writable, write_json
+from vae.run.files import writable, write_json
+from vae.run.record import find_device, hardware
 
 HERE = Path(__file__).resolve().parent
 DIVISORS = {"gaussian": 1, "gumbel_softmax": 1, "rloo": 4, "iwae": 20}

@@ -9,9 +9,9 @@ import re
 import shutil
 from contextlib import closing
 
-from vae.cli import ScriptParser, one_line_errors
-from vae.runs import RunLock
-from vae.tracking import runs_dir
+from vae.cli.messages import ScriptParser, one_line_errors
+from vae.run.folder import runs_dir
+from vae.run.lock import RunLock
 
 NAME = re.compile(r"\d{8}-\d{6}-[\w.-]+-[0-9a-z]{4,}")
 

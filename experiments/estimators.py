@@ -11,11 +11,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from vae.cli import ScriptParser, one_line_errors
+from vae.certify.problems import cases, example_prior
+from vae.cli.messages import ScriptParser, one_line_errors
 from vae.estimators import ESTIMATORS, build
-from vae.families import FAMILIES
-from vae.latents import LATENTS
-from vae.testing import cases, example_prior
+from vae.models.latents.family_names import FAMILIES
+from vae.models.latents.names import LATENTS
 
 HEADERS = ("name", "families", "bias", "bound", "∇f", "K ≥", "evaluations", "paper")
 

@@ -15,11 +15,13 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from vae.checkpoints import folder_of, load, load_data
-from vae.cli import checkpoint_parser, one_line_errors, print_table
-from vae.evaluation import active_units, elbo_terms, log_likelihood
-from vae.sizes import DECODINGS, assert_memory, floats_per_decoding
-from vae.tracking import find_device, hardware, read_json, writable, write_json
+from vae.analysis.evaluation import active_units, elbo_terms, log_likelihood
+from vae.cli.app import checkpoint_parser, print_table
+from vae.cli.messages import one_line_errors
+from vae.run.checkpoint import folder_of, load, load_data
+from vae.run.files import read_json, writable, write_json
+from vae.run.record import find_device, hardware
+from vae.training.sizes import DECODINGS, assert_memory, floats_per_decoding
 
 
 def evaluate(

@@ -22,19 +22,24 @@ from rich.table import Table
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae import tracking
-from vae.checkpoints import folder_of, load, load_data
-from vae.cli import checkpoint_parser, one_line_errors
-from vae.distributions import describe
+from vae.analysis.cost import cost
+from vae.analysis.gradients import GROUPS, posterior_gradients, warm_up
+from vae.analysis.moments import Moments, summarize
+from vae.analysis.plots import pareto
+from vae.cli.app import checkpoint_parser
+from vae.cli.messages import one_line_errors
+from vae.distributions.operations import describe
 from vae.estimators import ESTIMATORS, Enumerate, Estimator, build, options_of
-from vae.families import FAMILIES
-from vae.gradients import GROUPS, Moments, cost, posterior_gradients, summarize, warm_up
-from vae.latents import LATENTS
-from vae.model import VAE
+from vae.models.latents.family_names import FAMILIES
+from vae.models.latents.names import LATENTS
+from vae.models.vae import VAE
 from vae.objectives import ELBO, IWAE, Objective
-from vae.plots import pareto
-from vae.runs import is_running
-from vae.sizes import DECODINGS, assert_memory, floats_per_decoding
+from vae.run.checkpoint import folder_of, load, load_data
+from vae.run.files import writable, write_json
+from vae.run.lock import is_running
+from vae.run.record import find_device, hardware
+from vae.run.wandb import log_table
+from vae.training.sizes import DECODINGS, assert_memory, floats_per_decoding
 
 COLUMNS = {
     "label": "estimator",
@@ -123,13 +128,13 @@ def report(
             f"{decoded:,} decodings ({images} images, {samples} samples, {estimates} estimates or"
             " steps) would take weeks: give fewer"
         )
-    device = tracking.find_device(device)
+    device = find_device(device)
     module, contents, path = load(checkpoint)
     at_once = images * samples * min(chunk, estimates)
     assert_memory(4 * floats_per_decoding(module.vae) * at_once, f"a chunk of {chunk} estimates")
     stem = Path(output).expanduser() if output else folder_of(path) / "gradients"
     for suffix in ("json", "csv", "png"):
-        tracking.writable(Path(f"{stem}.{suffix}"))
+        writable(Path(f"{stem}.{suffix}"))
     vae = module.vae.to(device)
     data = load_data(contents)
     pool = next(iter(data.loader("test", device=device, batch_size=max(images, 256))))
@@ -226,11 +231,11 @@ def report(
         "seed": seed,
         "truth": "; ".join(truth.source for truth in truths.values()),
         "training": contents["hyper_parameters"].get("estimator"),
-        "hardware": tracking.hardware(device),
+        "hardware": hardware(device),
     }
     write(stem, about, rows)
     if (folder_of(path) / "run.json").exists() and not is_running(folder_of(path)):
-        tracking.log_table(folder_of(path), "gradients", rows, Path(f"{stem}.png"))
+        log_table(folder_of(path), "gradients", rows, Path(f"{stem}.png"))
     return rows
 
 
@@ -371,7 +376,7 @@ def measure(
 def write(stem: Path, about: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     """Prints the table, and writes it as JSON, CSV and a plot."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    tracking.write_json(Path(f"{stem}.json"), about | {"rows": rows})
+    write_json(Path(f"{stem}.json"), about | {"rows": rows})
     with Path(f"{stem}.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()

@@ -1,5 +1,5 @@
 """How clearly the bias test rejects estimators with a programming error: the mutants of
-``tests/mutant_estimators.py``, each beside its original on the same case."""
+``tests/certify/mutant_estimators.py``, each beside its original on the same case."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from typing import Any
 
 import torch
 
-from vae.cli import ScriptParser, one_line_errors
-from vae.testing import OBJECTIVES, PROBLEMS, bias_z_scores, z_limit
-from vae.tracking import hardware, writable, write_json
+from vae.certify.assertions import bias_z_scores, z_limit
+from vae.certify.problems import OBJECTIVES, PROBLEMS
+from vae.cli.messages import ScriptParser, one_line_errors
+from vae.run.files import writable, write_json
+from vae.run.record import hardware
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "experiments" / "results" / "mutants.json"
-TEST = "tests/test_mutants.py::test_a_mutant_is_rejected"
+TEST = "tests/certify/test_mutants.py::test_a_mutant_is_rejected"
 
 
 def measure(
@@ -34,7 +36,7 @@ def measure(
         output: Where to write.
     """
     path = writable(Path(output))
-    sys.path.append(str(ROOT / "tests"))
+    sys.path.append(str(ROOT / "tests" / "certify"))
     from mutant_estimators import MUTANTS
 
     rows: dict[str, dict[str, Any]] = {}

@@ -26,12 +26,13 @@ from torch import Size, Tensor, nn
 from torch.distributions import Categorical, Distribution, Normal, constraints
 from torch.types import _size
 
-from vae.cli import ScriptParser, one_line_errors
-from vae.distributions import rebuild
+from vae.analysis.plots import curve
+from vae.cli.messages import ScriptParser, one_line_errors
+from vae.distributions.operations import rebuild
 from vae.estimators import ESTIMATORS, options_of
 from vae.objectives import ELBO
-from vae.plots import curve
-from vae.tracking import runs_dir, writable, write_json
+from vae.run.files import writable, write_json
+from vae.run.folder import runs_dir
 
 EPISODES = 10**8
 """The most of all seeds and estimators together."""

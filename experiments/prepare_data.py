@@ -2,8 +2,9 @@
 
 import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
 
-from vae.cli import ScriptParser, one_line_errors
-from vae.data import data_dir, load_mnist
+from vae.cli.messages import ScriptParser, one_line_errors
+from vae.data.mnist import load_mnist
+from vae.data.module import data_dir
 
 if __name__ == "__main__":
     with one_line_errors():

@@ -13,9 +13,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from vae.cli import VAECLI, ScriptParser, one_line_errors
-from vae.data import find_mnist
-from vae.runs import find_runs, record_of
+from vae.cli.app import VAECLI
+from vae.cli.messages import ScriptParser, one_line_errors
+from vae.data.mnist import find_mnist
+from vae.run.finding import find_runs
+from vae.run.lock import record_of
 
 HERE = Path(__file__).parent
 

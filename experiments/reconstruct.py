@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torchvision.utils import save_image
 
-from vae.checkpoints import folder_of, load, load_data
-from vae.cli import checkpoint_parser, one_line_errors
-from vae.grids import image_file, reconstruction_grid
+from vae.analysis.images import image_file, reconstruction_grid
+from vae.cli.app import checkpoint_parser
+from vae.cli.messages import one_line_errors
+from vae.run.checkpoint import folder_of, load, load_data
 
 
 def reconstruct(

@@ -9,11 +9,12 @@ from itertools import islice
 
 import torch
 
-from vae.checkpoints import find_last, load, load_data
-from vae.cli import checkpoint_parser, one_line_errors
+from vae.cli.app import checkpoint_parser
+from vae.cli.messages import one_line_errors
 from vae.devices import generators, set_generators
-from vae.numerics import first_non_finite
-from vae.tracking import find_device
+from vae.run.checkpoint import find_last, load, load_data
+from vae.run.record import find_device
+from vae.training.nonfinite import first_non_finite
 
 
 def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto") -> str | None:

@@ -9,10 +9,12 @@ import os
 import sys
 from pathlib import Path
 
-from vae.checkpoints import can_go_on
-from vae.cli import VAECLI, ScriptParser, one_line_errors
-from vae.runs import find_runs, is_running
-from vae.tracking import runs_dir
+from vae.cli.app import VAECLI
+from vae.cli.messages import ScriptParser, one_line_errors
+from vae.run.checkpoint import can_go_on
+from vae.run.finding import find_runs
+from vae.run.folder import runs_dir
+from vae.run.lock import is_running
 
 
 def resume(run: str | None, flags: list[str]) -> None:

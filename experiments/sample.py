@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from torchvision.utils import save_image
 
-from vae.checkpoints import folder_of, load
-from vae.cli import checkpoint_parser, one_line_errors
-from vae.grids import image_file, sample_grid
-from vae.sizes import assert_memory, floats_per_decoding
+from vae.analysis.images import image_file, sample_grid
+from vae.cli.app import checkpoint_parser
+from vae.cli.messages import one_line_errors
+from vae.run.checkpoint import folder_of, load
+from vae.training.sizes import assert_memory, floats_per_decoding
 
 
 def sample(

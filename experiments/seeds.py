@@ -24,11 +24,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from vae import tracking
-from vae.checkpoints import can_go_on
-from vae.cli import ScriptParser, one_line_errors
-from vae.given import read_yaml
-from vae.tracking import read_json
+from vae.cli.messages import ScriptParser, one_line_errors
+from vae.run.checkpoint import can_go_on
+from vae.run.files import read_json, writable, write_json
+from vae.run.folder import assert_name, runs_dir
+from vae.run.plain_yaml import read_yaml
 
 MOST = 10_000
 """Seeds of a study."""
@@ -77,15 +77,15 @@ def study(
     name = name or path.stem
     variants = variants or {path.stem: {}}
     for label in (name, *variants):
-        tracking.assert_name(f"{label}-seed{first_seed + seeds - 1}")
+        assert_name(f"{label}-seed{first_seed + seeds - 1}")
         if label.startswith("."):
             raise ValueError(
                 f"name {label!r}: letters, digits, '_' or '-' at the beginning, please"
             )
     if "summary" in variants:
         raise ValueError("a variant cannot be called summary: summary.json is the study's")
-    folder = tracking.runs_dir() / name
-    target = tracking.writable(Path(output) if output else folder / "summary.json")
+    folder = runs_dir() / name
+    target = writable(Path(output) if output else folder / "summary.json")
     settings = {"config": path.read_text(), "options": options or {}}
     flags = {
         label: _flags((options or {}) | own | {"name": f"{label}-seed", "group": name})
@@ -124,7 +124,7 @@ def _flags(options: dict[str, Any]) -> list[str]:
 
 def _same_as_before(path: Path, settings: dict[str, Any], name: str) -> None:
     if not path.exists():
-        tracking.write_json(path, settings)
+        write_json(path, settings)
     elif read_json(path) != settings:
         raise ValueError(
             f"study {name} was begun with other settings (see {path}): give another name"
@@ -221,7 +221,7 @@ def summarize(
         "git": records[0]["git"],
         "variants": rows,
     }
-    tracking.write_json(path, summary)
+    write_json(path, summary)
     show(summary, metrics)
     print(f"written {path}")
     return summary

@@ -14,8 +14,8 @@ import mutants
 from benchmark import report
 from estimators import markdown
 
-from vae.cli import ScriptParser, one_line_errors
-from vae.tracking import read_json, replace_text
+from vae.cli.messages import ScriptParser, one_line_errors
+from vae.run.files import read_json, replace_text
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "experiments" / "results"

@@ -39,15 +39,21 @@ from rich.table import Table
 from seeds import MOST, statistics, text
 from torch import Tensor
 
-from vae import tracking
-from vae.callbacks import Progress
-from vae.cli import VAECLI, one_line_errors, page_of, several, trust_world_size
-from vae.counting import count_in_steps
-from vae.data import ImageDataModule
-from vae.ensemble import VARIABLE, Ensemble, EnsembleData, check_mappable, seeded
-from vae.module import ImageVAE
-from vae.runs import RunLock
-from vae.saving import AtomicCheckpointIO
+from vae.cli.app import VAECLI, page_of, several, trust_world_size
+from vae.cli.messages import one_line_errors
+from vae.data.module import ImageDataModule
+from vae.run.atomic import AtomicCheckpointIO
+from vae.run.files import replace_text, write_json
+from vae.run.folder import new_run
+from vae.run.lock import RunLock
+from vae.run.metrics import JSONLLogger
+from vae.run.record import describe_run
+from vae.run.wandb import check_wandb, wandb_logger
+from vae.training.callbacks.progress import Progress
+from vae.training.limits import count_in_steps
+from vae.training.many.data import EnsembleData
+from vae.training.many.module import VARIABLE, Ensemble, check_mappable, seeded
+from vae.training.presets import ImageVAE
 
 
 @dataclass
@@ -94,7 +100,7 @@ class Run:
 
 
 class Runs(Callback):
-    """Logs, judges and saves each model of an :class:`~vae.ensemble.Ensemble` as a run of its
+    """Logs, judges and saves each model of an :class:`~vae.training.many.module.Ensemble` as a run of its
     own."""
 
     def __init__(self, runs: list[Run]) -> None:
@@ -258,14 +264,14 @@ class ManyCLI(VAECLI):
         if trainer.world_size > 1:
             raise ValueError("many models at once take one device: set --trainer.devices 1")
         count_in_steps(trainer, self.runs[0].data, grouped=False)
-        tracking.check_wandb()
+        check_wandb()
         S, self.begun = len(self.runs), False
-        self.run = tracking.new_run(f"{self.name}-x{S}")
+        self.run = new_run(f"{self.name}-x{S}")
         self.lock = RunLock(self.run)
         device = str(trainer.strategy.root_device)
-        self.record = tracking.describe_run(self.run, None, device) | {"together": S}
+        self.record = describe_run(self.run, None, device) | {"together": S}
         for run in self.runs:
-            run.folder = tracking.new_run(run.config["name"])
+            run.folder = new_run(run.config["name"])
             run.record = self.record | {"id": run.folder.name, "seed": run.seed}
         return trainer
 
@@ -283,11 +289,11 @@ class ManyCLI(VAECLI):
             run.lock.create()
             run.lock.write(run.record)
             config = yaml.safe_dump(run.config, sort_keys=False)
-            tracking.replace_text(run.folder / "config.yaml", config)
-            run.loggers = [tracking.JSONLLogger(run.folder)]
+            replace_text(run.folder / "config.yaml", config)
+            run.loggers = [JSONLLogger(run.folder)]
             page = page_of(run.config, run.record, run.data, run.model)
             group, tags = options["group"] or self.run.name, options["tags"]
-            online = tracking.wandb_logger(run.folder, page, group=group, tags=tags)
+            online = wandb_logger(run.folder, page, group=group, tags=tags)
             run.loggers += [online] if online else []
         print(f"training {_models(self.runs)} at once; summary in {self.run}", flush=True)
 
@@ -309,7 +315,7 @@ class ManyCLI(VAECLI):
                     "binarization": run.data.binarization,
                     "parameters": sum(p.numel() for p in run.model.parameters()),
                 }
-                tracking.write_json(run.folder / "results.json", run.results)
+                write_json(run.folder / "results.json", run.results)
             summarize(self.run, self.record, self.runs)
             exit_code = 0
         finally:
@@ -365,7 +371,7 @@ def summarize(folder: Path, record: dict[str, Any], runs: list[Run]) -> None:
         "run": record,
         "variants": rows,
     }
-    tracking.write_json(folder / "summary.json", summary)
+    write_json(folder / "summary.json", summary)
     title = (
         f"mean ± standard error over {len(first)} seed{'s' * (len(first) > 1)},"
         f" {summary['binarization']} binarisation"

@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from vae.cli import ScriptParser, one_line_errors
-from vae.runs import is_running
-from vae.tracking import runs_dir
+from vae.cli.messages import ScriptParser, one_line_errors
+from vae.run.folder import runs_dir
+from vae.run.lock import is_running
 
 
 def wandb_sync(dry_run: bool = False) -> list[Path]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from vae.history import read_history
+from vae.run.wandb_file import read_history
 
 ROOT = Path(__file__).resolve().parent.parent
 SHORT = ["--trainer.max_epochs", "6", "--trainer.log_every_n_steps", "5", "--image_every", "0"]
@@ -73,7 +73,7 @@ def _child(script: str, arguments: list[str], environment: dict[str, str]) -> No
 def start(script: str, arguments: list[str], folder: Path, wandb: str = "disabled") -> Any:
     """A child process that runs a script of ``experiments``, its runs and its log in a folder."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["vae.cli"])
+    context.set_forkserver_preload(["vae.cli.app"])
     folder.mkdir(parents=True, exist_ok=True)
     own = {name: value for name, value in os.environ.items() if name.startswith("VAE_")}
     environment = own | {

@@ -11,14 +11,17 @@ import torch
 from torch import Size, Tensor
 from torch.testing import assert_close
 
-from vae.distributions import logits_of, support
+from vae.certify.exact import exact_gradient
+from vae.certify.problems import bernoulli_problem
+from vae.distributions.operations import logits_of, support
 from vae.estimators import Enumerate
-from vae.latents import Binary, DiagonalGaussian, OneHot
-from vae.likelihoods import Bernoulli
-from vae.model import VAE
-from vae.networks import MLPDecoder, MLPEncoder
+from vae.models.latents.binary import Binary
+from vae.models.latents.gaussian import DiagonalGaussian
+from vae.models.latents.one_hot import OneHot
+from vae.models.likelihoods import Bernoulli
+from vae.models.networks import MLPDecoder, MLPEncoder
+from vae.models.vae import VAE
 from vae.objectives import ELBO, IWAE, OBJECTIVES, Objective
-from vae.testing import bernoulli_problem, exact_gradient
 
 LATENT = {
     "gaussian": lambda: DiagonalGaussian(4, 2, learned_prior=True),

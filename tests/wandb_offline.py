@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from vae.history import read_history, read_records
+from vae.run.wandb_file import read_history, read_records
 
 
 class OfflineRun(NamedTuple):

@@ -1,25 +1,49 @@
 """Gaussian and discrete variational autoencoders, with gradient estimators one can trust and
-compare."""
+compare.
 
-from vae.estimators import ESTIMATORS, Estimate, Estimator
-from vae.families import FAMILIES
-from vae.latents import LATENTS, Latent
-from vae.likelihoods import LIKELIHOODS, Likelihood
-from vae.model import VAE
-from vae.objectives import ELBO, IWAE, OBJECTIVES, Objective
+What is public has its name here, and is imported when it is first asked for: ``vae.OneHot``. These
+names are stable; the files that they come from are not. A checkpoint and a configuration name
+classes by them.
+"""
 
-__all__ = [
-    "ELBO",
-    "ESTIMATORS",
-    "FAMILIES",
-    "IWAE",
-    "LATENTS",
-    "LIKELIHOODS",
-    "OBJECTIVES",
-    "VAE",
-    "Estimate",
-    "Estimator",
-    "Latent",
-    "Likelihood",
-    "Objective",
-]
+from importlib import import_module
+from typing import Any
+
+_PUBLIC = {
+    "data.digits": "DigitsDataModule",
+    "data.mnist": "MNISTDataModule",
+    "data.module": "ImageDataModule",
+    "estimators": "ESTIMATORS Estimate Estimator",
+    "models.latents": (
+        "BetaLatent Binary DiagonalGaussian DirichletLatent GammaLatent Latent OneHot PoissonLatent"
+        " RelaxedOneHot VonMisesLatent"
+    ),
+    "models.latents.family_names": "FAMILIES",
+    "models.latents.names": "LATENTS",
+    "models.likelihoods": "LIKELIHOODS Bernoulli ContinuousBernoulli Gaussian Likelihood",
+    "models.networks": "ConvDecoder ConvEncoder MLPDecoder MLPEncoder",
+    "models.vae": "VAE",
+    "objectives": "ELBO IWAE OBJECTIVES Objective",
+    "training.callbacks.collapse": "CollapseWatch",
+    "training.callbacks.images": "ImageGrids",
+    "training.callbacks.shadows": "ShadowEstimators",
+    "training.module": "VAEModule",
+    "training.presets": "ContinuousVAE DiscreteVAE GaussianVAE",
+}
+
+PLACES = {name: f"vae.{module}" for module, names in _PUBLIC.items() for name in names.split()}
+"""The module in which each public name is defined."""
+
+__all__ = sorted(PLACES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PLACES:
+        raise AttributeError(f"module 'vae' has no attribute {name!r}")
+    value = getattr(import_module(PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *PLACES})

@@ -6,14 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = [
-    "asynchronous",
-    "double",
-    "generators",
-    "set_generators",
-    "synchronize",
-    "takes_graphs",
-]
+__all__ = ["asynchronous", "double", "generators", "set_generators", "synchronize", "takes_graphs"]
 
 
 def asynchronous(device: torch.device) -> bool:
@@ -29,7 +22,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def takes_graphs(device: torch.device) -> bool:
-    """Whether a step can be recorded as a graph of its kernels (:mod:`vae.capture`)."""
+    """Whether a step can be recorded as a graph of its kernels (:mod:`vae.training.capture`)."""
     return hasattr(torch.get_device_module(device), "CUDAGraph")
 
 

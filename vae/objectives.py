@@ -26,7 +26,7 @@ from torch.distributions import Distribution
 from torch.func import vjp
 
 if TYPE_CHECKING:
-    from vae.model import VAE
+    from vae.models.vae import VAE
 
 __all__ = ["ELBO", "IWAE", "OBJECTIVES", "Objective"]
 

@@ -21,13 +21,13 @@ import wandb
 from lightning.pytorch import Callback
 from torch import Tensor, nn
 
-from vae import module as modules
-from vae.callbacks import Progress
-from vae.cli import VAECLI
-from vae.data import MNISTDataModule
+from vae.cli.app import VAECLI
+from vae.data.loader import binarize
+from vae.data.mnist import MNISTDataModule
 from vae.devices import asynchronous
-from vae.loader import binarize
-from vae.module import ImageVAE
+from vae.training import presets as modules
+from vae.training.callbacks.progress import Progress
+from vae.training.presets import ImageVAE
 
 OnStep = Callable[[int, int], None]
 """Told the number of optimiser steps so far and the images of the last one."""

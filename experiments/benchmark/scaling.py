@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from benchmark.loops import MODELS, build, eager, images_on
 from benchmark.peers import OnBatchEnd
 from benchmark.rounds import Loop, Rounds, against_eager, clock, rate, summary
-from vae.data import MNISTDataModule
+from vae.analysis.evaluation import log_likelihood
+from vae.data.mnist import MNISTDataModule
 from vae.devices import asynchronous
-from vae.evaluation import log_likelihood
 
 __all__ = ["aging", "evaluation", "scaling"]
 
 
 def scaling(images: Tensor, rounds: int, seconds: float, device: str) -> dict[str, Any]:
     """Images a second of the reference loop in batch size, K and latent size, and of
-    ``vae.ensemble`` in the number of models."""
+    ``vae.training.many.module`` in the number of models."""
     gaussian, iwae = MODELS["gaussian"], MODELS["iwae"]
     curves: dict[str, dict[int, Callable[[], Loop]]] = {
         "batch_size": {
@@ -60,7 +60,8 @@ def scaling(images: Tensor, rounds: int, seconds: float, device: str) -> dict[st
 def together(images: Tensor, rounds: int, seconds: float, device: str) -> dict[str, Any]:
     """Images a second of S models trained at once, all models' together, and the ratio to one
     model in the reference loop."""
-    from vae.ensemble import Ensemble, EnsembleData, seeded
+    from vae.training.many.data import EnsembleData
+    from vae.training.many.module import Ensemble, seeded
 
     found = {}
     for S in (1, 2, 4, 8, 16):

@@ -12,9 +12,9 @@ import torch
 from lightning.pytorch.accelerators import Accelerator, AcceleratorRegistry
 from lightning.pytorch.strategies import SingleDeviceStrategy, StrategyRegistry
 
-from vae.cli import VAECLI
+from vae.cli.app import VAECLI
 
-for folder in ("tests", "experiments"):
+for folder in ("tests", "tests/training", "experiments"):
     sys.path.append(str(Path(__file__).resolve().parents[2] / folder))
 pretend_device.install()
 DEVICE = torch.device(pretend_device.NAME, 0)
@@ -69,7 +69,12 @@ MODELS = {
     "gumbel": [
         *("--model", "DiscreteVAE", "--model.num_variables", "2", "--model.num_categories", "3"),
         *("--model.anneal_rate", "0.01", "--model.anneal_every", "3"),
-        *("--model.beta_warmup", "20", "--trainer.callbacks", "vae.callbacks.ShadowEstimators"),
+        *(
+            "--model.beta_warmup",
+            "20",
+            "--trainer.callbacks",
+            "vae.ShadowEstimators",
+        ),
         *("--trainer.callbacks.estimators", "[rebar, reinforce]"),
         *("--trainer.callbacks.every_n_steps", "15", "--trainer.callbacks.replicates", "4"),
         *("--trainer.callbacks.images", "2", "--trainer.callbacks.warm_up_steps", "1"),

@@ -18,13 +18,13 @@ from resume import resume
 from test_module import SMALL, fit
 from torch.testing import assert_close
 
-import vae.training
-from vae.capture import CaptureError
-from vae.checkpoints import read_checkpoint
+import vae.training.module
 from vae.devices import set_generators
-from vae.module import GaussianVAE
-from vae.tracking import new_run
-from vae.training import VAEModule
+from vae.run.checkpoint import read_checkpoint
+from vae.run.folder import new_run
+from vae.training.capture import CaptureError
+from vae.training.module import VAEModule
+from vae.training.presets import GaussianVAE
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*could not find the monitored key"),
@@ -105,7 +105,7 @@ def test_a_generator_that_is_not_given_back_is_seen(train, tmp_path, monkeypatch
     def forgets(states, device):
         set_generators({"cpu": states["cpu"]}, device)
 
-    monkeypatch.setattr(vae.training, "set_generators", forgets)
+    monkeypatch.setattr(vae.training.module, "set_generators", forgets)
     run = resumed(train("gumbel", *THERE, *PART)[0], tmp_path)
     assert differing(run, train("gumbel", *THERE, *WHOLE)[0])
 

@@ -13,11 +13,11 @@ from replay import replay
 from torch.testing import assert_close
 from train_many import ManyCLI
 
-from vae.checkpoints import load, read_checkpoint
-from vae.cli import VAECLI
-from vae.evaluation import exact_log_likelihood, log_likelihood
-from vae.grids import reconstruction_grid, sample_grid
-from vae.tracking import find_device
+from vae.analysis.evaluation import exact_log_likelihood, log_likelihood
+from vae.analysis.images import reconstruction_grid, sample_grid
+from vae.cli.app import VAECLI
+from vae.run.checkpoint import load, read_checkpoint
+from vae.run.record import find_device
 
 
 @pytest.fixture

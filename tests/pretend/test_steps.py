@@ -7,8 +7,8 @@ import torch
 from torch.testing import assert_close
 
 from vae.estimators import ESTIMATORS
-from vae.families import FAMILIES
-from vae.module import ContinuousVAE, DiscreteVAE, GaussianVAE
+from vae.models.latents.family_names import FAMILIES
+from vae.training.presets import ContinuousVAE, DiscreteVAE, GaussianVAE
 
 SMALL = {"image_shape": (1, 8, 8), "hidden": [8]}
 MODELS = {

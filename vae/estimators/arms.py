@@ -26,10 +26,10 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Bernoulli, Distribution
 
-from vae.distributions import detach, logits_of
+from vae.distributions.operations import detach, logits_of
+from vae.distributions.special import change
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.objectives import Objective
-from vae.special import change
 
 __all__ = ["ARMS"]
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vae.distributions import base_of, describe
+from vae.distributions.operations import base_of, describe
 from vae.objectives import Objective
 
 __all__ = ["Estimate", "Estimator", "Integrand", "Twin", "attach"]

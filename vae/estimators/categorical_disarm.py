@@ -33,9 +33,10 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution
 
-from vae.distributions import OneHotCategorical, logits_of
+from vae.distributions.one_hot import OneHotCategorical
+from vae.distributions.operations import logits_of
+from vae.distributions.special import change
 from vae.estimators.antithetic import Antithetic, antithetic_bits
-from vae.special import change
 
 __all__ = ["CategoricalDisARM", "DisARMStickBreaking", "DisARMTree"]
 

@@ -25,10 +25,11 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution
 from torch.func import vjp
 
-from vae.distributions import OneHotCategorical, logits_of, with_logits
+from vae.distributions.one_hot import OneHotCategorical
+from vae.distributions.operations import logits_of, with_logits
+from vae.distributions.special import change
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.objectives import Objective
-from vae.special import change
 
 __all__ = ["DoubleControlVariates"]
 

@@ -45,7 +45,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
-from vae.distributions import base_of, describe, detach, parameters
+from vae.distributions.operations import base_of, describe, detach, parameters
 from vae.estimators.base import Estimate, Estimator, Integrand, Twin, attach
 from vae.objectives import Objective
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae.distributions import MAX_SUPPORT, base_of, describe, support
+from vae.distributions.operations import MAX_SUPPORT, base_of, describe, support
 from vae.estimators.base import Estimate, Estimator, Integrand
 from vae.objectives import Objective
 

@@ -20,7 +20,8 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Bernoulli, Distribution
 
-from vae.distributions import OneHotCategorical, base_of, describe, detach
+from vae.distributions.one_hot import OneHotCategorical
+from vae.distributions.operations import base_of, describe, detach
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.objectives import Objective
 

@@ -38,11 +38,11 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Bernoulli, Distribution, Normal, Poisson
 
-from vae.distributions import base_of, describe, detach, parameters
+from vae.distributions.operations import base_of, describe, detach, parameters
+from vae.distributions.special import change
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.estimators.local_expectation import local_gain
 from vae.objectives import Objective
-from vae.special import change
 
 __all__ = ["MeasureValued", "WeakDerivative", "weak_derivatives"]
 
@@ -51,7 +51,7 @@ class WeakDerivative(NamedTuple):
     """The derivative of a family in one parameter: ``constant * (f(plus) - f(minus))``.
 
     Attributes:
-        parameter: Its name in :func:`vae.distributions.parameters`.
+        parameter: Its name in :func:`vae.distributions.operations.parameters`.
         constant: c, or a factor that depends on the sample; broadcasts with the points.
         plus: The upper points, with the shape of the sample.
         minus: The lower points; None if they are the sample.

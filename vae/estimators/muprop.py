@@ -27,7 +27,8 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Normal
 from torch.func import vjp
 
-from vae.distributions import OneHotCategorical, detach
+from vae.distributions.one_hot import OneHotCategorical
+from vae.distributions.operations import detach
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.estimators.running import RunningScale
 from vae.estimators.score_function import Baseline, NoBaseline

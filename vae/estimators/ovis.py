@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.func import vjp
 
-from vae.distributions import detach
+from vae.distributions.operations import detach
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.objectives import Objective
 

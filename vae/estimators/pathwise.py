@@ -17,7 +17,7 @@ import torch
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution
 
-from vae.distributions import base_of
+from vae.distributions.operations import base_of
 from vae.estimators.base import Estimate, Estimator, Integrand
 from vae.objectives import Objective
 
@@ -49,7 +49,7 @@ class Reparameterization(Sampler):
     """Draws ``q.rsample``, for the families that have it: by the reparameterization trick, or by
     implicit differentiation of the distribution function (Gamma, Beta, Dirichlet).
 
-    torch's derivatives of these three are approximations (:attr:`vae.latents.Latent.rsample_error`),
+    torch's derivatives of these three are approximations (:attr:`vae.models.latents.base.Latent.rsample_error`),
     those of Beta and Dirichlet by Jankowiak & Obermeyer.
 
     References:

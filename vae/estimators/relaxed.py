@@ -18,9 +18,9 @@ the mean of K one-sample estimates, whose variance falls as 1 / K at every :math
 
 Given :math:`b`, the draw :math:`s` is itself a draw from the conditional law: :math:`\tilde z`
 takes the *value* of :math:`z`, by other noise and so with another derivative in the logits
-(:func:`vae.couplings.condition`). These common random numbers are Tucker et al.'s; here they save
+(:func:`vae.distributions.couplings.condition`). These common random numbers are Tucker et al.'s; here they save
 an evaluation, at a variance within some tenth of that of independent ones on the problems of
-``vae.testing``, for with one :math:`\zeta = z = \tilde z`
+``vae.certify``, for with one :math:`\zeta = z = \tilde z`
 
 .. math:: g = \sum_k \big(\bar h_k(f_k) - \eta\, \bar h_k(c(\zeta_k))\big) \nabla_\theta \log q(b_k)
         + \eta\, \nabla_\zeta \bar h_k(c(\zeta_k))\, (\nabla_\theta z_k - \nabla_\theta \tilde z_k)
@@ -35,8 +35,9 @@ from torch import Size, Tensor, nn
 from torch.distributions import Bernoulli, Distribution
 from torch.func import functional_call, vjp
 
-from vae.couplings import condition, differential, harden, perturb, soften
-from vae.distributions import OneHotCategorical, detach, logits_of, with_logits
+from vae.distributions.couplings import condition, differential, harden, perturb, soften
+from vae.distributions.one_hot import OneHotCategorical
+from vae.distributions.operations import detach, logits_of, with_logits
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.objectives import Objective
 

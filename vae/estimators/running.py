@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vae.distributions import parameters, rebuild
+from vae.distributions.operations import parameters, rebuild
 from vae.objectives import Objective
 
 __all__ = ["RunningMean", "RunningScale"]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vae.distributions import detach
+from vae.distributions.operations import detach
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.estimators.running import RunningMean, RunningScale
 from vae.objectives import Objective

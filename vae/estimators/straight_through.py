@@ -29,7 +29,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Bernoulli, Distribution
 
-from vae.couplings import (
+from vae.distributions.couplings import (
     harden,
     perturb,
     perturb_given,
@@ -37,7 +37,8 @@ from vae.couplings import (
     soften,
     with_margin,
 )
-from vae.distributions import OneHotCategorical, detach, logits_of
+from vae.distributions.one_hot import OneHotCategorical
+from vae.distributions.operations import detach, logits_of
 from vae.estimators.pathwise import Sampler
 
 __all__ = [
@@ -155,7 +156,7 @@ class GumbelRao(Tempered):
     with the help of the logits. The paper contradicts itself here: it takes the total derivative,
     through the logits and through the noise given the vertex, and says that M = 1 is the
     straight-through Gumbel-softmax, whose noise depends on no logits. Both cannot be: through the
-    conditional noise the mean is another (``tests/test_relaxed.py``). We keep the claim.
+    conditional noise the mean is another (``tests/estimators/test_relaxed.py``). We keep the claim.
 
     The authors' VAEs have M = 10, 100 and 1000, and a fixed temperature from a random search: about
     0.35 at M = 1000.

@@ -34,7 +34,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae.distributions import base_of, describe, detach, gumbel_like, support
+from vae.distributions.one_hot import gumbel_like
+from vae.distributions.operations import base_of, describe, detach, support
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.objectives import Objective
 

@@ -1,0 +1,69 @@
+"""Pictures: hard samples only, the same ones every time, in the colours of an image."""
+
+import torch
+
+from vae import VAE
+from vae.analysis.images import reconstruction_grid, sample_grid
+from vae.models.latents.relaxed_one_hot import RelaxedOneHot
+from vae.models.likelihoods import Bernoulli
+from vae.models.networks import MLPDecoder, MLPEncoder
+from vae.training.callbacks.images import ImageGrids
+
+SHAPE = (1, 8, 8)
+
+
+def relaxed():
+    latent = RelaxedOneHot(6, 2, 3)
+    likelihood = Bernoulli(MLPDecoder(latent.code_features, SHAPE, [6]))
+    return VAE(MLPEncoder(SHAPE, [6]), latent, likelihood)
+
+
+def test_pictures_of_a_relaxed_model_are_of_hard_samples(monkeypatch):
+    codes, forward = [], Bernoulli.forward
+
+    def look(self, code):
+        codes.append(code)
+        return forward(self, code)
+
+    monkeypatch.setattr(Bernoulli, "forward", look)
+    vae = relaxed()
+    reconstruction_grid(vae, torch.rand(5, *SHAPE))
+    sample_grid(vae, 7)
+    assert [len(code) for code in codes] == [5, 7]
+    assert all(set(code.unique().tolist()) == {0.0, 1.0} for code in codes)
+    assert all((code.unflatten(-1, (2, 3)).sum(-1) == 1).all() for code in codes)
+
+
+def test_a_grid_is_an_image_with_originals_above_reconstructions():
+    x = torch.zeros(3, *SHAPE)
+    x[:, :, 2:5] = 1
+    grid = reconstruction_grid(relaxed(), x)
+    assert grid.shape[0] == 3 and 0 <= grid.min() <= grid.max() <= 1
+    top = grid[0, 4:60, 4:60]  # the first image, magnified seven times
+    assert torch.equal(top[::7, ::7], x[0, 0])
+
+
+def test_the_callback_draws_the_same_noise_and_takes_none(tmp_path):
+    class Trainer:
+        is_global_zero, global_step, loggers = True, 3, []
+
+        class datamodule:
+            splits = {"val": torch.zeros(4)}
+
+            @staticmethod
+            def loader(split, batch_size):
+                assert split == "val"
+                return [torch.ones(4, *SHAPE)]
+
+    class Module(torch.nn.Module):
+        device = torch.device("cpu")
+
+    module, images = Module(), []
+    module.vae = relaxed()
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        ImageGrids(tmp_path / str(seed), 1).draw(Trainer(), module, 9)
+        assert torch.equal(before, torch.get_rng_state())
+        images.append((tmp_path / str(seed) / "samples-0009.png").read_bytes())
+    assert images[0] == images[1] and module.training

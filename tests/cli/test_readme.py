@@ -1,0 +1,65 @@
+"""The README: its tables are those of the committed JSON, and its code runs."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from vae import ELBO, ESTIMATORS, IWAE, LATENTS
+from vae.certify.assertions import assert_unbiased
+from vae.certify.problems import one_hot_problem
+from vae.estimators import Estimate, Estimator, attach
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def test_tables_are_generated(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
+    import tables
+
+    pages = [page.read_text() for page in tables.PAGES]
+    assert pages[0] == README
+    assert all(tables.fill(page) == page for page in pages), "run python experiments/tables.py"
+    assert all(f"<!-- table {name} -->" in "".join(pages) for name in tables.TABLES)
+
+
+def test_python_runs_and_the_example_estimator_is_unbiased():
+    features = torch.randn(5, 64)
+
+    def f(z, q):
+        return z.flatten(2).sum(-1)
+
+    names = {
+        "torch": torch, "ELBO": ELBO, "ESTIMATORS": ESTIMATORS, "LATENTS": LATENTS, "features": features,
+        "f": f, "Estimate": Estimate, "Estimator": Estimator, "attach": attach,
+    }  # fmt: skip
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(block, names)
+    assert_unbiased(names["ScoreFunctionWithMedian"](), one_hot_problem(), IWAE(3), 50_000)
+
+
+def test_every_target_and_estimator_named_exists():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):.*##", makefile, flags=re.MULTILINE))
+    used = set(re.findall(r"(?:`|^)make ([a-z-]+)", README, flags=re.MULTILINE))
+    assert used <= targets, used - targets
+    table = README.split("## Gradient estimators")[1].split("The latent-distribution layer")[0]
+    assert {name for name in re.findall(r"`([a-z_]+)`", table)} >= set(ESTIMATORS)
+
+
+def test_images_are_there():
+    for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
+        assert (ROOT / path).is_file(), path
+    assert sys.version_info >= (3, 10)
+
+
+def test_no_result_names_a_folder_of_some_machine():
+    for path in (ROOT / "experiments" / "results").glob("*.json"):
+        assert not re.search(r'[" =]/[a-z]+/', path.read_text()), path.name
+        json.loads(path.read_text(), parse_constant=pytest.fail)  # no NaN, no Infinity

@@ -1,0 +1,48 @@
+"""What scripts owe the shell: output that nobody reads ends nothing."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments"))
+from shell import Stream  # noqa: E402
+
+
+@pytest.fixture
+def pipe():
+    """A pipe's two ends; the one to read from is closed in some tests."""
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        try:
+            os.close(end)
+        except OSError:
+            pass
+
+
+def test_a_reader_that_went_away_is_no_error(pipe):
+    reader, writer = pipe
+    stream = Stream(writer, sys.__stdout__)
+    stream.write("read\n")
+    stream.flush()
+    assert os.read(reader, 100) == b"read\n"
+    os.close(reader)
+    for _ in range(3):
+        stream.write("x" * 100_000)  # more than a buffer
+        stream.flush()
+
+
+def test_what_an_encoding_lacks_becomes_a_question_mark(pipe):
+    class Latin:
+        encoding = "ascii"
+
+        @staticmethod
+        def isatty():
+            return False
+
+    stream = Stream(pipe[1], Latin())
+    stream.write("1 ± 2\n")
+    stream.flush()
+    assert os.read(pipe[0], 100) == b"1 ? 2\n"

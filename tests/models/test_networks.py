@@ -1,0 +1,103 @@
+"""Bodies of encoders and decoders: shapes from the data, and loud refusals."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from vae.models.networks import ACTIVATIONS, NETWORKS, ConvDecoder, MLPDecoder, MLPEncoder, widen
+
+IMAGES = [(1, 28, 28), (1, 8, 8), (3, 8, 8)]
+
+
+@pytest.fixture(params=NETWORKS)
+def bodies(request):
+    return NETWORKS[request.param]
+
+
+@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize("hidden", [[6], [4, 6]])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_an_encoder_maps_images_to_features(bodies, image, hidden, activation):
+    encoder = bodies[0](image, hidden, activation)
+    assert encoder(torch.rand(3, *image)).shape == (3, encoder.out_features)
+    assert any(isinstance(m, ACTIVATIONS[activation]) for m in encoder.modules())
+
+
+@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("leading", [(), (3,), (2, 3), (2, 1, 3)])
+def test_a_decoder_takes_any_leading_dimensions(bodies, image, channels, leading):
+    decoder = bodies[1](5, image, [4, 6], channels=channels)
+    z = torch.randn(*leading, 5)
+    x = decoder(z)
+    assert x.shape == (*leading, channels, *image)
+    assert_close(decoder(z.reshape(-1, 5)).reshape(x.shape), x)  # each sample on its own
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_gradients_reach_every_weight(bodies, image):
+    hidden = [4, 6]
+    encoder = bodies[0](image, hidden, "tanh")
+    decoder = bodies[1](encoder.out_features, image, hidden, "tanh")
+    decoder(encoder(torch.rand(2, *image))).square().sum().backward()
+    for p in [*encoder.parameters(), *decoder.parameters()]:
+        assert p.grad is not None and (p.grad != 0).any()
+    assert hidden == [4, 6]  # a decoder reverses a copy
+
+
+def test_hidden_layers_are_mirrored():
+    widths = [
+        [(m.in_features, m.out_features) for m in net if isinstance(m, nn.Linear)]
+        for net in (MLPEncoder((1, 2, 3), [8, 7]), MLPDecoder(4, (1, 2, 3), [8, 7], channels=2))
+    ]
+    assert widths == [[(6, 8), (8, 7)], [(4, 7), (7, 8), (8, 12)]]
+
+
+def test_no_hidden_layer_leaves_the_flat_image():
+    x = torch.rand(3, 1, 2, 3)
+    encoder = MLPEncoder((1, 2, 3), [])
+    assert encoder.out_features == 6
+    assert_close(encoder(x), x.flatten(1))
+
+
+@pytest.mark.parametrize("part", [0, 1], ids=["encoder", "decoder"])
+def test_an_unknown_activation_raises(bodies, part):
+    size = () if part == 0 else (5,)
+    with pytest.raises(ValueError, match="unknown activation 'sinc'.*relu"):
+        bodies[part](*size, (1, 8, 8), [4], "sinc")
+
+
+@pytest.mark.parametrize(
+    ("image", "hidden"),
+    [((1, 28, 28), [2, 2, 2]), ((1, 8, 6), [2, 2]), ((1, 8, 8), []), ((64,), [2])],
+    ids=["indivisible", "one side indivisible", "no layer", "no image"],
+)
+@pytest.mark.parametrize("part", [0, 1], ids=["encoder", "decoder"])
+def test_an_image_that_cannot_be_halved_raises(image, hidden, part):
+    size = () if part == 0 else (5,)
+    with pytest.raises(ValueError, match="divisible by .* use network mlp"):
+        NETWORKS["conv"][part](*size, image, hidden)
+
+
+def test_conv_pixels_depend_on_every_variable():
+    decoder = ConvDecoder(5, (1, 8, 8), [4], "tanh")
+    jacobian = torch.autograd.functional.jacobian(
+        lambda z: decoder(z)[0].flatten(), torch.ones(1, 5)
+    )
+    assert (jacobian != 0).all()
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide"),
+    [
+        (torch.float16, torch.float32),
+        (torch.bfloat16, torch.float32),
+        (torch.float32, torch.float32),
+        (torch.float64, torch.float64),
+    ],
+)
+def test_widen(narrow, wide):
+    assert widen(torch.ones(2, dtype=narrow)).dtype == wide

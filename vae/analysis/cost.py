@@ -1,0 +1,85 @@
+"""What a gradient costs: time and memory, side by side."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vae.analysis.gradients import _auxiliary
+from vae.devices import asynchronous, synchronize
+from vae.estimators import Estimator
+from vae.models.vae import VAE
+from vae.objectives import Objective
+
+__all__ = ["Cost", "cost"]
+
+
+class Cost(NamedTuple):
+    """What one gradient of one batch costs: milliseconds (median; of one thread on a CPU, its
+    processor time), megabytes kept for the backward pass (on a GPU: the peak; None on a CPU where
+    torch.func, which cannot be watched, is at work), evaluations of the decoder an image."""
+
+    milliseconds: float
+    megabytes: float | None
+    evaluations: float
+
+
+def cost(
+    vae: VAE, objective: Objective, estimator: Estimator, x: Tensor, repeats: int = 10
+) -> Cost:
+    """Measures forward and backward of the bound of a batch, to the gradients of every
+    parameter."""
+    device = torch.get_device_module(x.device)
+    counts = asynchronous(x.device) and hasattr(device, "max_memory_allocated")
+    rows, watched = 0, True
+    saved: dict[
+        int, int
+    ] = {}  # bytes of each storage, but for the weights', which are there anyway
+    weights = {p.untyped_storage().data_ptr() for p in vae.parameters()}
+    times: list[float] = []
+    # of one thread, its own time: what else the machine does is no cost of an estimator
+    alone = x.device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
+    log_likelihood = vae.log_likelihood
+
+    def counted(x: Tensor, z: Tensor) -> Tensor:
+        nonlocal rows
+        rows += z.shape[0] * z.shape[1]
+        return log_likelihood(x, z)
+
+    def keep(t: Tensor) -> Tensor:
+        storage = t.untyped_storage()
+        if storage.data_ptr() not in weights:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return t
+
+    for turn in range(repeats + 1):
+        first = turn == 0  # counts, and warms up
+        if counts:
+            device.reset_peak_memory_stats()
+        synchronize(x.device)
+        started = clock()
+        if first:
+            vae.log_likelihood = counted  # type: ignore[method-assign]
+            try:
+                try:
+                    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+                        bound, _ = _auxiliary(vae, objective, estimator, x)
+                except RuntimeError:  # torch.func forbids the hooks
+                    watched, rows = False, 0
+                    bound, _ = _auxiliary(vae, objective, estimator, x)
+            finally:
+                del vae.log_likelihood
+        else:
+            bound, _ = _auxiliary(vae, objective, estimator, x)
+        bound.mean().backward()
+        vae.zero_grad(set_to_none=True)
+        synchronize(x.device)
+        if not first:
+            times.append(clock() - started)
+    kept = device.max_memory_allocated() if counts else sum(saved.values())
+    megabytes = kept / 2**20 if counts or watched else None
+    return Cost(1e3 * sorted(times)[len(times) // 2], megabytes, rows / len(x))

@@ -1,0 +1,147 @@
+r"""What a trained model is worth, in nats an image: bounds and, where it can be had, :math:`\log
+p(x)` itself.
+
+Every number is one of the model with hard latents (``vae.hard``): a relaxed sample bounds nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vae.devices import asynchronous, double
+from vae.distributions.operations import support
+from vae.models.vae import VAE
+
+__all__ = [
+    "CHUNKS",
+    "Terms",
+    "active_units",
+    "elbo_terms",
+    "exact_log_likelihood",
+    "fixed_noise",
+    "keep_freed_memory",
+    "log_likelihood",
+]
+
+
+CHUNKS = {False: 2000, True: 2**15}
+"""Decodings at a time by default, of a device that is ``asynchronous`` or not: on a CPU few, so that
+what the decoder makes of them (6 MB of 28 x 28 pixels) stays in the cache; a GPU must have enough to
+do between two launches."""
+
+
+class Terms(NamedTuple):
+    """The evidence lower bound and its two parts, each (B,): ``elbo = -distortion - rate``."""
+
+    elbo: Tensor
+    rate: Tensor
+    distortion: Tensor
+
+
+@contextmanager
+def fixed_noise(device: torch.device, seed: int) -> Iterator[None]:
+    """Draws from a seed of its own, and gives the global generators back as they were: what is
+    evaluated in mid-training neither depends on the training's random numbers nor consumes any."""
+    devices = [device] if asynchronous(device) else []
+    with torch.random.fork_rng(devices, device_type=device.type):
+        torch.manual_seed(seed)
+        yield
+
+
+@torch.no_grad()
+def elbo_terms(vae: VAE, x: Tensor, num_samples: int = 1) -> Terms:
+    """The ELBO (beta = 1) of images ``(B, *image)``, with the closed-form KL as its rate and K
+    samples for its distortion."""
+    vae = vae.hard
+    q = vae.posterior(x)
+    z = q.sample(torch.Size([num_samples]))  # (K, B, *event)
+    distortion = -vae.log_likelihood(x, z).mean(0)
+    rate = vae.latent.kl(q)
+    return Terms(-distortion - rate, rate, distortion)
+
+
+@torch.no_grad()
+def log_likelihood(
+    vae: VAE, x: Tensor, num_samples: int = 5000, chunk: int | None = None
+) -> Tensor:
+    r"""The K-sample importance-weighted bound, :math:`\log \frac1K \sum_k p(x, z_k) / q(z_k|x)`,
+    with shape (B,).
+
+    Exactly ``num_samples`` samples are drawn of each image, a few at a time: memory grows neither
+    with K nor with the number of images.
+
+    References:
+        | Importance Weighted Autoencoders (Burda et al., 2016), section 5 (there with K = 5000).
+
+    Arguments:
+        vae: The model.
+        x: Images ``(B, *image)``.
+        num_samples: K.
+        chunk: Decodings (images times samples) at a time; by default ``CHUNKS`` of the device.
+
+    Raises:
+        ValueError: If ``num_samples`` or ``chunk`` is less than 1.
+    """
+    chunk = CHUNKS[asynchronous(x.device)] if chunk is None else chunk
+    if num_samples < 1 or chunk < 1:
+        raise ValueError(
+            f"num_samples and chunk must be at least 1, got {num_samples} and {chunk}"
+        )
+    if x.device.type == "cpu":
+        keep_freed_memory()
+    vae = vae.hard
+    return torch.cat([_log_likelihood(vae, part, num_samples, chunk) for part in x.split(chunk)])
+
+
+def _log_likelihood(vae: VAE, x: Tensor, num_samples: int, chunk: int) -> Tensor:
+    q, prior = vae.posterior(x), vae.prior()
+    total = double(x.new_full((len(x),), -math.inf))
+    at_once = chunk // len(x)  # at least 1
+    for start in range(0, num_samples, at_once):
+        z = q.sample(torch.Size([min(at_once, num_samples - start)]))  # (k, B, *event)
+        log_weight = vae.log_likelihood(x, z) + prior.log_prob(z) - q.log_prob(z)
+        total = torch.logaddexp(total, double(log_weight).logsumexp(0))
+    return (total - math.log(num_samples)).to(x)
+
+
+def keep_freed_memory() -> None:
+    """Makes glibc reuse memory instead of giving it back to the system at every ``free``: the page
+    faults would cost as much as half the matrix products.
+
+    Its limits follow the largest block that was ever freed, up to 32 MB. Elsewhere, nothing
+    happens."""
+    torch.empty(2**25 - 2**14, dtype=torch.uint8)
+
+
+@torch.no_grad()
+def exact_log_likelihood(vae: VAE, x: Tensor) -> Tensor:
+    """log p(x) itself, by summing over every latent configuration; shape (B,). For small discrete
+    latents.
+
+    Raises:
+        NotImplementedError: If the latents cannot be enumerated.
+        ValueError: If there are too many configurations.
+    """
+    vae = vae.hard
+    prior = vae.prior().expand(torch.Size([1]))
+    z = support(prior)  # (S, 1, *event)
+    return (vae.log_likelihood(x, z) + prior.log_prob(z)).logsumexp(0)
+
+
+def active_units(mean: Tensor, threshold: float = 0.01) -> int:
+    r"""The number of entries of z with :math:`\mathrm{Var}_x(\mathbb{E}_q[z]) >` threshold.
+
+    References:
+        | Importance Weighted Autoencoders (Burda et al., 2016), section 5.2.
+
+    Arguments:
+        mean: E_q[z] of many images, with shape ``(N, *event)``.
+        threshold: The variance above which an entry counts.
+    """
+    return int((mean.flatten(1).var(0) > threshold).sum())

@@ -1,0 +1,153 @@
+r"""The gradient report: how far, and how noisily, each estimator points, on one model and the
+same images.
+
+For an estimator :math:`g` of the gradient :math:`\gamma` of the mean bound over a batch of images,
+
+.. math::
+    \mathrm{bias}^2 = \|\mathbb{E} g - \gamma\|^2, \quad
+    \mathrm{variance} = \mathbb{E}\|g - \mathbb{E} g\|^2, \quad
+    \mathrm{SNR} = \|\mathbb{E} g\| / \sqrt{\mathrm{variance}}, \quad
+    \mathrm{DSNR} = \mathbb{E}\, \|g_\parallel\| / \|g_\perp\|
+
+with :math:`g_\parallel` the part of :math:`g` along :math:`\gamma`. All of it once for the
+parameters of q (logits, or location and scale, of each image), and once for those of the encoder.
+
+Replicates are a batch dimension, not a loop: q's parameters are repeated N times, one backward
+pass gives N gradients, and one vmapped vector-Jacobian product carries them to the encoder. They
+stream through running moments, so that memory does not grow with their number.
+
+References:
+    | Tighter Variational Bounds are Not Necessarily Better (Rainforth et al., 2018): SNR, DSNR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.func import functional_call, vjp, vmap
+
+from vae.distributions.operations import parameters, rebuild
+from vae.estimators import Estimator
+from vae.models.vae import VAE
+from vae.objectives import Objective
+
+__all__ = ["posterior_gradients", "warm_up"]
+
+
+GROUPS = 20
+"""Replicates are told apart in so many groups."""
+
+
+class _PosteriorParameters(nn.Module):
+    """x to the parameters of q(z|x), as a tuple, for functional_call."""
+
+    def __init__(self, vae: VAE) -> None:
+        super().__init__()
+        self.encoder, self.latent = vae.encoder, vae.latent
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(_free(parameters(self.latent(self.encoder(x)))).values())
+
+
+def _free(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without what is no output of the encoder."""
+    return {name: value for name, value in values.items() if name != "temperature"}
+
+
+def _replicated(
+    vae: VAE, objective: Objective, estimator: Estimator, x: Tensor, replicates: int
+) -> tuple[list[Tensor], Tensor]:
+    """Leaves ``(N * B, *shape)``, the parameters of q repeated, and the bound there, (N * B,)."""
+    with torch.no_grad():
+        q = vae.posterior(x)
+        values = parameters(q)
+    values = {name: v.repeat(replicates, *[1] * (v.dim() - 1)) for name, v in values.items()}
+    leaves = {name: v.requires_grad_() for name, v in _free(values).items()}
+    q = rebuild(q, **values | leaves)
+    images = x.repeat(replicates, *[1] * (x.dim() - 1))
+
+    def f(z: Tensor, q: Distribution) -> Tensor:
+        return objective.integrand(vae, images, z, q)
+
+    bound = estimator(q, f, objective, context=images).bound - objective.penalty(vae, q)
+    return list(leaves.values()), bound
+
+
+def posterior_gradients(
+    vae: VAE,
+    objective: Objective,
+    estimator: Estimator,
+    x: Tensor,
+    replicates: int,
+    chunk: int,
+    encoder: bool = True,
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Streams replicates of the gradient of the mean bound over the images of a batch.
+
+    Arguments:
+        vae: The model, left as it is.
+        objective: The bound; its penalty's gradient, which has no noise, is part of every
+            estimate.
+        estimator: The estimator.
+        x: Images, with shape ``(B, *image)``.
+        replicates: How many estimates in all.
+        chunk: How many at a time.
+        encoder: Whether to carry them to the encoder's parameters.
+
+    Yields:
+        Gradients in the parameters of q, ``(n, B * P)``, and in those of encoder and latent layer,
+        ``(n, Q)`` or None.
+    """
+    body = _PosteriorParameters(vae)
+    # a prior with parameters is in the latent layer, but q does not depend on it
+    theta = {n: p.detach() for n, p in body.named_parameters() if ".prior_" not in n}
+    pull = vjp(lambda theta: functional_call(body, theta, (x,)), theta)[1] if encoder else None
+    for start in range(0, replicates, chunk):
+        n = min(chunk, replicates - start)
+        leaves, bound = _replicated(vae, objective, estimator, x, n)
+        grads = torch.autograd.grad(bound.sum() / len(x), leaves)
+        cotangents = tuple(g.unflatten(0, (n, len(x))) for g in grads)  # (n, B, *shape)
+        carried = None
+        if pull is not None:
+            (by_name,) = vmap(pull)(cotangents)
+            carried = torch.cat([g.flatten(1) for g in by_name.values()], 1)
+        yield torch.cat([c.flatten(1) for c in cotangents], 1), carried
+
+
+def warm_up(
+    vae: VAE,
+    objective: Objective,
+    estimator: Estimator,
+    batches: Callable[[], Tensor],
+    steps: int,
+    lr: float = 1e-2,
+) -> None:
+    """Trains what an estimator learns (baselines, control variates, averages), the model standing
+    still, so that it is not judged in a state in which nobody uses it."""
+    own = list(estimator.parameters())
+    if not own and not list(estimator.buffers()):
+        return
+    estimator.train()
+    optimizer = torch.optim.Adam(own, lr=lr) if own else None
+    for _ in range(steps):
+        _, auxiliary = _auxiliary(vae, objective, estimator, batches())
+        if optimizer is not None and isinstance(auxiliary, Tensor):
+            optimizer.zero_grad()
+            auxiliary.backward()
+            optimizer.step()
+    estimator.eval()
+
+
+def _auxiliary(
+    vae: VAE, objective: Objective, estimator: Estimator, x: Tensor
+) -> tuple[Tensor, Tensor | float]:
+    q = vae.posterior(x)
+
+    def f(z: Tensor, q: Distribution) -> Tensor:
+        return objective.integrand(vae, x, z, q)
+
+    estimate = estimator(q, f, objective, context=x)
+    return estimate.bound, estimate.auxiliary

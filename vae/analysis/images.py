@@ -1,0 +1,56 @@
+"""Pictures of what a model does, as image tensors ``(3, H, W)`` in [0, 1] for torchvision's
+``save_image``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Size, Tensor
+from torchvision.utils import make_grid
+
+from vae.models.vae import VAE
+
+__all__ = ["image_file", "reconstruction_grid", "sample_grid"]
+
+
+def image_file(path: Path) -> Path:
+    """A path for a picture, whose folder is made.
+
+    Raises:
+        ValueError: If its suffix is of no format for pictures; then nothing is made.
+    """
+    path = path.expanduser()
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise ValueError(f"unknown file extension: {path.suffix or 'none'}; use .png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _grid(images: Tensor, columns: int) -> Tensor:
+    """A grid of images ``(N, *image)``, magnified so that a row of small digits is comfortable to
+    look at."""
+    scale = max(1, 56 // images.shape[-1])
+    images = images.clamp(0, 1).repeat_interleave(scale, -2).repeat_interleave(scale, -1)
+    return make_grid(images, nrow=columns, padding=4, pad_value=0.5)
+
+
+@torch.no_grad()
+def reconstruction_grid(vae: VAE, x: Tensor, columns: int = 16) -> Tensor:
+    """Rows of originals, each above the mean of p(x|z) at one hard sample z of q(z|x)."""
+    vae = vae.hard
+    mean = vae.decode(vae.posterior(x).sample()).mean
+    columns = min(columns, len(x))
+    rows = [
+        row for pair in zip(x.split(columns), mean.split(columns), strict=True) for row in pair
+    ]
+    return _grid(torch.cat(rows), columns)
+
+
+@torch.no_grad()
+def sample_grid(vae: VAE, count: int, columns: int = 16) -> Tensor:
+    """The mean of p(x|z) at latents drawn from the prior, hard for discrete families. Needs no
+    data."""
+    mean = vae.hard.sample(Size([count])).mean
+    return _grid(mean, min(columns, count))

@@ -1,0 +1,90 @@
+"""Exact gradients, by enumeration or quadrature, and samples of an estimator's."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
+
+from vae.certify.problems import Problem
+from vae.estimators import Enumerate, Estimator, Integrand
+from vae.objectives import Objective
+
+__all__ = ["exact_gradient", "gradients", "with_model"]
+
+
+def with_model(problem: Problem, n: int) -> tuple[Tensor, Integrand]:
+    """A parameter of the model, (n,) zeros, and the integrand with it: f + theta * tanh(w . z),
+    whose value is that of f."""
+    theta = torch.zeros(n, dtype=torch.float64, requires_grad=True)
+
+    def f(z: Tensor, q: Distribution) -> Tensor:
+        flat = z.flatten(2).to(theta.dtype)
+        return problem.f(z, q) + theta * torch.tanh(
+            flat @ torch.linspace(-1, 2, flat.shape[2]).to(flat)
+        )
+
+    return theta, f
+
+
+def gradients(
+    estimator: Estimator, problem: Problem, objective: Objective, n: int, model: bool = False
+) -> tuple[Tensor, Tensor]:
+    """``n`` independent estimates of the gradient, with shape (n, P), and of the bound, (n,); with
+    ``model`` also that of a parameter of the integrand, as a decoder has them: (n, P + 1).
+
+    The batch dimension is the replicate dimension: one backward pass gives them all.
+    """
+    leaves = [p.expand(n, *p.shape).clone().requires_grad_() for p in problem.parameters]
+    q = problem.make_q(*leaves)
+    context = torch.ones(n, 1, dtype=leaves[0].dtype)
+    theta, f = with_model(problem, n)
+    estimator.to(leaves[0].dtype)  # its own parameters
+    bound = estimator(q, f, objective, context).bound  # (n,)
+    grads = torch.autograd.grad(
+        bound.sum(), [*leaves, theta] if model else leaves, materialize_grads=True
+    )
+    return torch.cat([g.view(n, -1) for g in grads], 1), bound.detach()
+
+
+def exact_gradient(
+    problem: Problem, objective: Objective, model: bool = False
+) -> tuple[Tensor, Tensor]:
+    """The gradient of the expectation, (P,) or, with the model's parameter, (P + 1,), and its
+    value, ().
+
+    By enumeration for a discrete family; by Gauss-Hermite quadrature for a Gaussian, over all K x
+    D coordinates together (of an average: over the D of one sample).
+
+    Raises:
+        NotImplementedError: If the family is neither enumerable nor Gaussian.
+        ValueError: If a Gaussian has more than three coordinates to integrate over.
+    """
+    leaves = [p[None].clone().requires_grad_() for p in problem.parameters]
+    q = problem.make_q(*leaves)
+    theta, f = with_model(problem, 1)
+    if isinstance(getattr(q, "base_dist", q), Normal):
+        value = _quadrature(q, f, objective)
+    else:
+        value = Enumerate()(q, f, objective).bound.sum()
+    grads = torch.autograd.grad(
+        value, [*leaves, theta] if model else leaves, materialize_grads=True
+    )
+    return torch.cat([g.flatten() for g in grads]), value.detach()
+
+
+def _quadrature(q: Distribution, f: Integrand, objective: Objective) -> Tensor:
+    assert isinstance(q, Independent)
+    K, D = (1 if objective.linear else objective.num_samples), q.event_shape.numel()
+    if K * D > 3:
+        raise ValueError(f"quadrature over {K} x {D} coordinates is too large: at most 3")
+    n = 120 if K * D <= 2 else 64
+    # The eigenvalues of the Jacobi matrix of Hermite polynomials are the nodes (Golub & Welsch,
+    # 1969).
+    jacobi = torch.diag(torch.arange(1, n, dtype=torch.float64).sqrt(), 1)
+    nodes, vectors = torch.linalg.eigh(jacobi + jacobi.T)
+    log_w = vectors[0].square().log()
+    grid = torch.cartesian_prod(*[torch.arange(n)] * (K * D)).view(-1, K, D)  # (S, K, D)
+    z = q.base_dist.loc + q.base_dist.scale * nodes[grid]  # (S, K, D)
+    fz = f(z.transpose(0, 1), q.expand(torch.Size([len(grid)])))  # (K, S)
+    return (log_w[grid].sum((1, 2)).exp() * objective.reduce(fz)).sum()

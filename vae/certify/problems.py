@@ -1,0 +1,147 @@
+"""Expectations whose gradient is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions import Bernoulli, Distribution, Independent, Normal
+
+from vae.distributions.one_hot import OneHotCategorical
+from vae.distributions.operations import base_of
+from vae.estimators import ESTIMATORS, Estimator, Integrand, build
+from vae.objectives import ELBO, IWAE, Objective
+
+__all__ = [
+    "OBJECTIVES",
+    "PROBLEMS",
+    "Problem",
+    "bernoulli_problem",
+    "cases",
+    "defined",
+    "example_prior",
+    "gaussian_problem",
+    "has_truth",
+    "one_hot_problem",
+]
+
+
+class Problem(NamedTuple):
+    """An expectation whose gradient is known: a family, its parameters, and an integrand.
+
+    Attributes:
+        make_q: Parameters, each ``(B, *shape)``, to a distribution with batch shape (B,).
+        parameters: The point at which the gradient is taken, each ``(*shape)``.
+        f: The integrand; non-linear, non-separable, and with ``-log q(z)`` inside.
+        log_target: log p(z), unnormalised: ``f = log_target - log q``.
+    """
+
+    make_q: Callable[..., Distribution]
+    parameters: Sequence[Tensor]
+    f: Integrand
+    log_target: Callable[[Tensor], Tensor]
+
+
+def _weights(*shape: int, seed: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def _problem(
+    make_q: Callable[..., Distribution], parameters: Sequence[Tensor], features: int
+) -> Problem:
+    w, v = _weights(4, features, seed=1), _weights(4, seed=2)
+
+    def log_target(z: Tensor) -> Tensor:
+        flat = z.flatten(2) if z.dim() > 3 else z  # (K, B, D)
+        return (torch.tanh(flat.to(w.dtype) @ w.T) @ v) - 0.1 * (flat.sum(-1) - 1) ** 2
+
+    def f(z: Tensor, q: Distribution) -> Tensor:
+        return log_target(z) - q.log_prob(z)
+
+    return Problem(make_q, parameters, f, log_target)
+
+
+def bernoulli_problem(num_variables: int = 3) -> Problem:
+    """Independent Bernoulli variables, by their logits."""
+
+    def make_q(logits: Tensor) -> Distribution:
+        return Independent(Bernoulli(logits=logits, validate_args=False), 1, validate_args=False)
+
+    return _problem(make_q, [0.8 * _weights(num_variables, seed=0)], num_variables)
+
+
+def one_hot_problem(num_variables: int = 2, num_categories: int = 3) -> Problem:
+    """Independent one-hot variables, by their logits."""
+
+    def make_q(logits: Tensor) -> Distribution:
+        base = OneHotCategorical(logits=logits, validate_args=False)
+        return Independent(base, 1, validate_args=False)
+
+    logits = 0.8 * _weights(num_variables, num_categories, seed=0)
+    return _problem(make_q, [logits], num_variables * num_categories)
+
+
+def gaussian_problem(dim: int = 2) -> Problem:
+    """A diagonal Gaussian in at most two dimensions, by location and log-scale."""
+
+    def make_q(loc: Tensor, log_scale: Tensor) -> Distribution:
+        base = Normal(loc, log_scale.exp(), validate_args=False)
+        return Independent(base, 1, validate_args=False)
+
+    loc, log_scale = 0.5 * _weights(dim, seed=0), 0.3 * _weights(dim, seed=3)
+    return _problem(make_q, [loc, log_scale], dim)
+
+
+PROBLEMS: dict[str, Problem] = {
+    "bernoulli": bernoulli_problem(),
+    "one_hot": one_hot_problem(),
+    "gaussian": gaussian_problem(),
+    "gaussian_1d": gaussian_problem(1),  # few enough coordinates for K samples by quadrature
+}
+"""What every estimator in ``ESTIMATORS`` is certified on, where it claims the family."""
+
+OBJECTIVES: dict[str, Objective] = {
+    "elbo1": ELBO(1),
+    "elbo2": ELBO(2),
+    "elbo3": ELBO(3),
+    "iwae2": IWAE(2),
+    "iwae3": IWAE(3),
+}
+"""And under which bounds, where it claims them."""
+
+
+def example_prior() -> Distribution:
+    """A prior to build the estimators that ask for one."""
+    base = Normal(torch.zeros(1), torch.ones(1), validate_args=False)
+    return Independent(base, 1, validate_args=False)
+
+
+def defined(estimator: Estimator, problem: Problem, objective: Objective) -> bool:
+    """Whether an estimator claims a problem and a bound."""
+    q = problem.make_q(*(p[None] for p in problem.parameters))
+    try:
+        estimator.check(q, objective)
+    except (NotImplementedError, ValueError):
+        return False
+    return True
+
+
+def has_truth(problem: Problem, objective: Objective) -> bool:
+    """Whether :func:`exact_gradient` knows the answer."""
+    q = problem.make_q(*(p[None] for p in problem.parameters))
+    K = 1 if objective.linear else objective.num_samples
+    return not isinstance(base_of(q), Normal) or K * q.event_shape.numel() <= 3
+
+
+def cases() -> list[tuple[str, str, str]]:
+    """All (estimator, problem, objective), by name, that the claims of ``ESTIMATORS`` promise."""
+    return [
+        (name, family, key)
+        for name in ESTIMATORS
+        for family, problem in PROBLEMS.items()
+        for key, objective in OBJECTIVES.items()
+        if has_truth(problem, objective)
+        and defined(build(name, prior=example_prior), problem, objective)
+    ]

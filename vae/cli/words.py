@@ -1,0 +1,114 @@
+"""What is given on a command line and in its ``--config``, looked at beside the parser: what
+jsonargparse would not say clearly, or not at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+
+from vae.run.plain_yaml import is_special, read_yaml
+
+__all__ = ["assert_free", "assert_values", "assert_words", "read_configurations"]
+
+
+LINKED = {
+    "data.seed": "it is seed_everything's",
+    "model.image_shape": "it is the data's",
+}
+"""Options that others determine."""
+
+LARGEST = 2**63 - 1
+"""Of integers, for torch."""
+
+FOREIGN = tuple(f"trainer.{name}" for name in "callbacks logger plugins profiler strategy".split())
+"""Options of classes that are not ours, which may take what ours do not."""
+
+
+def read_configurations(words: Sequence[object]) -> list[dict[str, Any]]:
+    """What the files hold that ``--config`` names among the words of a command line. Of one that is
+    wrong it names the file, where jsonargparse would only name the line.
+
+    Raises:
+        ValueError: If one is no mapping in YAML.
+    """
+    contents = []
+    for number, word in enumerate(words):
+        name, _, value = str(word).partition("=")
+        path = Path(value or str(words[number + 1 : number + 2] and words[number + 1]))
+        if name not in ("--config", "-c") or not path.exists() or path.is_dir():
+            continue
+        contents.append(read_yaml(path))
+    return contents
+
+
+def assert_words(words: Sequence[object]) -> None:
+    """Refuses, on a command line, an empty word, most often a variable that is not set; and a pipe,
+    a device or a socket, which are neither read nor written as files are.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    before = ""
+    for word in map(str, words):
+        name, given, value = word.partition("=")
+        if not word.strip() or (given and name.startswith("-") and not value.strip()):
+            name = before if not given and before.startswith("-") else name.strip()
+            raise ValueError(f"{name or 'an argument'} is empty: give it a value, or leave it out")
+        for path in (word, value):
+            if path and is_special(Path(path)):
+                raise ValueError(f"{path} is a pipe, a device or a socket: name a regular file")
+        before = word
+
+
+def assert_values(options: Any) -> None:
+    """Refuses, of options that are parsed, what no option can be.
+
+    Raises:
+        ValueError: If a number is NaN, infinite or too large for torch, a seed negative, or a word
+            empty.
+    """
+    for name, value in _leaves(options):
+        name = ".".join(part for part in name.split(".") if part not in ("fit", "init_args"))
+        if name.startswith(FOREIGN):
+            continue
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name} must be finite, got {value}")
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise ValueError(f"{name} {value} is too large: give at most {LARGEST}")
+        if isinstance(value, str) and not value.strip():
+            raise ValueError(f"{name} is empty: give it a value, or leave it out")
+        if name == "seed" and value is not None and value < 0:
+            raise ValueError(f"seed must not be negative, got {value}")
+
+
+def _leaves(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The values in mappings and lists, with their dotted names."""
+    if isinstance(content, jsonargparse.Namespace):
+        content = content.as_dict()
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from _leaves(value, f"{name}.{key}".lstrip("."))
+    elif isinstance(content, (list, tuple)):
+        for value in content:
+            yield from _leaves(value, name)
+    else:
+        yield name, content
+
+
+def assert_free(words: Sequence[object], configurations: Sequence[dict[str, Any]]) -> None:
+    """Refuses, on a command line and in its configurations, what would be overwritten without a
+    word.
+
+    Raises:
+        ValueError: If one of the options that others determine is given.
+    """
+    names = {str(word).partition("=")[0] for word in words}
+    for content in configurations:
+        names |= {f"--{name}" for name, _ in _leaves(content)}
+    for linked, reason in LINKED.items():
+        if {f"--{linked}", f"--{linked.replace('.', '.init_args.')}"} & names:
+            raise ValueError(f"{linked} is not for you to set, {reason}: leave it out")

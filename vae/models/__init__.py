@@ -1,0 +1,1 @@
+"""The model: encoder, latent layer, decoder and likelihood."""

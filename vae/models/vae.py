@@ -1,0 +1,54 @@
+r"""The model: :math:`q(z|x)`, :math:`p(z)` and :math:`p(x|z)`. It knows no estimator, no
+optimiser and no trainer."""
+
+from __future__ import annotations
+
+from torch import Size, Tensor, nn
+from torch.distributions import Distribution
+
+from vae.models.latents.base import Latent
+from vae.models.likelihoods import Likelihood
+
+__all__ = ["VAE"]
+
+
+class VAE(nn.Module):
+    """Creates a variational autoencoder.
+
+    Arguments:
+        encoder: A body, images ``(B, *image)`` to features ``(B, H)``.
+        latent: The latent-distribution layer: q(z|x) and the prior.
+        likelihood: The decoder's distribution over images.
+    """
+
+    def __init__(self, encoder: nn.Module, latent: Latent, likelihood: Likelihood) -> None:
+        super().__init__()
+        self.encoder, self.latent, self.likelihood = encoder, latent, likelihood
+
+    def posterior(self, x: Tensor) -> Distribution:
+        """q(z|x) of images ``(B, *image)``, with batch shape (B,)."""
+        return self.latent(self.encoder(x))
+
+    def prior(self) -> Distribution:
+        """p(z), with batch shape ()."""
+        return self.latent.prior()
+
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z) of latents ``(*, *event)``, with batch shape ``(*)``."""
+        return self.likelihood(self.latent.code(z))
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x|z) in nats: images ``(B, *image)`` and latents ``(K, B, *event)`` to (K, B)."""
+        return self.decode(z).log_prob(x)
+
+    def sample(self, sample_shape: Size) -> Distribution:
+        """p(x|z) at latents drawn from the prior; its mean is what people look at. Needs no
+        data."""
+        return self.decode(self.prior().sample(sample_shape))
+
+    @property
+    def hard(self) -> VAE:
+        """The model with its exact discrete latents, on the same parameters; itself, unless the
+        latents are relaxed."""
+        latent = self.latent.hard
+        return self if latent is self.latent else VAE(self.encoder, latent, self.likelihood)

@@ -1,0 +1,87 @@
+"""Files that are replaced whole, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+__all__ = ["read_json", "writable", "write_json"]
+
+
+OWN = ("run.json", "config.yaml", "results.json")
+"""Files of a run that training writes, and nothing else."""
+
+RESULTS = (".json", ".csv", ".png")
+"""Suffixes of what is computed, and can be again."""
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(f"cannot write {path} ({error.strerror})") from None
+
+
+def writable(path: Path) -> Path:
+    """A path that a result can be written to, ``~`` expanded: asked before the result is computed,
+    which may take hours. Nothing is left there.
+
+    Raises:
+        OSError: If it cannot be.
+        ValueError: If a file is there that is no result: a checkpoint, a configuration, a run's own.
+    """
+    path = path.expanduser()
+    own = path.name in OWN and any((path.parent / name).is_file() for name in OWN[:2])
+    if path.is_file() and (own or path.suffix not in RESULTS):
+        raise ValueError(f"{path} is there, and no result to be replaced: name another file")
+    folder = next(p for p in path.absolute().parents if p.exists())
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.exists() and not path.is_file():  # a device
+            with path.open("ab"):
+                return path
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(f"cannot write {path} ({error.strerror})") from None
+    return path
+
+
+def read_json(path: Path, **parts: type | tuple[type, ...]) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Arguments:
+        path: The file.
+        parts: Names that it must hold, with the types of their values.
+
+    Raises:
+        ValueError: If it is not JSON, no object, or lacks a part.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path} is not JSON: it was cut short or edited; delete it") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds no JSON object: it was edited; delete it")
+    for name, kind in parts.items():
+        if not isinstance(content.get(name), kind):
+            raise ValueError(f"{path} has no {name}, or of another kind: it was edited; delete it")
+    return content
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a file whole or not at all."""
+    replace_text(path, json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,59 @@
+"""A run's folder while a process works in it: held by one process at a time, its old results set
+aside when it goes on; and all runs, found again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from vae.run.folder import runs_dir
+from vae.run.lock import record_of
+
+__all__ = ["find_runs", "set_aside"]
+
+
+MADE = [
+    "results.json",
+    "evaluation-*",
+    "gradients.*",
+    "images/reconstructions.png",
+    "images/samples.png",
+]
+"""What is made from a run's checkpoints, and is no longer theirs when it is trained on."""
+
+
+def find_runs() -> list[Path]:
+    """All runs that have a checkpoint, the one that was started last at the end: those in the
+    folder of runs, and those of studies, a folder deeper."""
+    found = {
+        path.parent.parent
+        for pattern in ("*/checkpoints/*.ckpt", "*/*/checkpoints/*.ckpt")
+        for path in runs_dir().glob(pattern)
+    }
+    return sorted(found, key=_started)
+
+
+def _started(run: Path) -> tuple[float, str]:
+    """When a run was started, in seconds, wherever its folder was moved or renamed to."""
+    try:
+        text = record_of(run / "run.json")["started"]
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").timestamp(), run.name
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return (run / "checkpoints").stat().st_mtime, run.name
+
+
+def set_aside(run: Path, step: int) -> Path | None:
+    """Moves what was made from a run's checkpoints, before it is trained on from a step, into
+    ``superseded/step-STEP`` in its folder; where to, if there was anything."""
+    made = sorted({path for pattern in MADE for path in run.glob(pattern)})
+    if not made:
+        return None
+    folder, number = run / "superseded" / f"step-{step}", 1
+    while folder.exists():
+        number += 1
+        folder = folder.with_name(f"step-{step}-{number}")
+    for path in made:
+        target = folder / path.relative_to(run)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+    return folder

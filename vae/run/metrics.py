@@ -1,0 +1,88 @@
+"""``metrics.jsonl``: a row for every logged step."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import Tensor
+
+from vae.run.files import replace_text
+
+__all__ = ["JSONLLogger", "lines_of"]
+
+
+def lines_of(path: Path) -> tuple[list[str], str]:
+    """The lines of a file that may be damaged, and its text."""
+    text = path.read_bytes().decode(errors="replace")
+    return text.removesuffix("\n").split("\n") if text else [], text
+
+
+class JSONLLogger(Logger):
+    """Appends every logged set of metrics to ``metrics.jsonl``, a line each, with its optimiser
+    step and the time.
+
+    Arguments:
+        run: The run's folder.
+        rows: How many of the lines that are there are kept, by default all: a run that is continued
+            logs anew what came after its checkpoint. The others go when the first row is logged,
+            or with :meth:`begin`.
+    """
+
+    def __init__(self, run: Path, rows: int | None = None) -> None:
+        super().__init__()
+        self.run, self.path, self.rows = run, run / "metrics.jsonl", 0
+        self._kept: str | None = None  # what it is to be cut to
+        if self.path.exists():
+            lines, text = lines_of(self.path)
+            self.rows = len(lines[:rows])
+            kept = "".join(f"{line}\n" for line in lines[:rows])
+            self._kept = kept if kept != text else None
+
+    def begin(self) -> None:
+        """Cuts the file to the rows that are kept."""
+        if self._kept is not None:
+            replace_text(self.path, self._kept)
+            self._kept = None
+
+    @property
+    def name(self) -> str:
+        return self.run.name
+
+    @property
+    def version(self) -> str:
+        return self.run.name
+
+    @property
+    def save_dir(self) -> str:
+        return str(self.run)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """The configuration is in ``config.yaml``."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float | Tensor], step: int | None = None) -> None:
+        line = {"step": step, "time": round(time.time(), 3)} | {
+            k: float(v) for k, v in metrics.items()
+        }
+        self.run.mkdir(parents=True, exist_ok=True)
+        self.begin()
+        try:
+            with self.path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise OSError(f"cannot write {self.path} ({error.strerror})") from None
+        self.rows += 1
+
+    def sync(self) -> None:
+        """Returns when every line is on the disk."""
+        if self.path.exists():
+            with self.path.open("a") as file:
+                os.fsync(file.fileno())

@@ -1,0 +1,83 @@
+"""What a run says of itself: command, revision, versions, hardware."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+import wandb
+
+from vae.run.folder import run_id
+
+__all__ = ["describe_run", "find_device", "git_says", "hardware"]
+
+
+def describe_run(run: Path, seed: int | None, device: str) -> dict[str, Any]:
+    """What ``run.json`` holds: enough to know where a number came from, and who works there."""
+    return {
+        "id": run_id(run),
+        "command": shlex.join(["python", *sys.argv]),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "host": platform.node(),
+        "pid": os.getpid(),
+        "seed": seed,
+        "git": git_says("rev-parse", "HEAD"),
+        "git_dirty": bool(git_says("status", "--porcelain")),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "lightning": lightning.__version__,
+        "wandb": wandb.__version__,
+        "hardware": hardware(device),
+    }
+
+
+def find_device(name: str) -> str:
+    """``name`` itself, or the accelerator where there is one for "auto".
+
+    Raises:
+        ValueError: If torch cannot use it.
+    """
+    if name == "auto":
+        found = torch.accelerator.current_accelerator(check_available=True)
+        return "cpu" if found is None else found.type
+    try:
+        torch.empty(1, device=name).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ValueError(f"device {name} is not there: use cpu, cuda or auto") from None
+    return name
+
+
+def hardware(device: str) -> str:
+    """The GPU's name, or the processor's with the number of threads in use."""
+    module = torch.get_device_module(device)
+    if hasattr(module, "get_device_name"):
+        return str(module.get_device_name(device))
+    cpuinfo = Path("/proc/cpuinfo")
+    names = (
+        [
+            line.partition(":")[2].strip()
+            for line in cpuinfo.read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        if cpuinfo.exists()
+        else []
+    )
+    return f"{names[0] if names else platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def git_says(*arguments: str) -> str | None:
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):  # installed without git, or outside a repository
+        return None

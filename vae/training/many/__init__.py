@@ -1,0 +1,1 @@
+"""Many models at once, as one batched computation."""

@@ -1,0 +1,48 @@
+"""The data of many models, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lightning.pytorch import LightningDataModule
+
+from vae.data.loader import ImageLoader
+from vae.data.module import ImageDataModule
+from vae.training.many.module import StackedLoader
+
+__all__ = ["EnsembleData"]
+
+
+class EnsembleData(LightningDataModule):
+    """The data of S models: training batches ``(S, B, *image)``, each model's in its own order and
+    binarisation; what they are judged on is the same for all, ``(B, *image)``.
+
+    Arguments:
+        members: The data module of each, all on the same images.
+    """
+
+    def __init__(self, members: Sequence[ImageDataModule]) -> None:
+        super().__init__()
+        self.members = list(members)
+
+    @property
+    def batch_size(self) -> int:
+        """Images a step, of all models together."""
+        return sum(member.batch_size for member in self.members)
+
+    def prepare_data(self) -> None:
+        self.members[0].prepare_data()
+
+    def setup(self, stage: str | None = None) -> None:
+        for member in self.members:
+            self.members[0].setup(stage)
+            member.splits, member.trainer = self.members[0].splits, self.trainer
+
+    def train_dataloader(self) -> StackedLoader:
+        return StackedLoader([member.loader("train", train=True) for member in self.members])
+
+    def val_dataloader(self) -> ImageLoader | list:
+        return self.members[0].val_dataloader()
+
+    def test_dataloader(self) -> ImageLoader:
+        return self.members[0].test_dataloader()
