@@ -153,7 +153,7 @@ def test_warming_up_trains_the_estimator_and_not_the_model(x):
 
 
 def test_shadows_are_tracked_and_do_not_touch_the_run(tmp_path):
-    from test_module import ONE_HOT, SMALL, fit, logged
+    from small import ONE_HOT, SMALL, fit, logged
 
     from vae.run.folder import new_run
 
@@ -176,7 +176,7 @@ def test_shadows_are_tracked_and_do_not_touch_the_run(tmp_path):
 
 
 def test_shadows_learn_on_in_a_run_that_is_continued(tmp_path):
-    from test_module import ONE_HOT, SMALL, fit, logged
+    from small import ONE_HOT, SMALL, fit, logged
 
     from vae.run.folder import new_run
 
@@ -195,7 +195,7 @@ def test_shadows_learn_on_in_a_run_that_is_continued(tmp_path):
 
 
 def test_a_shadow_that_is_not_defined_is_refused_before_the_first_step():
-    from test_module import ONE_HOT, SMALL, fit
+    from small import ONE_HOT, SMALL, fit
 
     from vae.run.folder import new_run
 
@@ -217,7 +217,7 @@ def test_a_shadow_that_is_not_defined_is_refused_before_the_first_step():
 
 
 def test_a_shadow_without_noise_has_no_ratio():
-    from test_module import SMALL, fit, logged
+    from small import SMALL, fit, logged
 
     from vae.run.folder import new_run
 
@@ -236,7 +236,7 @@ def report_of(monkeypatch, tmp_path):
     """The rows and the JSON of a report at a module after three steps."""
     monkeypatch.syspath_prepend(str(ROOT / "experiments"))
     import gradients
-    from test_module import fit
+    from small import fit
 
     from vae.run.folder import new_run
 
@@ -251,7 +251,7 @@ def report_of(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("K", [1, 3])
 def test_many_discrete_latents_have_a_long_average_for_truth_of_any_bound(report_of, K):
-    from test_module import SMALL
+    from small import SMALL
 
     module = DiscreteVAE(num_variables=8, num_categories=10, **SMALL)
     names = ["reinforce", "disarm_tree", "st_gumbel"]
@@ -262,7 +262,7 @@ def test_many_discrete_latents_have_a_long_average_for_truth_of_any_bound(report
 
 
 def test_the_report_is_of_the_bound_that_was_trained(report_of):
-    from test_module import ONE_HOT, SMALL
+    from small import ONE_HOT, SMALL
 
     concrete = DiscreteVAE(**ONE_HOT, kl="relaxed", temperature=0.7, beta=2.0, **SMALL)
     rows, about = report_of(concrete, estimators=["pathwise"], reference_replicates=40)
@@ -276,7 +276,7 @@ def test_the_report_is_of_the_bound_that_was_trained(report_of):
 
 
 def test_stl_is_measured_where_it_differs_from_pathwise(report_of, tmp_path):
-    from test_module import SMALL
+    from small import SMALL
 
     closed = GaussianVAE(latent_dim=2, **SMALL)
     options = {"estimators": ["pathwise", "stl", "rloo"], "reference_replicates": 40}
@@ -297,7 +297,7 @@ def test_stl_is_measured_where_it_differs_from_pathwise(report_of, tmp_path):
 
 
 def test_two_names_of_one_estimator_are_said_to_be(report_of):
-    from test_module import SMALL
+    from small import SMALL
 
     module = DiscreteVAE(latent="binary", num_variables=3, **SMALL)
     rows, _ = report_of(module, estimators=["rloo", "measure_valued", "local_expectation"])
@@ -309,7 +309,7 @@ def test_two_names_of_one_estimator_are_said_to_be(report_of):
 
 
 def test_an_option_of_the_report_without_effect_is_refused(report_of):
-    from test_module import SMALL
+    from small import SMALL
 
     module = DiscreteVAE(latent="binary", num_variables=3, **SMALL)
     with pytest.raises(ValueError, match="rloo, disarm: none has a temperature, leave it out"):
@@ -321,7 +321,7 @@ def test_an_option_of_the_report_without_effect_is_refused(report_of):
 
 
 def test_a_temperature_is_no_parameter_of_q(x):
-    from test_module import ONE_HOT, SMALL
+    from small import ONE_HOT, SMALL
 
     vae = DiscreteVAE(**ONE_HOT, kl="relaxed", **SMALL).vae
     images = torch.zeros(2, 1, 8, 8)
@@ -342,7 +342,7 @@ def test_the_memory_is_that_of_what_is_kept_and_not_the_weights(x):
 def test_the_report_of_a_checkpoint(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(ROOT / "experiments"))
     import gradients
-    from test_module import SMALL, fit
+    from small import SMALL, fit
 
     from vae.run.folder import new_run
 
@@ -375,7 +375,7 @@ def test_the_report_of_a_run_is_a_table_of_its_page(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     import gradients
     import wandb_offline
-    from test_module import SMALL, fit
+    from small import SMALL, fit
 
     from vae.run.folder import new_run
 

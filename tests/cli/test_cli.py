@@ -113,7 +113,7 @@ def test_wandb_offline_holds_id_config_history_and_images(trained):
     read = wandb_offline.read(file)
     assert read.id == path.name and read.exit_code == 0
     assert read.config["seed_everything"] == 0
-    assert read.config["data"]["class_path"] == "vae.data.DigitsDataModule"
+    assert read.config["data"]["class_path"] == "vae.DigitsDataModule"
     assert read.config["image_shape"] == [1, 8, 8]
     assert read.config["run"]["id"] == path.name and "git" in read.config["run"]
     keys = set().union(*read.history)

@@ -16,7 +16,7 @@ import torch
 from bad_files import TRAIN, Canary, idx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_module import MODULES, fit
+from small import MODULES, fit
 from wandb.proto import wandb_internal_pb2 as pb
 
 import vae.data.mnist

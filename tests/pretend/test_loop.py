@@ -15,7 +15,7 @@ import torch
 from chaos import rows
 from conftest import CUT, HERE, STEPS, THERE
 from resume import resume
-from test_module import SMALL, fit
+from small import SMALL, fit
 from torch.testing import assert_close
 
 import vae.training.module

@@ -85,9 +85,9 @@ def test_the_run_goes_on_without_wandb(then_killed, reference, tmp_path):
 TERMINATED = """
 import os, signal, sys
 from pathlib import Path
-sys.path.insert(0, "tests")
+sys.path[:0] = ["tests", "tests/run"]
 from test_faults import core_of
-from vae.tracking import finish_wandb, wandb_logger
+from vae.run.wandb import finish_wandb, wandb_logger
 wandb_logger(Path(sys.argv[1]), {})
 core = core_of(os.getpid())
 os.kill(core, signal.SIGTERM)

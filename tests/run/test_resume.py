@@ -19,7 +19,7 @@ from chaos import (
     run_of,
     start,
 )
-from test_module import MODULES, fit
+from small import MODULES, fit
 
 from vae.cli.app import VAECLI
 from vae.run.atomic import PREVIOUS, AtomicCheckpointIO

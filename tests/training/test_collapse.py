@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_module import SMALL, fit
+from small import SMALL, fit
 
 from vae.models.schedules import Anneal
 from vae.run.folder import new_run

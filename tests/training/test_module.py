@@ -1,11 +1,11 @@
 """The Lightning modules: what they build, optimise, log, refuse, save and load."""
 
-import json
 import math
 
 import pytest
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback
+from small import MODULES, ONE_HOT, SMALL, fit, logged
 
 from vae.data.digits import DigitsDataModule
 from vae.estimators import ESTIMATORS
@@ -15,51 +15,7 @@ from vae.models.latents.relaxed_one_hot import RelaxedOneHot
 from vae.models.schedules import Anneal
 from vae.run.checkpoint import find_checkpoint, load, load_data, newest_run, read_checkpoint
 from vae.run.folder import new_run, runs_dir
-from vae.run.metrics import JSONLLogger
 from vae.training.presets import ContinuousVAE, DiscreteVAE, GaussianVAE
-
-SMALL = {"image_shape": (1, 8, 8), "hidden": [16], "test_samples": 4}
-ONE_HOT = {"num_variables": 3, "num_categories": 4}
-
-MODULES = {
-    "gaussian": lambda: GaussianVAE(latent_dim=3, **SMALL),
-    "gaussian-reinforce": lambda: GaussianVAE(
-        latent_dim=3, estimator="nvil", kl="monte_carlo", **SMALL
-    ),
-    "gaussian-iwae": lambda: GaussianVAE(latent_dim=3, objective="iwae", num_samples=3, **SMALL),
-    "gaussian-conv": lambda: GaussianVAE(latent_dim=3, network="conv", **SMALL),
-    "gumbel": lambda: DiscreteVAE(**ONE_HOT, **SMALL),
-    "st-gumbel-binary": lambda: DiscreteVAE(
-        latent="binary", num_variables=6, estimator="st_gumbel", **SMALL
-    ),
-    "rloo": lambda: DiscreteVAE(**ONE_HOT, estimator="rloo", num_samples=2, **SMALL),
-    "vimco": lambda: DiscreteVAE(
-        **ONE_HOT, estimator="vimco", objective="iwae", num_samples=2, **SMALL
-    ),
-    "enumerate": lambda: DiscreteVAE(**ONE_HOT, estimator="enumerate", **SMALL),
-    "concrete": lambda: DiscreteVAE(**ONE_HOT, kl="relaxed", learned_prior=True, **SMALL),
-}
-
-
-def fit(module, run, steps=40, log_every=5, steps_per_batch=1, ckpt_path=None, **options):
-    data = DigitsDataModule(steps_per_batch=steps_per_batch)
-    options = {"enable_checkpointing": False, "accelerator": "cpu"} | options
-    trainer = Trainer(
-        max_steps=steps,
-        logger=JSONLLogger(run),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=log_every,
-        **options,
-    )
-    trainer.fit(module, data, ckpt_path=ckpt_path)
-    return trainer
-
-
-def logged(run):
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from chaos import RUNS, finish, run_of, start
-from test_module import MODULES, SMALL, fit
+from small import MODULES, SMALL, fit
 
 from vae.run.checkpoint import read_checkpoint
 from vae.run.folder import new_run

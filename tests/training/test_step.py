@@ -9,7 +9,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.plugins import MixedPrecision
-from test_module import ONE_HOT, SMALL, fit
+from small import ONE_HOT, SMALL, fit
 
 import vae.cli.app
 import vae.cli.messages
