@@ -88,7 +88,7 @@ def evaluate(
     values: dict[str, list[Tensor]] = {}
     batches = data.loader(split, device=device, batch_size=batch_size)
     for x in track(batches, "evaluating", disable=not sys.stderr.isatty()):
-        terms = elbo_terms(vae, x, elbo_samples)._asdict()
+        terms = elbo_terms(vae, x, elbo_samples).named()
         terms |= {f"log_likelihood_{k}": log_likelihood(vae, x, k) for k in counts}
         for name, value in terms.items():
             values.setdefault(name, []).append(value.cpu().double())
@@ -123,6 +123,8 @@ def evaluate(
         for name, row in rows.items()
     }
     print_table(title, shown)
+    if "rate_mc" in rows:
+        print("rate_mc: KL(q || p) has no closed form here, and is estimated from the samples")
     if result["images"] > 1:  # a variance over images
         print(f"active units {result['active_units']} of {result['latent_units']} entries of z")
     if vae.likelihood.binary and data.binarization == "none":

@@ -22,6 +22,7 @@ _PUBLIC = {
     "models.latents.names": "LATENTS",
     "models.likelihoods": "LIKELIHOODS Bernoulli ContinuousBernoulli Gaussian Likelihood",
     "models.networks": "ConvDecoder ConvEncoder MLPDecoder MLPEncoder",
+    "models.prior": "Prior",
     "models.vae": "VAE",
     "objectives": "ELBO IWAE OBJECTIVES Objective",
     "training.callbacks.collapse": "CollapseWatch",

@@ -146,7 +146,7 @@ class ELBO(Objective):
         return log_likelihood + self.beta * (vae.prior().log_prob(z) - q.log_prob(z))
 
     def penalty(self, vae: VAE, q: Distribution) -> Tensor | float:
-        return self.beta * vae.latent.kl(q) if self.analytic_kl else 0.0
+        return self.beta * vae.kl(q) if self.analytic_kl else 0.0
 
     def reduce(self, f: Tensor, dim: int = 0) -> Tensor:
         return f.mean(dim)

@@ -15,8 +15,8 @@ from vae.data.module import ImageDataModule
 __all__ = ["assert_monitored", "assert_trains", "count_in_steps"]
 
 
-MONITORED = ("val/elbo", "val/rate", "val/distortion")
-"""What a callback can watch."""
+MONITORED = ("val/elbo", "val/rate", "val/rate_mc", "val/distortion")
+"""What a callback can watch: of the two rates, the one that the model has."""
 
 
 def assert_monitored(callbacks: Sequence[Callback], validates: bool) -> None:

@@ -41,7 +41,8 @@ class VAEModule(LightningModule):
 
     Logs, in nats an image: ``train/bound`` (what is maximised), and ``train/elbo``,
     ``train/rate``, ``train/distortion`` of the model with hard latents on the same batch;
-    ``val/...`` and ``test/...`` likewise; ``test/log_likelihood_K``.
+    ``val/...`` and ``test/...`` likewise; ``test/log_likelihood_K``. Where KL(q || p) has no closed
+    form the rate is a Monte-Carlo estimate and is logged as ``rate_mc``.
 
     Arguments:
         vae: The model.
@@ -253,7 +254,7 @@ class VAEModule(LightningModule):
         with evaluation.fixed_noise(x.device, step):
             terms = evaluation.elbo_terms(self.vae, x)
         self.latest = {"bound": bound} | {
-            name: value.mean() for name, value in terms._asdict().items()
+            name: value.mean() for name, value in terms.named().items()
         }
         values = {f"train/{name}": float(value) for name, value in self.latest.items()}
         for name, buffer in self.named_buffers():
@@ -264,7 +265,7 @@ class VAEModule(LightningModule):
 
     def _evaluate(self, split: str, x: Tensor, batch_idx: int) -> None:
         with evaluation.fixed_noise(x.device, batch_idx):  # the same at every evaluation
-            terms = evaluation.elbo_terms(self.vae, x)._asdict()
+            terms = evaluation.elbo_terms(self.vae, x).named()
             if split == "test":
                 name = f"log_likelihood_{self.test_samples}"
                 terms[name] = evaluation.log_likelihood(self.vae, x, self.test_samples)

@@ -40,7 +40,9 @@ class CollapseWatch(Callback):
         self.low: list[tuple[int, float]] = []
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        rate = trainer.callback_metrics.get("val/rate")
+        rate = trainer.callback_metrics.get(
+            "val/rate", trainer.callback_metrics.get("val/rate_mc")
+        )
         if rate is None or trainer.sanity_checking or self.told:
             return
         schedules, step = cast(list[Anneal], pl_module.schedules), trainer.global_step

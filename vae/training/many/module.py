@@ -245,13 +245,13 @@ def _terms(member: ImageVAE, x: Tensor, seed: int, test: bool) -> dict[str, Tens
     K, values = member.test_samples, {}
     try:
         with evaluation.fixed_noise(x.device, seed):
-            values = evaluation.elbo_terms(member.vae, x)._asdict()
+            values = evaluation.elbo_terms(member.vae, x).named()
             if test:
                 values[f"log_likelihood_{K}"] = evaluation.log_likelihood(member.vae, x, K)
     except RuntimeError:  # how torch refuses to draw from a distribution with NaN in it
         if all(p.isfinite().all() for p in parameters(member.vae.posterior(x)).values()):
             raise
-        names = [*evaluation.Terms._fields, *([f"log_likelihood_{K}"] if test else [])]
+        names = [*"elbo", "rate", "distortion", *([f"log_likelihood_{K}"] if test else [])]
         values = dict.fromkeys(names, torch.full((len(x),), math.nan, device=x.device))
     return {name: value.sum() for name, value in values.items()}
 
