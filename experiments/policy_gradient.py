@@ -170,7 +170,7 @@ def train(
             groups = [{"params": policy.parameters()}, {"params": gradient.parameters()}]
             optimizer = torch.optim.Adam(groups, lr=lr)
         optimizer.zero_grad()
-        (estimate.auxiliary - estimate.bound.mean() / 10).backward()
+        estimate._replace(bound=estimate.bound / 10).loss.backward()
         optimizer.step()
         returns.append(estimate.bound.mean().item())
         if not math.isfinite(returns[-1]):

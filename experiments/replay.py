@@ -66,7 +66,7 @@ def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto
             with autocast:
                 estimate = module.bound(x)
             optimizer.zero_grad()
-            (estimate.auxiliary - estimate.bound.mean()).backward()
+            estimate.loss.backward()
             if module.gradient_clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(module.vae.parameters(), module.gradient_clip_norm)
             optimizer.step()

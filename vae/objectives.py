@@ -18,17 +18,34 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.func import vjp
 
-if TYPE_CHECKING:
-    from vae.models.vae import VAE
+__all__ = ["ELBO", "IWAE", "Model", "OBJECTIVES", "Objective"]
 
-__all__ = ["ELBO", "IWAE", "OBJECTIVES", "Objective"]
+
+class Model(Protocol):
+    """What a bound is computed of: p(x|z), p(z) and q(z|x)."""
+
+    def posterior(self, x: Tensor) -> Distribution:
+        """q(z|x) of images ``(B, *image)``, with batch shape (B,)."""
+
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z) of latents ``(*, *event)``, with batch shape ``(*)``."""
+
+    def prior(self) -> Distribution:
+        """p(z), with batch shape ()."""
+
+    def kl(self, q: Distribution) -> Tensor:
+        """KL(q || p(z)) in nats and in closed form, with shape (B,).
+
+        Raises:
+            NotImplementedError: If it has no closed form.
+        """
 
 
 class Objective(nn.Module, ABC):
@@ -52,10 +69,10 @@ class Objective(nn.Module, ABC):
         self.num_samples = num_samples
 
     @abstractmethod
-    def integrand(self, vae: VAE, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
+    def integrand(self, model: Model, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
         """f, with shape (K, B), of images ``(B, *image)`` and latents ``(K, B, *event)``."""
 
-    def penalty(self, vae: VAE, q: Distribution) -> Tensor | float:
+    def penalty(self, model: Model, q: Distribution) -> Tensor | float:
         """The part of the bound that needs no samples, with shape (B,), to be subtracted."""
         return 0.0
 
@@ -139,14 +156,14 @@ class ELBO(Objective):
         self.analytic_kl, self.holds_log_q = analytic_kl, not analytic_kl
         self.register_buffer("beta", torch.tensor(float(beta)))
 
-    def integrand(self, vae: VAE, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
-        log_likelihood = vae.log_likelihood(x, z)  # (K, B)
+    def integrand(self, model: Model, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
+        log_likelihood = model.decode(z).log_prob(x)  # (K, B)
         if self.analytic_kl:
             return log_likelihood
-        return log_likelihood + self.beta * (vae.prior().log_prob(z) - q.log_prob(z))
+        return log_likelihood + self.beta * (model.prior().log_prob(z) - q.log_prob(z))
 
-    def penalty(self, vae: VAE, q: Distribution) -> Tensor | float:
-        return self.beta * vae.kl(q) if self.analytic_kl else 0.0
+    def penalty(self, model: Model, q: Distribution) -> Tensor | float:
+        return self.beta * model.kl(q) if self.analytic_kl else 0.0
 
     def reduce(self, f: Tensor, dim: int = 0) -> Tensor:
         return f.mean(dim)
@@ -176,8 +193,8 @@ class IWAE(Objective):
     def __init__(self, num_samples: int = 5) -> None:
         super().__init__(num_samples)
 
-    def integrand(self, vae: VAE, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
-        return vae.log_likelihood(x, z) + vae.prior().log_prob(z) - q.log_prob(z)
+    def integrand(self, model: Model, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
+        return model.decode(z).log_prob(x) + model.prior().log_prob(z) - q.log_prob(z)
 
     def reduce(self, f: Tensor, dim: int = 0) -> Tensor:
         # where no sample is possible, log 0 as a number: its weights are not NaN

@@ -113,8 +113,7 @@ def loss_of(module: ImageVAE, compiled: bool = False) -> Callable[[Tensor], Tens
         bound = torch.compile(module.bound, dynamic=False, options=options)  # type: ignore[arg-type]
 
     def loss(x: Tensor) -> Tensor:
-        estimate = bound(x)
-        return estimate.auxiliary - estimate.bound.mean()
+        return bound(x).loss
 
     return loss
 

@@ -92,7 +92,7 @@ def weights(model: str, options: dict) -> torch.Tensor | None:
         torch.manual_seed(step)
         estimate = module.bound(x)
         module.zero_grad()
-        (estimate.auxiliary - estimate.bound.mean()).backward()
+        estimate.loss.backward()
         for p in module.parameters():
             if p.grad is not None:
                 p.data -= 0.01 * p.grad.clamp(-10, 10)

@@ -21,6 +21,7 @@ from vae.distributions.gamma import Beta, Gamma, Poisson
 from vae.distributions.operations import base_of, describe, detach, parameters, rebuild
 from vae.distributions.von_mises import VonMises
 from vae.estimators import Estimator, LeaveOneOut, Pathwise, ScoreFunction
+from vae.models.bound import bound
 from vae.models.latents.base import Latent
 from vae.models.latents.beta import BetaLatent
 from vae.models.latents.dirichlet import DirichletLatent
@@ -364,9 +365,7 @@ def test_each_layer_trains_in_a_vae(name, objective):
     optimizer = torch.optim.Adam(vae.parameters(), lr=0.01)
     bounds = []
     for _ in range(120):
-        q = vae.posterior(x)
-        bound = estimator(q, lambda z, q: objective.integrand(vae, x, z, q), objective).bound
-        loss = -(bound - objective.penalty(vae, q)).mean()
+        loss = bound(vae, objective, estimator, x).loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

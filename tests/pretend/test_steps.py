@@ -55,12 +55,11 @@ def steps(module, device, count=2):
     for _ in range(count):
         optimizer.zero_grad()
         estimate = module.bound(images)
-        bound = estimate.bound.mean()
-        (estimate.auxiliary - bound).backward()
+        estimate.loss.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), 5.0)
         optimizer.step()
     waits = [str(event) for event in pretend_device.LOG]
-    values = dict(module.state_dict()) | {"bound": bound.detach()}
+    values = dict(module.state_dict()) | {"bound": estimate.bound.detach().mean()}
     return {name: value.cpu() for name, value in values.items()}, waits
 
 

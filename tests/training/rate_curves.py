@@ -82,7 +82,7 @@ def curve(make: Callable[[], ImageVAE], seed: int) -> list[float]:
                 schedule.apply(module, number)
             estimate = module.bound(x)
             optimizer.zero_grad()
-            (estimate.auxiliary - estimate.bound.mean()).backward()
+            estimate.loss.backward()
             optimizer.step()
         module.eval()
         with evaluation.fixed_noise(images.device, 0):

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
-from vae.analysis.gradients import _auxiliary
 from vae.devices import asynchronous, synchronize
 from vae.estimators import Estimator
+from vae.models.bound import bound
 from vae.models.vae import VAE
 from vae.objectives import Objective
 
@@ -27,6 +28,18 @@ class Cost(NamedTuple):
     evaluations: float
 
 
+class _Counting:
+    """A model that counts its decodings."""
+
+    def __init__(self, vae: VAE) -> None:
+        self.posterior, self.prior, self.kl = vae.posterior, vae.prior, vae.kl
+        self._decode, self.count = vae.decode, 0
+
+    def decode(self, z: Tensor) -> Distribution:
+        self.count += z.shape[0] * z.shape[1]  # (K, B, *event)
+        return self._decode(z)
+
+
 def cost(
     vae: VAE, objective: Objective, estimator: Estimator, x: Tensor, repeats: int = 10
 ) -> Cost:
@@ -34,7 +47,7 @@ def cost(
     parameter."""
     device = torch.get_device_module(x.device)
     counts = asynchronous(x.device) and hasattr(device, "max_memory_allocated")
-    rows, watched = 0, True
+    counted, watched = _Counting(vae), True
     saved: dict[
         int, int
     ] = {}  # bytes of each storage, but for the weights', which are there anyway
@@ -43,12 +56,6 @@ def cost(
     # of one thread, its own time: what else the machine does is no cost of an estimator
     alone = x.device.type == "cpu" and torch.get_num_threads() == 1
     clock = time.process_time if alone else time.perf_counter
-    log_likelihood = vae.log_likelihood
-
-    def counted(x: Tensor, z: Tensor) -> Tensor:
-        nonlocal rows
-        rows += z.shape[0] * z.shape[1]
-        return log_likelihood(x, z)
 
     def keep(t: Tensor) -> Tensor:
         storage = t.untyped_storage()
@@ -63,23 +70,19 @@ def cost(
         synchronize(x.device)
         started = clock()
         if first:
-            vae.log_likelihood = counted  # type: ignore[method-assign]
             try:
-                try:
-                    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
-                        bound, _ = _auxiliary(vae, objective, estimator, x)
-                except RuntimeError:  # torch.func forbids the hooks
-                    watched, rows = False, 0
-                    bound, _ = _auxiliary(vae, objective, estimator, x)
-            finally:
-                del vae.log_likelihood
+                with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+                    estimate = bound(counted, objective, estimator, x)
+            except RuntimeError:  # torch.func forbids the hooks
+                counted, watched = _Counting(vae), False
+                estimate = bound(counted, objective, estimator, x)
         else:
-            bound, _ = _auxiliary(vae, objective, estimator, x)
-        bound.mean().backward()
+            estimate = bound(vae, objective, estimator, x)
+        estimate.bound.mean().backward()
         vae.zero_grad(set_to_none=True)
         synchronize(x.device)
         if not first:
             times.append(clock() - started)
     kept = device.max_memory_allocated() if counts else sum(saved.values())
     megabytes = kept / 2**20 if counts or watched else None
-    return Cost(1e3 * sorted(times)[len(times) // 2], megabytes, rows / len(x))
+    return Cost(1e3 * sorted(times)[len(times) // 2], megabytes, counted.count / len(x))

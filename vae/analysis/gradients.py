@@ -26,11 +26,11 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 from torch.func import functional_call, vjp, vmap
 
 from vae.distributions.operations import parameters, rebuild
 from vae.estimators import Estimator
+from vae.models.bound import bound
 from vae.models.vae import VAE
 from vae.objectives import Objective
 
@@ -68,12 +68,7 @@ def _replicated(
     leaves = {name: v.requires_grad_() for name, v in _free(values).items()}
     q = rebuild(q, **values | leaves)
     images = x.repeat(replicates, *[1] * (x.dim() - 1))
-
-    def f(z: Tensor, q: Distribution) -> Tensor:
-        return objective.integrand(vae, images, z, q)
-
-    bound = estimator(q, f, objective, context=images).bound - objective.penalty(vae, q)
-    return list(leaves.values()), bound
+    return list(leaves.values()), bound(vae, objective, estimator, images, q).bound
 
 
 def posterior_gradients(
@@ -107,8 +102,8 @@ def posterior_gradients(
     pull = vjp(lambda theta: functional_call(body, theta, (x,)), theta)[1] if encoder else None
     for start in range(0, replicates, chunk):
         n = min(chunk, replicates - start)
-        leaves, bound = _replicated(vae, objective, estimator, x, n)
-        grads = torch.autograd.grad(bound.sum() / len(x), leaves)
+        leaves, value = _replicated(vae, objective, estimator, x, n)
+        grads = torch.autograd.grad(value.sum() / len(x), leaves)
         cotangents = tuple(g.unflatten(0, (n, len(x))) for g in grads)  # (n, B, *shape)
         carried = None
         if pull is not None:
@@ -133,21 +128,9 @@ def warm_up(
     estimator.train()
     optimizer = torch.optim.Adam(own, lr=lr) if own else None
     for _ in range(steps):
-        _, auxiliary = _auxiliary(vae, objective, estimator, batches())
+        auxiliary = bound(vae, objective, estimator, batches()).auxiliary
         if optimizer is not None and isinstance(auxiliary, Tensor):
             optimizer.zero_grad()
             auxiliary.backward()
             optimizer.step()
     estimator.eval()
-
-
-def _auxiliary(
-    vae: VAE, objective: Objective, estimator: Estimator, x: Tensor
-) -> tuple[Tensor, Tensor | float]:
-    q = vae.posterior(x)
-
-    def f(z: Tensor, q: Distribution) -> Tensor:
-        return objective.integrand(vae, x, z, q)
-
-    estimate = estimator(q, f, objective, context=x)
-    return estimate.bound, estimate.auxiliary

@@ -40,6 +40,11 @@ class Estimate(NamedTuple):
     bound: Tensor
     auxiliary: Tensor | float = 0.0
 
+    @property
+    def loss(self) -> Tensor:
+        """What an optimiser minimises: the auxiliary loss minus the mean bound, with shape ()."""
+        return self.auxiliary - self.bound.mean()
+
 
 class Twin(NamedTuple):
     """A simpler estimator that gives the same gradient, bit for bit.

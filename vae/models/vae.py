@@ -71,10 +71,6 @@ class VAE(nn.Module):
         """p(x|z) of latents ``(*, *event)``, with batch shape ``(*)``."""
         return self.likelihood(self.latent.code(z))
 
-    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x|z) in nats: images ``(B, *image)`` and latents ``(K, B, *event)`` to (K, B)."""
-        return self.decode(z).log_prob(x)
-
     def sample(self, sample_shape: Size) -> Distribution:
         """p(x|z) at latents drawn from the prior; its mean is what people look at. Needs no
         data."""

@@ -20,13 +20,13 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
-from torch.distributions import Distribution
 from torch.optim import Adam
 
 from vae.analysis import evaluation
 from vae.data.loader import Steps, mix_seeds
 from vae.devices import asynchronous, generators, set_generators
 from vae.estimators import Estimate, Estimator
+from vae.models.bound import bound
 from vae.models.schedules import Anneal
 from vae.models.vae import VAE
 from vae.objectives import Objective
@@ -104,13 +104,7 @@ class VAEModule(LightningModule):
     def bound(self, x: Tensor) -> Estimate:
         """The objective at images ``(B, *image)``, with shape (B,), and the estimator's own
         loss."""
-        q = self.vae.posterior(x)
-
-        def integrand(z: Tensor, q: Distribution) -> Tensor:
-            return self.objective.integrand(self.vae, x, z, q)
-
-        estimate = self.estimator(q, integrand, self.objective, context=x)
-        return estimate._replace(bound=estimate.bound - self.objective.penalty(self.vae, q))
+        return bound(self.vae, self.objective, self.estimator, x)
 
     def training_step(self, batch: Tensor | Steps, batch_idx: int) -> None:
         """One optimiser step for every batch of images, ``(B, *image)`` each."""
@@ -162,15 +156,13 @@ class VAEModule(LightningModule):
     def _backward(self, x: Tensor, parameters: Sequence[Tensor], direct: bool) -> Tensor:
         """The bound, (), its gradient in the parameters."""
         estimate = (self._compiled_bound or self.bound)(x)
-        bound = estimate.bound.mean()
         for parameter in parameters:
             parameter.grad = None
-        loss = estimate.auxiliary - bound
         if direct:
-            loss.backward()
+            estimate.loss.backward()
         else:
-            self.manual_backward(loss)
-        return bound
+            self.manual_backward(estimate.loss)
+        return estimate.bound.detach().mean()
 
     def _clip(self, scaler: torch.amp.GradScaler | None = None) -> None:
         if self.gradient_clip_norm is not None:

@@ -78,7 +78,7 @@ def first_non_finite(module: nn.Module, x: Tensor) -> str | None:
         return f"the bound is {kind}"
     if kind := _bad(estimate.auxiliary):
         return f"the estimator's own loss is {kind}"
-    (estimate.auxiliary - estimate.bound.mean()).backward()
+    estimate.loss.backward()
     for name, parameter in reversed(list(module.named_parameters())):  # the order of backward
         if parameter.grad is not None and (kind := _bad(parameter.grad)):
             return f"the gradient of {name} is {kind}"

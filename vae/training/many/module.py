@@ -75,8 +75,7 @@ class _Loss(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         estimate = self.module.bound(x)
-        bound = estimate.bound.mean()
-        return estimate.auxiliary - bound, bound.detach()
+        return estimate.loss, estimate.bound.detach().mean()
 
 
 def _gradients(
