@@ -2,14 +2,20 @@
 
 import gzip
 import shutil
+from pathlib import Path
 
+import jsonargparse
 import pytest
 import torch
 
-import vae.data.mnist
+import vae.data.folder
+import vae.data.mnist_files
 from vae.data.digits import DigitsDataModule
+from vae.data.folder import data_dir
 from vae.data.loader import ImageLoader, binarize
-from vae.data.mnist import MNISTDataModule, load_mnist
+from vae.data.mnist import MNISTDataModule
+from vae.data.mnist_files import load_mnist
+from vae.data.module import ImageDataModule
 
 
 @pytest.fixture
@@ -179,7 +185,39 @@ def test_missing_data_name_the_variable_and_the_folder(tmp_path, monkeypatch):
     def no_network(*args, **kwargs):
         raise RuntimeError("Error downloading x:\nno network")
 
-    monkeypatch.setattr(vae.data.mnist, "MNIST", no_network)
+    monkeypatch.setattr(vae.data.mnist_files, "MNIST", no_network)
     with pytest.raises(FileNotFoundError, match="VAE_DATA_DIR") as error:
         load_mnist(train=True)
     assert str(tmp_path) in str(error.value) and "no network" in str(error.value)
+
+
+def test_data_are_in_the_clone_or_where_one_is_and_never_among_installed_packages(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("VAE_DATA_DIR", " ")  # as if unset
+    monkeypatch.chdir(tmp_path)
+    assert data_dir() == Path(vae.data.folder.__file__).parents[2] / "data"  # this is a clone
+    monkeypatch.setattr(vae.data.folder, "PROJECT", tmp_path / "lib" / "site-packages")
+    assert data_dir() == tmp_path / "data"
+    monkeypatch.setenv("VAE_DATA_DIR", "~/sets")
+    assert data_dir() == Path.home() / "sets"
+
+
+def test_the_arguments_that_all_share_are_documented_once_and_seen_in_each_help(capsys):
+    parser = jsonargparse.ArgumentParser()
+    parser.add_subclass_arguments(ImageDataModule, "data")
+    for name in ("MNISTDataModule", "DigitsDataModule"):
+        with pytest.raises(SystemExit):
+            parser.parse_args([f"--data.help=vae.{name}"])
+        text = " ".join(capsys.readouterr().out.split())
+        assert "Decides the order of training images" in text
+        assert "Optimiser steps in one step of the Lightning loop" in text
+        assert ("How many of the 60,000" in text) == (name == "MNISTDataModule")
+
+
+def test_hyper_parameters_hold_every_argument():
+    shared = {"batch_size", "eval_batch_size", "binarization", "seed", "binarization_seed"}
+    shared |= {"steps_per_batch"}
+    assert set(DigitsDataModule().hparams) == shared
+    assert MNISTDataModule(num_val=400, seed=3).hparams["num_val"] == 400
+    assert set(MNISTDataModule().hparams) == shared | {"num_val"}

@@ -18,7 +18,7 @@ from chaos import ROOT, rows
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from vae.data.module import data_dir
+from vae.data.folder import data_dir
 from vae.run.atomic import PREVIOUS
 from vae.run.best import BestCheckpoint, forget_foreign_paths
 from vae.run.checkpoint import find_checkpoint, folder_of, how_to_go_on, newest_run

@@ -1,4 +1,4 @@
-"""Data sets as one uint8 tensor on the training device.
+"""Data sets held as one uint8 tensor on the training device.
 
 Binarisation, one of three:
 
@@ -10,42 +10,62 @@ Binarisation, one of three:
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from abc import abstractmethod
 from typing import get_args
 
 import torch
-from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
+from vae.data.batch import DataError
 from vae.data.loader import Binarization, ImageLoader, StepLoader, binarize, mix_seeds
+from vae.data.source import ImageSource
 
-__all__ = ["ImageDataModule", "data_dir"]
-
-
-def data_dir() -> Path:
-    """Where data sets are: ``VAE_DATA_DIR`` if it is set, else the project's ``data`` folder."""
-    named = os.environ.get("VAE_DATA_DIR", "").strip()
-    return Path(named).expanduser() if named else Path(__file__).resolve().parents[2] / "data"
+__all__ = ["ImageDataModule"]
 
 
-class ImageDataModule(LightningDataModule):
-    """Splits and serves a data set of images; what its subclasses share.
+class ImageDataModule(ImageSource):
+    """A data set of images that is held in memory.
+
+    A subclass says what the images are, and has all the rest: batches made on the training device,
+    grouped steps, binarisation, and runs that are continued exactly.
+
+    Example::
+
+        class Stripes(ImageDataModule):
+            image_shape = (1, 8, 8)
+
+            def load(self):
+                x = torch.zeros(1000, 1, 8, 8, dtype=torch.uint8)
+                for image, row in zip(x, torch.arange(1000) % 8):
+                    image[:, row] = 255
+                return {"train": x[:800], "val": x[800:900], "test": x[900:]}
+
+    Arguments:
+        batch_size: Images a training batch.
+        eval_batch_size: Images a validation or test batch.
+        binarization: dynamic, static or none (grey).
+        seed: Decides the order of training images and their dynamic binarisation.
+        binarization_seed: Decides the static binarisation, and the one draw that dynamic data are
+            evaluated on: runs that differ only in ``seed`` are trained and judged on the same data.
+        steps_per_batch: Optimiser steps in one step of the Lightning loop. It changes the speed, and
+            how often signals and the clock are looked at, but no number.
 
     Attributes:
         image_shape: Channels, height, width.
-    """
+        splits: The images of each split, uint8 with shape ``(N, *image_shape)``, once set up.
 
-    image_shape: tuple[int, int, int]
+    Raises:
+        ValueError: If an argument is out of range.
+    """
 
     def __init__(
         self,
-        batch_size: int,
-        eval_batch_size: int,
-        binarization: Binarization,
-        seed: int,
-        binarization_seed: int,
-        steps_per_batch: int,
+        batch_size: int = 64,
+        eval_batch_size: int = 250,
+        binarization: Binarization = "dynamic",
+        seed: int = 0,
+        binarization_seed: int = 0,
+        steps_per_batch: int = 20,
     ) -> None:
         super().__init__()
         if batch_size < 1 or eval_batch_size < 1:
@@ -60,21 +80,32 @@ class ImageDataModule(LightningDataModule):
             )
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.steps_per_batch = steps_per_batch
-        self.binarization, self.seed, self.binarization_seed = (
-            binarization,
-            seed,
-            binarization_seed,
-        )
+        self.binarization: Binarization = binarization
+        self.seed, self.binarization_seed = seed, binarization_seed
         self.splits: dict[str, Tensor] = {}
+        self.save_hyperparameters()  # those of a subclass too
 
+    @abstractmethod
     def load(self) -> dict[str, Tensor]:
-        """The splits ``train``, ``val`` and ``test``, uint8 with shape ``(N, *image_shape)``."""
-        raise NotImplementedError
+        """The splits ``train``, ``val`` and ``test``, uint8 with shape ``(N, *image_shape)``.
+
+        ``val`` and ``test`` may be left out."""
+
+    @property
+    def is_binary(self) -> bool:
+        return self.binarization != "none"
+
+    def count(self, split: str) -> int:
+        return len(self.splits.get(split, ()))
+
+    def share(self, other: ImageSource) -> None:
+        assert isinstance(other, ImageDataModule)
+        self.splits, self.trainer = other.splits, other.trainer
 
     def setup(self, stage: str | None = None) -> None:
         if self.splits:
             return
-        for number, (name, images) in enumerate(self.load().items()):
+        for number, (name, images) in enumerate(self._loaded().items()):
             # The one draw of static data; and of what dynamic data are judged on, so that the
             # binary images are the same for every batch size.
             if self.binarization == "static" or (
@@ -86,24 +117,43 @@ class ImageDataModule(LightningDataModule):
                 images = binarize(images, generator).to(torch.uint8) * 255
             self.splits[name] = images
 
+    def _loaded(self) -> dict[str, Tensor]:
+        """What a subclass loads, if it is what it must be."""
+        splits, name, shape = self.load(), type(self).__name__, getattr(self, "image_shape", None)
+        if shape is None:
+            raise DataError(f"{name} has no image_shape: define it, as in image_shape = (1, 8, 8)")
+        if not isinstance(splits, dict) or not len(splits.get("train", ())):
+            raise DataError(f"{name}.load returns no training images under 'train'")
+        for split, images in splits.items():
+            if not isinstance(images, Tensor) or images.dtype != torch.uint8:
+                kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
+                raise DataError(f"{name}.load returns {kind} for {split!r}, not a uint8 tensor")
+            if len(images) and tuple(images.shape[1:]) != tuple(shape):
+                raise DataError(
+                    f"{name}.load returns {split!r} with shape {tuple(images.shape)}, not"
+                    f" (N, *image_shape) with image_shape {shape}"
+                )
+        return splits
+
     def loader(
         self,
         split: str,
         device: torch.device | str | None = None,
         train: bool = False,
         batch_size: int | None = None,
+        limit: int | None = None,
     ) -> ImageLoader:
-        """The batches of a split; shuffled and drawn anew in each epoch if ``train``, else always
-        the same."""
+        """The batches of a split: in another order and with other pixels in each epoch if
+        ``train``, else always the same."""
         trainer = self.trainer
         if device is None:
             device = trainer.strategy.root_device if trainer else torch.device("cpu")
-        # to fit one batch over and over is a test of a model: its order and noise stay too
+        # overfit_batches tests a model on the same batches over and over: same order, same pixels
         repeats = bool(trainer and trainer.overfit_batches)  # type: ignore[attr-defined]
         if self.splits[split].device != torch.device(device):
             self.splits[split] = self.splits[split].to(device)
         return ImageLoader(
-            self.splits[split],
+            self.splits[split][:limit],
             batch_size or (self.batch_size if train else self.eval_batch_size),
             self.binarization,
             self.seed if train else self.binarization_seed,
@@ -121,7 +171,7 @@ class ImageDataModule(LightningDataModule):
         return StepLoader(self.loader("train", train=True), self.steps_per_batch, batches)
 
     def val_dataloader(self) -> ImageLoader | list:
-        return self.loader("val") if len(self.splits["val"]) else []
+        return self.loader("val") if self.count("val") else []
 
-    def test_dataloader(self) -> ImageLoader:
-        return self.loader("test")
+    def test_dataloader(self) -> ImageLoader | list:
+        return self.loader("test") if self.count("test") else []

@@ -44,5 +44,5 @@ class EnsembleData(LightningDataModule):
     def val_dataloader(self) -> ImageLoader | list:
         return self.members[0].val_dataloader()
 
-    def test_dataloader(self) -> ImageLoader:
+    def test_dataloader(self) -> ImageLoader | list:
         return self.members[0].test_dataloader()

@@ -1,0 +1,133 @@
+"""The one interface between data and the rest of the library.
+
+Everything else asks a data module for no more than an :class:`ImageSource` has. Our own data modules
+are such sources; any other ``LightningDataModule`` becomes one by :func:`images_of`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+__all__ = ["Batches", "ImageSource", "image_shape_of", "images_of"]
+
+
+class Batches(Protocol):
+    """An epoch's batches, float images ``(B, C, H, W)`` in [0, 1] on one device."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images a batch; the last one may be smaller."""
+
+    def epoch(self) -> int:
+        """The number of the present epoch."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Tensor]: ...
+
+    def batches(self, first: int = 0, epoch: int | None = None) -> Iterator[Tensor]:
+        """The batches of an epoch, by default the present one, from number ``first`` on."""
+
+
+class ImageSource(LightningDataModule, ABC):
+    """A data module whose images can be asked for by split: ``train``, ``val`` or ``test``.
+
+    Attributes:
+        image_shape: Channels, height and width.
+        binarization: ``dynamic``, ``static``, ``none``, or None where the data do not say.
+        batch_size: Images a training batch.
+        steps_per_batch: Optimiser steps in one step of the Lightning loop.
+    """
+
+    image_shape: tuple[int, int, int]
+    binarization: str | None
+    batch_size: int
+    steps_per_batch: int
+
+    @abstractmethod
+    def count(self, split: str) -> int | None:
+        """The number of images in a split: 0 without one, None where it cannot be told."""
+
+    @abstractmethod
+    def loader(
+        self,
+        split: str,
+        device: torch.device | str | None = None,
+        train: bool = False,
+        batch_size: int | None = None,
+        limit: int | None = None,
+    ) -> Batches:
+        """The batches of a split.
+
+        Arguments:
+            split: ``train``, ``val`` or ``test``.
+            device: Where the images are to be; by default the trainer's, or the CPU.
+            train: Whether they are to be trained on: then the order changes with the epoch.
+            batch_size: Images a batch; by default what the data module says.
+            limit: Serve the first so many images only.
+        """
+
+    @property
+    @abstractmethod
+    def is_binary(self) -> bool:
+        """Whether every pixel is 0 or 1."""
+
+    @property
+    def pixels(self) -> str:
+        """What the pixels are, in words: for titles and messages."""
+        if self.binarization is not None:
+            return f"{self.binarization} binarisation"
+        return "binary pixels" if self.is_binary else "grey pixels"
+
+    @property
+    def promise(self) -> str | None:
+        """What a run on these data cannot promise, in one line; None if nothing."""
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        """What the data module is made from again: see :mod:`vae.data.description`."""
+        from vae.data.description import describe
+
+        return describe(self)
+
+    def assert_served(self) -> None:
+        """Looks at the first batch of every split, before anything is trained.
+
+        Raises:
+            DataError: If there is no training batch, or one does not hold images.
+        """
+
+    def share(self, other: ImageSource) -> None:
+        """Serves the images of ``other``, in this one's own order."""
+        raise NotImplementedError(f"{type(self).__name__} cannot share its images")
+
+    def held_out(self) -> str:
+        """The split to show images of: the first of val, test and train that has any."""
+        return next(s for s in ("val", "test", "train") if s == "train" or self.count(s) != 0)
+
+
+def images_of(data: LightningDataModule, seed: int | None = None) -> ImageSource:
+    """The images of a data module: itself if it is an ``ImageSource``, else a wrapper around it.
+
+    Arguments:
+        data: Any data module.
+        seed: What the order of a plain module's training images follows from, as far as it can.
+    """
+    from vae.data.plain import plain_images
+
+    return data if isinstance(data, ImageSource) else plain_images(data, seed)
+
+
+def image_shape_of(data: LightningDataModule) -> tuple[int, int, int]:
+    """The shape (C, H, W) of a data module's images, as it says, or as its first batch has it.
+
+    Raises:
+        DataError: If it has no training images.
+    """
+    return images_of(data).image_shape
