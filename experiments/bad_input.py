@@ -109,7 +109,7 @@ def record(output: str = str(RESULTS)) -> None:
         output: Where to write.
     """
     path = writable(Path(output))
-    sys.path.append(str(HERE.parent / "tests"))
+    sys.path += [str(HERE.parent / "tests"), str(HERE.parent / "tests" / "cli")]
     from bad_files import make_files
     from test_bad_input import CASES
 

@@ -1,23 +1,21 @@
-"""Runs that are killed: train.py in a child process of a server that has everything imported, so
-that a start costs a fork."""
+"""Runs that are killed: train.py and resume.py in forked processes."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import forked
 import torch
+from forked import ROOT
 
 from vae.run.wandb_file import read_history
 
-ROOT = Path(__file__).resolve().parent.parent
 SHORT = ["--trainer.max_epochs", "6", "--trainer.log_every_n_steps", "5", "--image_every", "0"]
 SHORT += ["--model.test_samples", "2", "--checkpoint_every_n_steps", "8"]
 SHORT += ["--data.steps_per_batch", "4"]
@@ -50,41 +48,12 @@ RUNS = {
 }
 
 
-def _child(script: str, arguments: list[str], environment: dict[str, str]) -> None:
-    os.setsid()  # a process group of its own, as a supervisor makes
-    os.environ.update(environment)
-    os.environ.pop("WANDB_SERVICE", None)  # that of a test before, which outlives a killed child
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    with Path(environment["LOG"]).open("a") as log:
-        for stream in (1, 2):
-            os.dup2(log.fileno(), stream)
-    sys.path.insert(0, str(ROOT / "experiments"))
-    torch.set_num_threads(1)
-    path = ROOT / "experiments" / script
-    sys.argv = [str(path), *arguments]
-    code = compile(path.read_text(), script, "exec")
-    try:
-        exec(code, {"__name__": "__main__", "__file__": str(path)})
-    finally:  # what is left is multiprocessing's own end
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-
-
 def start(script: str, arguments: list[str], folder: Path, wandb: str = "disabled") -> Any:
     """A child process that runs a script of ``experiments``, its runs and its log in a folder."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["vae.cli.app"])
     folder.mkdir(parents=True, exist_ok=True)
-    own = {name: value for name, value in os.environ.items() if name.startswith("VAE_")}
-    environment = own | {
-        "VAE_RUNS_DIR": str(folder),
-        "WANDB_MODE": wandb,
-        "LOG": str(folder / "log"),
-    }
-    process = context.Process(target=_child, args=(script, arguments, environment))
-    (folder / "log").touch()
-    process.start()
-    return process
+    (log := folder / "log").touch()
+    environment = {"VAE_RUNS_DIR": str(folder), "WANDB_MODE": wandb}
+    return forked.start(script, arguments, [log, log], **environment)
 
 
 def finish(process: Any, folder: Path, code: int = 0) -> None:

@@ -1,5 +1,13 @@
-"""What every test gets (a seed, no network, its own run directory), and the statistical
-assertions that several files share.
+"""What every test gets (a seed, no W&B, a folder of its own for runs), and what several files share.
+
+Tests are cheap unless they must not be; an interpreter of its own costs five seconds:
+
+- ``script("train.py", "fit", ...)`` runs a script in a forked process, in a tenth of a second.
+- ``trained_run("gaussian")`` is a run that is trained once for all tests, those of other pytest
+  workers too. It is read, not written to: ``shutil.copytree`` what a test changes.
+- ``bad_input.run("train.py fit ...", folder)`` is for mistakes: in this process.
+- ``small.py`` has models that train in a second, without the command line.
+- ``chaos.py`` kills runs, and compares two to the last bit.
 
 A statistical assertion scales by the standard error. ``FALSE_ALARM_RATE`` is how often each one
 fails though the code is right, were its seed redrawn; the seed is fixed, so one that passed goes
@@ -8,11 +16,14 @@ on passing.
 
 from __future__ import annotations
 
+import fcntl
 import math
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+import chaos
+import forked
 import pytest
 import torch
 from torch import Tensor
@@ -45,6 +56,50 @@ def mnist_dir() -> Path:
         if all(any(raw.glob(f"{name}-images-idx3-ubyte*")) for name in ("train", "t10k")):
             return place
     pytest.skip("no MNIST/raw in VAE_DATA_DIR or the data folder")
+
+
+@pytest.fixture(scope="session")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., forked.Done]:
+    """``script("train.py", "fit", ..., VAE_RUNS_DIR="x")``: runs a script of ``experiments`` in a
+    forked process, in the project's folder, with variables beside those of this test; its exit
+    code, what it printed on standard output, and on standard error. There is no MNIST, unless
+    ``VAE_DATA_DIR`` is given."""
+
+    def run(name: str, *arguments: object, **options: object) -> forked.Done:
+        return forked.run(name, *arguments, output=tmp_path_factory.mktemp("script"), **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``once(name, make)``: a folder that ``make(folder)`` has filled, once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def filled(name: str, make: Callable[[Path], object]) -> Path:
+        folder, whole = base / f"once-{name}", base / f"once-{name}.whole"
+        with (base / f"once-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not whole.exists():
+                make(folder)
+                whole.touch()
+        return folder
+
+    return filled
+
+
+@pytest.fixture(scope="session")
+def trained_run(once: Callable[..., Path]) -> Callable[[str], Path]:
+    """``trained_run(name)``: the folder of a finished run on the digits, one of ``chaos.RUNS``."""
+
+    def run(name: str) -> Path:
+        def train(folder: Path) -> None:
+            chaos.finish(chaos.start("train.py", ["fit", *chaos.RUNS[name]], folder), folder)
+
+        return chaos.run_of(once(f"run-{name}", train))
+
+    return run
 
 
 @pytest.fixture

@@ -233,7 +233,6 @@ REPORT = {"images": 3, "replicates": 40, "chunk": 20, "warm_up_steps": 2}
 @pytest.fixture
 def report_of(monkeypatch, tmp_path):
     """The rows and the JSON of a report at a module after three steps."""
-    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
     import gradients
     from small import fit
 
@@ -339,7 +338,6 @@ def test_the_memory_is_that_of_what_is_kept_and_not_the_weights(x):
 
 
 def test_the_report_of_a_checkpoint(tmp_path, monkeypatch, capsys):
-    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
     import gradients
     from small import SMALL, fit
 
@@ -370,7 +368,6 @@ def test_the_report_of_a_checkpoint(tmp_path, monkeypatch, capsys):
 
 
 def test_the_report_of_a_run_is_a_table_of_its_page(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
     monkeypatch.setenv("WANDB_MODE", "offline")
     import gradients
     import wandb_offline

@@ -63,7 +63,6 @@ def test_the_committed_table_lists_these_mutants_as_caught(monkeypatch):
         assert row["original_max_z"] < row["limit"] < (row["max_z"] or math.inf)
         assert row["test"] == f"tests/certify/test_mutants.py::test_a_mutant_is_rejected[{name}]"
         assert RESULTS["replicates"] == N
-    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
     import mutants
 
     assert all(mutant.wrong in mutants.markdown() for mutant in MUTANTS.values())

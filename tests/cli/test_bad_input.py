@@ -5,17 +5,13 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from bad_files import ROOT, TRAIN, make_files
+from bad_input import ENVIRONMENT, RESULTS, command, markdown, run
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "experiments"))
-from bad_files import TRAIN, make_files  # noqa: E402
-from bad_input import ENVIRONMENT, RESULTS, command, markdown, run  # noqa: E402
-
-from vae.run.checkpoint import load  # noqa: E402
+from vae.run.checkpoint import load
 
 DIGITS = "--config experiments/configs/digits.yaml"
 MNIST = "train.py fit --config experiments/configs/gaussian.yaml"
@@ -623,7 +619,7 @@ def test_weights_of_a_wrapped_module_are_read(name, folder):
 
 
 def test_a_full_disk_is_one_line(folder, monkeypatch):
-    monkeypatch.setattr("vae.run.files.bytes", full, raising=False)
+    monkeypatch.setattr("vae.run.folder.bytes", full, raising=False)
     code, _, err = run(f"WANDB_MODE=offline {TRAIN}", folder)
     assert (
         code == 2

@@ -344,7 +344,6 @@ def test_metrics_with_garbage(count, tmp_path):
 
 @examples(40, 1500)
 def test_configurations(count, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
     from bad_input import run
 
     (tmp_path / "experiments").symlink_to(ROOT / "experiments")

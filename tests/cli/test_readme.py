@@ -18,7 +18,6 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_tables_are_generated(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
     import tables
 
     pages = [page.read_text() for page in tables.PAGES]

@@ -1,13 +1,11 @@
 """What scripts owe the shell: output that nobody reads ends nothing."""
 
+from shell import Stream
+
 import os
 import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments"))
-from shell import Stream  # noqa: E402
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ SCRIPT = ROOT / "experiments" / "bench.py"
 
 @pytest.fixture
 def bench(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
     import bench
 
     return bench

@@ -11,7 +11,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def policy_gradient(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
     import policy_gradient
 
     return policy_gradient

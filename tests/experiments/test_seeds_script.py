@@ -19,7 +19,6 @@ VARIANTS = {"small": {"model.latent_dim": 2}, "large": {"model.latent_dim": 4}}
 
 @pytest.fixture
 def seeds(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
     monkeypatch.setenv("VAE_RUNS_DIR", str(tmp_path))
     monkeypatch.setenv("WANDB_MODE", "disabled")
     import seeds

@@ -49,7 +49,6 @@ def test_a_sweeps_run_keeps_the_id_that_the_agent_gave_it(tmp_path, monkeypatch)
 
 
 def test_clean_runs_keeps_the_newest_and_touches_nothing_else(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
     import clean_runs
 
     names = [f"2026010{day}-000000-t-00aa" for day in range(1, 6)]

@@ -39,7 +39,12 @@ class Event(NamedTuple):
 
     kind: str  # "wait", or "copy" to the device
     op: str
-    callers: tuple[str, ...]  # of this repository, innermost first: "vae/loader.py:batches"
+    callers: tuple[str, ...]  # of this repository, innermost first: "vae/x.py:function"
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The callers without their files, which may move."""
+        return tuple(caller.rpartition(":")[2] for caller in self.callers)
 
     def __str__(self) -> str:
         return f"{self.kind} by {self.op} in {' < '.join(self.callers[:3])}"

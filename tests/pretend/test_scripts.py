@@ -7,8 +7,8 @@ import gradients
 import pretend_device
 import pytest
 import torch
-from conftest import COMMON, DEVICE, MODELS, STEPS, THERE
 from evaluate import evaluate
+from pretend_runs import COMMON, DEVICE, MODELS, STEPS, THERE
 from replay import replay
 from torch.testing import assert_close
 from train_many import ManyCLI

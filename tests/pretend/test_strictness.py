@@ -3,8 +3,8 @@
 import pretend_device
 import pytest
 import torch
-from conftest import DEVICE
 from pretend_device import LOG
+from pretend_runs import DEVICE
 
 
 def kinds():

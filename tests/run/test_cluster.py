@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import resume
 from chaos import ROOT, assert_same_run
 from lightning.pytorch import Trainer
 from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
@@ -15,9 +16,6 @@ from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEn
 from vae.cli.app import VAECLI
 from vae.run.cluster import assert_started, cluster_environment
 from vae.training.presets import ImageVAE
-
-sys.path.insert(0, str(ROOT / "experiments"))
-import resume
 
 SCRIPT = ROOT / "experiments" / "slurm" / "train.sbatch"
 DIGITS = str(ROOT / "experiments" / "configs" / "digits.yaml")

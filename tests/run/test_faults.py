@@ -19,14 +19,6 @@ pytestmark = pytest.mark.e2e
 MNIST = ROOT.parent / "shared" / "data" / "MNIST"
 
 
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory):
-    """A run that nothing disturbed."""
-    folder = tmp_path_factory.mktemp("reference") / "gaussian"
-    finish(start("train.py", ["fit", *RUNS["gaussian"]], folder), folder)
-    return run_of(folder)
-
-
 def in_training(child, folder):
     """Waits until the run has logged a row."""
     deadline = time.monotonic() + 120
@@ -35,7 +27,7 @@ def in_training(child, folder):
         time.sleep(0.002)
 
 
-def test_a_full_disk_ends_the_run_in_one_line_and_it_goes_on_later(reference, tmp_path):
+def test_a_full_disk_ends_the_run_in_one_line_and_it_goes_on_later(trained_run, tmp_path):
     child = start("train.py", ["fit", *RUNS["gaussian"]], tmp_path)
     in_training(child, tmp_path)
     size = (run_of(tmp_path) / "checkpoints" / "last.ckpt").stat().st_size
@@ -48,7 +40,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_it_goes_on_later(reference, tm
     assert errors[0].endswith(f"make resume RUN={run_of(tmp_path)}")
     assert not list(tmp_path.rglob("*.tmp"))
     finish(start("resume.py", [str(run_of(tmp_path))], tmp_path), tmp_path)
-    assert_same_run(run_of(tmp_path), reference)
+    assert_same_run(run_of(tmp_path), trained_run("gaussian"))
 
 
 def core_of(pid):
@@ -64,7 +56,7 @@ def core_of(pid):
 
 
 @pytest.mark.parametrize("then_killed", [False, True])
-def test_the_run_goes_on_without_wandb(then_killed, reference, tmp_path):
+def test_the_run_goes_on_without_wandb(then_killed, trained_run, tmp_path):
     child = start("train.py", ["fit", *RUNS["gaussian"]], tmp_path, "offline")
     in_training(child, tmp_path)
     core = core_of(child.pid)
@@ -79,7 +71,7 @@ def test_the_run_goes_on_without_wandb(then_killed, reference, tmp_path):
         log = (tmp_path / "log").read_text()
         assert log.count("W&B is lost") == 1 and "Traceback" not in log, log
         assert json.loads((run_of(tmp_path) / "results.json").read_text())
-    assert_same_run(run_of(tmp_path), reference)
+    assert_same_run(run_of(tmp_path), trained_run("gaussian"))
 
 
 TERMINATED = """

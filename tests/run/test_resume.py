@@ -28,19 +28,6 @@ from vae.run.folder import new_run
 from vae.run.metrics import JSONLLogger
 
 
-@pytest.fixture(scope="module")
-def references(tmp_path_factory):
-    """A run of a kind that nothing disturbed, made when it is first asked for."""
-    folder = tmp_path_factory.mktemp("references")
-
-    def reference(name):
-        if not (folder / name).exists():
-            finish(start("train.py", ["fit", *RUNS[name]], folder / name), folder / name)
-        return run_of(folder / name)
-
-    return reference
-
-
 def killed_and_resumed(name, folder, seed, moment, number, wandb="disabled", group=False):
     """Kills a run, twice if it comes to that, and lets it end; how often it was killed."""
     generator = random.Random(seed)
@@ -69,7 +56,7 @@ CASES = {
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("case", CASES)
-def test_a_killed_run_ends_as_if_it_had_never_stopped(case, references, tmp_path):
+def test_a_killed_run_ends_as_if_it_had_never_stopped(case, trained_run, tmp_path):
     name, moment, number = CASES[case]
     wandb = "offline" if moment == "writing" else "disabled"
     kills = 0
@@ -79,7 +66,7 @@ def test_a_killed_run_ends_as_if_it_had_never_stopped(case, references, tmp_path
             break
     assert kills
     run = run_of(tmp_path / str(seed))
-    assert_same_run(run, references(name))
+    assert_same_run(run, trained_run(name))
     if wandb == "offline":  # W&B has every row once, in order, under one id
         found = pages(run)
         assert [row["row"] for row in found] == list(range(len(rows(run))))
@@ -101,7 +88,7 @@ CHAOS = [
 """What is killed, when, and by what; every second time all of its processes are."""
 
 
-def chaos(folder, references, total, first=0):
+def chaos(folder, trained_run, total, first=0):
     """Kills runs until there were so many kills, and says of which kinds; raises if one is lost."""
     counts, trial = Counter(), first
     while counts["in all"] < total:
@@ -111,7 +98,7 @@ def chaos(folder, references, total, first=0):
         wandb = "offline" if turn % 2 and name != "two" else "disabled"
         kills = killed_and_resumed(name, where, trial, moment, number, wandb, group)
         if kills:
-            assert_same_run(run_of(where), references(name))
+            assert_same_run(run_of(where), trained_run(name))
         if kills and wandb == "offline":
             found = [row["row"] for row in pages(run_of(where))]
             assert found == list(range(len(rows(run_of(where)))))
@@ -124,9 +111,9 @@ def chaos(folder, references, total, first=0):
 
 @pytest.mark.slow
 @pytest.mark.chaos
-def test_two_hundred_kills(references, tmp_path):
+def test_two_hundred_kills(trained_run, tmp_path):
     """The whole of it: with limits, validation inside epochs, two processes, and in the test."""
-    counts = chaos(tmp_path, references, 200)
+    counts = chaos(tmp_path, trained_run, 200)
     print(f"kills, 0 runs lost: {dict(counts)}")
     assert counts["in writing"] >= 40 and counts["in test"] >= 20 and counts["run two"] >= 20
 

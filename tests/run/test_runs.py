@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import shutil
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 import torch
 import wandb_offline
 import yaml
+from bad_input import run
 from chaos import ROOT, rows
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -27,9 +27,6 @@ from vae.run.finding import find_runs, set_aside
 from vae.run.folder import new_run, run_id, runs_dir
 from vae.run.lock import RunLock, is_running
 from vae.run.wandb import RunLogger, wandb_id
-
-sys.path.insert(0, str(ROOT / "experiments"))
-from bad_input import run  # noqa: E402
 
 SMALL = "--model.hidden [16] --model.test_samples 2 --image_every 0"
 TRAIN = f"train.py fit --config experiments/configs/digits.yaml {SMALL} --trainer.max_epochs"
