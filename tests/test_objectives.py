@@ -48,7 +48,7 @@ def tensor(values: list[float]) -> Tensor:
 def model(latent: str) -> VAE:
     image = (1, 2, 3)
     layer = LATENT[latent]()
-    decoder = MLPDecoder(layer.code_features, image, [4])
+    decoder = MLPDecoder(layer.code_features, image, hidden=[4])
     vae = VAE(MLPEncoder(image, [4], "tanh"), layer, Bernoulli(decoder)).double()
     for p in vae.parameters():  # away from the start, where posterior and prior are near
         torch.nn.init.normal_(p)

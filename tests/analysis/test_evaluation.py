@@ -26,7 +26,7 @@ def toy(latent_class, *sizes, seed=0, **options):
     torch.manual_seed(seed)
     encoder = MLPEncoder(SHAPE, [6])
     latent = latent_class(6, *sizes, **options)
-    likelihood = Bernoulli(MLPDecoder(latent.code_features, SHAPE, [6]))
+    likelihood = Bernoulli(MLPDecoder(latent.code_features, SHAPE, hidden=[6]))
     with torch.no_grad():
         for p in likelihood.parameters():
             p.mul_(4)
@@ -76,7 +76,7 @@ def test_single_precision_is_that_of_the_plain_formula(latent, likelihood, seen)
     image, num_samples = (1, 28, 28), 1000
     layer = (LATENTS | FAMILIES)[latent](6)
     family = LIKELIHOODS[likelihood]
-    decoder = MLPDecoder(layer.code_features, image, [6], channels=family.channels)
+    decoder = MLPDecoder(layer.code_features, image, hidden=[6], channels=family.channels)
     vae = VAE(MLPEncoder(image, [6]), layer, family(decoder))
     x = torch.bernoulli(torch.full((2, *image), 0.3))
     value = evaluation.log_likelihood(vae, x, num_samples, 100)

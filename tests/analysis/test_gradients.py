@@ -30,7 +30,7 @@ SHAPE = (1, 2, 2)
 
 def toy(latent_class=Binary, size=3):
     latent = latent_class(6, size)
-    likelihood = Bernoulli(MLPDecoder(latent.code_features, SHAPE, [6]))
+    likelihood = Bernoulli(MLPDecoder(latent.code_features, SHAPE, hidden=[6]))
     return VAE(MLPEncoder(SHAPE, [6]), latent, likelihood).double()
 
 

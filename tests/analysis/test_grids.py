@@ -14,7 +14,7 @@ SHAPE = (1, 8, 8)
 
 def relaxed():
     latent = RelaxedOneHot(6, 2, 3)
-    likelihood = Bernoulli(MLPDecoder(latent.code_features, SHAPE, [6]))
+    likelihood = Bernoulli(MLPDecoder(latent.code_features, SHAPE, hidden=[6]))
     return VAE(MLPEncoder(SHAPE, [6]), latent, likelihood)
 
 

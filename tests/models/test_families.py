@@ -359,7 +359,7 @@ def test_each_layer_trains_in_a_vae(name, objective):
     x = (torch.rand(4, 1, 4, 4) < 0.5).float().repeat(16, 1, 1, 1)  # four images
     encoder = MLPEncoder((1, 4, 4), [32])
     latent = FAMILIES[name](encoder.out_features, **LAYERS[name][0])
-    likelihood = Bernoulli(MLPDecoder(latent.code_features, (1, 4, 4), [32]))
+    likelihood = Bernoulli(MLPDecoder(latent.code_features, (1, 4, 4), hidden=[32]))
     vae = VAE(encoder, latent, likelihood)
     estimator = Pathwise() if name in PATHWISE else ScoreFunction(LeaveOneOut())
     optimizer = torch.optim.Adam(vae.parameters(), lr=0.01)

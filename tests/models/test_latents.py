@@ -252,7 +252,7 @@ def test_expectation_forwards_to_the_estimator(name):
 def test_a_model_samples_without_data(name):
     layer = build(name)
     image = (1, 2, 3)
-    decoder = MLPDecoder(layer.code_features, image, [4])
+    decoder = MLPDecoder(layer.code_features, image, hidden=[4])
     vae = VAE(MLPEncoder(image, [H]), layer, Bernoulli(decoder)).double()
     p = vae.sample(Size([6]))
     assert p.batch_shape == (6,) and p.event_shape == image

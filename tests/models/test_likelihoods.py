@@ -26,7 +26,7 @@ D = 5
 
 
 def build(family, image, network="mlp", hidden=(4,)):
-    decoder = NETWORKS[network][1](D, image, hidden, channels=family.channels)
+    decoder = NETWORKS[network][1](D, image, family.channels, hidden)
     likelihood = family(decoder).double()
     for p in decoder.parameters():  # away from zero, where every pixel is alike
         torch.nn.init.normal_(p)
@@ -178,14 +178,14 @@ def test_only_bernoulli_is_a_distribution_of_binary_images(family):
 
 
 def test_gaussian_scale_is_learned():
-    likelihood = Gaussian(MLPDecoder(D, (1, 2, 2), []), scale=0.3)
+    likelihood = Gaussian(MLPDecoder(D, (1, 2, 2), hidden=[]), scale=0.3)
     assert_close(likelihood.log_scale.exp().item(), 0.3)
     likelihood(torch.randn(3, D)).log_prob(torch.rand(3, 1, 2, 2)).sum().backward()
     assert likelihood.log_scale.grad.abs() > 0
 
 
 def test_distributions_are_in_single_precision_under_autocast(family):
-    likelihood = family(MLPDecoder(D, (1, 4, 4), [4]))
+    likelihood = family(MLPDecoder(D, (1, 4, 4), hidden=[4]))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert likelihood.decoder(torch.randn(3, D)).dtype == torch.bfloat16
         p = likelihood(torch.randn(3, D))

@@ -7,7 +7,15 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from vae.models.networks import ACTIVATIONS, NETWORKS, ConvDecoder, MLPDecoder, MLPEncoder, widen
+from vae.models.networks import (
+    ACTIVATIONS,
+    NETWORKS,
+    ConvDecoder,
+    ConvEncoder,
+    MLPDecoder,
+    MLPEncoder,
+    widen,
+)
 
 IMAGES = [(1, 28, 28), (1, 8, 8), (3, 8, 8)]
 
@@ -30,7 +38,7 @@ def test_an_encoder_maps_images_to_features(bodies, image, hidden, activation):
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("leading", [(), (3,), (2, 3), (2, 1, 3)])
 def test_a_decoder_takes_any_leading_dimensions(bodies, image, channels, leading):
-    decoder = bodies[1](5, image, [4, 6], channels=channels)
+    decoder = bodies[1](5, image, channels, [4, 6])
     z = torch.randn(*leading, 5)
     x = decoder(z)
     assert x.shape == (*leading, channels, *image)
@@ -41,7 +49,7 @@ def test_a_decoder_takes_any_leading_dimensions(bodies, image, channels, leading
 def test_gradients_reach_every_weight(bodies, image):
     hidden = [4, 6]
     encoder = bodies[0](image, hidden, "tanh")
-    decoder = bodies[1](encoder.out_features, image, hidden, "tanh")
+    decoder = bodies[1](encoder.out_features, image, 1, hidden, "tanh")
     decoder(encoder(torch.rand(2, *image))).square().sum().backward()
     for p in [*encoder.parameters(), *decoder.parameters()]:
         assert p.grad is not None and (p.grad != 0).any()
@@ -51,7 +59,10 @@ def test_gradients_reach_every_weight(bodies, image):
 def test_hidden_layers_are_mirrored():
     widths = [
         [(m.in_features, m.out_features) for m in net if isinstance(m, nn.Linear)]
-        for net in (MLPEncoder((1, 2, 3), [8, 7]), MLPDecoder(4, (1, 2, 3), [8, 7], channels=2))
+        for net in (
+            MLPEncoder((1, 2, 3), [8, 7]),
+            MLPDecoder(4, (1, 2, 3), hidden=[8, 7], channels=2),
+        )
     ]
     assert widths == [[(6, 8), (8, 7)], [(4, 7), (7, 8), (8, 12)]]
 
@@ -67,7 +78,7 @@ def test_no_hidden_layer_leaves_the_flat_image():
 def test_an_unknown_activation_raises(bodies, part):
     size = () if part == 0 else (5,)
     with pytest.raises(ValueError, match="unknown activation 'sinc'.*relu"):
-        bodies[part](*size, (1, 8, 8), [4], "sinc")
+        bodies[part](*size, (1, 8, 8), hidden=[4], activation="sinc")
 
 
 @pytest.mark.parametrize(
@@ -79,11 +90,11 @@ def test_an_unknown_activation_raises(bodies, part):
 def test_an_image_that_cannot_be_halved_raises(image, hidden, part):
     size = () if part == 0 else (5,)
     with pytest.raises(ValueError, match="divisible by .* use network mlp"):
-        NETWORKS["conv"][part](*size, image, hidden)
+        NETWORKS["conv"][part](*size, image, hidden=hidden)
 
 
 def test_conv_pixels_depend_on_every_variable():
-    decoder = ConvDecoder(5, (1, 8, 8), [4], "tanh")
+    decoder = ConvDecoder(5, (1, 8, 8), 1, [4], "tanh")
     jacobian = torch.autograd.functional.jacobian(
         lambda z: decoder(z)[0].flatten(), torch.ones(1, 5)
     )
@@ -101,3 +112,42 @@ def test_conv_pixels_depend_on_every_variable():
 )
 def test_widen(narrow, wide):
     assert widen(torch.ones(2, dtype=narrow)).dtype == wide
+
+
+@pytest.mark.parametrize("network", [MLPEncoder, ConvEncoder, MLPDecoder, ConvDecoder])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden": [4, 0]}, r"hidden widths must be at least 1, got \[4, 0\]"),
+        ({"image_shape": (1, 0, 8)}, r"image_shape must be positive, got \(1, 0, 8\)"),
+        ({"in_features": 0}, "in_features must be an integer, 1 or more, got 0"),
+        ({"channels": [16]}, r"channels must be an integer, 1 or more, got \[16\]"),
+    ],
+)
+def test_sizes_that_make_no_network_are_refused_in_one_line(network, options, message):
+    decoder = network in (MLPDecoder, ConvDecoder)
+    if not decoder and options.keys() & {"in_features", "channels"}:
+        pytest.skip("a decoder's")
+    arguments = {"image_shape": (1, 8, 8)} | ({"in_features": 5} if decoder else {}) | options
+    with pytest.raises(ValueError, match=message) as error:
+        network(**arguments)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("network", [MLPEncoder, ConvEncoder])
+def test_an_encoder_says_what_images_it_takes(network):
+    assert network((1, 28, 28)).image_shape == (1, 28, 28)  # with the default layers
+
+
+STATE = {
+    MLPEncoder: ["1.weight", "1.bias", "3.weight", "3.bias"],
+    MLPDecoder: ["0.weight", "0.bias", "2.weight", "2.bias", "4.weight", "4.bias"],
+    ConvEncoder: ["0.weight", "0.bias", "2.weight", "2.bias"],
+    ConvDecoder: [f"net.{n}.{kind}" for n in (0, 3, 5) for kind in ("weight", "bias")],
+}
+
+
+@pytest.mark.parametrize("network", STATE)
+def test_checkpoints_name_the_weights_as_they_always_have(network):
+    size = (5,) if network in (MLPDecoder, ConvDecoder) else ()
+    assert list(network(*size, (1, 8, 8), hidden=[4, 6]).state_dict()) == STATE[network]

@@ -78,7 +78,7 @@ class HeavyTailed(DiagonalGaussian):
 def toy(prior: type[Prior] | None, latent_class: type[Latent] = DiagonalGaussian) -> VAE:
     """With one latent variable, so that quadrature is exact."""
     latent = latent_class(6, 1)
-    likelihood = Bernoulli(MLPDecoder(1, SHAPE, [6]))
+    likelihood = Bernoulli(MLPDecoder(1, SHAPE, hidden=[6]))
     with torch.no_grad():
         for p in [*latent.parameters(), *likelihood.parameters()]:
             p.mul_(3)
@@ -187,7 +187,12 @@ def test_the_analytic_kl_says_what_to_use_instead(vae, families, x):
 def test_relaxed_latents_have_no_other_prior():
     latent = RelaxedOneHot(6, 2, 3)
     with pytest.raises(ValueError, match="RelaxedOneHot.*Shifted.*use OneHot, or leave out"):
-        VAE(MLPEncoder(SHAPE, [6]), latent, Bernoulli(MLPDecoder(6, SHAPE, [6])), Shifted(latent))
+        VAE(
+            MLPEncoder(SHAPE, [6]),
+            latent,
+            Bernoulli(MLPDecoder(6, SHAPE, hidden=[6])),
+            Shifted(latent),
+        )
 
 
 def test_discrete_latents_with_a_prior_of_their_own_are_summed_over_exactly(x):

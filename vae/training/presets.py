@@ -63,16 +63,12 @@ class ImageVAE(VAEModule):
         capture: bool = False,
     ) -> None:
         assert_choices(ImageVAE, network=network, likelihood=likelihood, objective=objective)
-        if any(width < 1 for width in hidden):
-            raise ValueError(f"hidden widths must be at least 1, got {list(hidden)}")
-        if not hidden and activation != "relu":
-            refuse("there are no hidden layers to have an activation: leave it out")
         encoder_class, decoder_class = NETWORKS[network]
         encoder = encoder_class(image_shape, hidden, activation)
         latent = make_latent(encoder.out_features)
         likelihood_class = LIKELIHOODS[likelihood]
         decoder = decoder_class(
-            latent.code_features, image_shape, hidden, activation, likelihood_class.channels
+            latent.code_features, image_shape, likelihood_class.channels, hidden, activation
         )
         if OBJECTIVES[objective] is ELBO:
             bound: Objective = ELBO(num_samples, beta, kl in ("analytic", "categorical"))
