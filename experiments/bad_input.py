@@ -22,7 +22,8 @@ from unittest.mock import patch
 import wandb
 
 from vae.cli.app import VAECLI
-from vae.cli.messages import ScriptParser, one_line_errors
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import ScriptParser
 from vae.run.files import writable, write_json
 
 HERE = Path(__file__).resolve().parent

@@ -34,8 +34,9 @@ from benchmark.scaling import aging, evaluation, scaling
 from torch import Tensor
 
 from vae.analysis.plots import bench as plot
-from vae.cli.app import quiet
-from vae.cli.messages import ScriptParser, one_line_errors
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import ScriptParser
+from vae.cli.quiet import quiet
 from vae.devices import takes_graphs
 from vae.run.files import writable, write_json
 from vae.run.record import find_device, hardware

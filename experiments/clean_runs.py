@@ -9,7 +9,8 @@ import re
 import shutil
 from contextlib import closing
 
-from vae.cli.messages import ScriptParser, one_line_errors
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import ScriptParser
 from vae.run.folder import runs_dir
 from vae.run.lock import RunLock
 

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from vae.certify.problems import cases, example_prior
-from vae.cli.messages import ScriptParser, one_line_errors
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import ScriptParser
 from vae.estimators import ESTIMATORS, build
 from vae.models.latents.family_names import FAMILIES
 from vae.models.latents.names import LATENTS

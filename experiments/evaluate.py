@@ -16,8 +16,9 @@ from rich.progress import track
 from torch import Tensor
 
 from vae.analysis.evaluation import active_units, elbo_terms, log_likelihood
-from vae.cli.app import checkpoint_parser, print_table
-from vae.cli.messages import one_line_errors
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import checkpoint_parser
+from vae.cli.results import print_table
 from vae.run.checkpoint import folder_of, load, load_data
 from vae.run.files import read_json, writable, write_json
 from vae.run.record import find_device, hardware

@@ -26,8 +26,8 @@ from vae.analysis.cost import cost
 from vae.analysis.gradients import GROUPS, posterior_gradients, warm_up
 from vae.analysis.moments import Moments, summarize
 from vae.analysis.plots import pareto
-from vae.cli.app import checkpoint_parser
-from vae.cli.messages import one_line_errors
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import checkpoint_parser
 from vae.distributions.operations import describe
 from vae.estimators import ESTIMATORS, Enumerate, Estimator, build, options_of
 from vae.models.latents.family_names import FAMILIES

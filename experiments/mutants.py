@@ -15,7 +15,8 @@ import torch
 
 from vae.certify.assertions import bias_z_scores, z_limit
 from vae.certify.problems import OBJECTIVES, PROBLEMS
-from vae.cli.messages import ScriptParser, one_line_errors
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import ScriptParser
 from vae.run.files import writable, write_json
 from vae.run.record import hardware
 

@@ -27,7 +27,8 @@ from torch.distributions import Categorical, Distribution, Normal, constraints
 from torch.types import _size
 
 from vae.analysis.plots import curve
-from vae.cli.messages import ScriptParser, one_line_errors
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import ScriptParser
 from vae.distributions.operations import rebuild
 from vae.estimators import ESTIMATORS, options_of
 from vae.objectives import ELBO

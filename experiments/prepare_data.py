@@ -2,7 +2,8 @@
 
 import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
 
-from vae.cli.messages import ScriptParser, one_line_errors
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import ScriptParser
 from vae.data.mnist_files import prepare_mnist
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from vae.cli.app import VAECLI
-from vae.cli.messages import ScriptParser, one_line_errors
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import ScriptParser
 from vae.data.mnist_files import find_mnist
 from vae.run.finding import find_runs
 from vae.run.lock import record_of

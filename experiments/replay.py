@@ -9,8 +9,8 @@ from itertools import islice
 
 import torch
 
-from vae.cli.app import checkpoint_parser
-from vae.cli.messages import one_line_errors
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import checkpoint_parser
 from vae.devices import generators, set_generators
 from vae.run.checkpoint import find_last, load, load_data
 from vae.run.record import find_device

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from vae.cli.app import VAECLI
-from vae.cli.messages import ScriptParser, one_line_errors
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import ScriptParser
 from vae.run.checkpoint import can_go_on
 from vae.run.finding import find_runs
 from vae.run.folder import runs_dir

@@ -10,8 +10,8 @@ import torch
 from torchvision.utils import save_image
 
 from vae.analysis.images import image_file, sample_grid
-from vae.cli.app import checkpoint_parser
-from vae.cli.messages import one_line_errors
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import checkpoint_parser
 from vae.run.checkpoint import folder_of, load
 from vae.training.sizes import assert_memory, floats_per_decoding
 

@@ -24,7 +24,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from vae.cli.messages import ScriptParser, one_line_errors
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import ScriptParser
 from vae.run.checkpoint import can_go_on
 from vae.run.files import read_json, writable, write_json
 from vae.run.folder import assert_name, runs_dir

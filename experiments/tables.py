@@ -14,7 +14,8 @@ import mutants
 from benchmark import report
 from estimators import markdown
 
-from vae.cli.messages import ScriptParser, one_line_errors
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import ScriptParser
 from vae.run.files import read_json, replace_text
 
 ROOT = Path(__file__).resolve().parent.parent

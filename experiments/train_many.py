@@ -39,8 +39,10 @@ from rich.table import Table
 from seeds import MOST, statistics, text
 from torch import Tensor
 
-from vae.cli.app import VAECLI, page_of, several, trust_world_size
-from vae.cli.messages import one_line_errors
+from vae.cli.app import VAECLI
+from vae.cli.errors import one_line_errors
+from vae.cli.session import page_of
+from vae.cli.trainer import as_list, shows_progress, trust_world_size
 from vae.data.module import ImageDataModule
 from vae.run.atomic import AtomicCheckpointIO
 from vae.run.files import replace_text, write_json
@@ -253,10 +255,10 @@ class ManyCLI(VAECLI):
         x = next(iter(self.runs[0].data.loader("train", train=True)))
         check_mappable(self.runs[0].model, x[:2])
         config = self._get(self.config_init, "trainer")
-        bar = sys.stderr.isatty() and config.get("enable_progress_bar") is not False
+        bar = shows_progress(config)
         begin = LambdaCallback(on_train_start=lambda *_: self._begin())
         config["callbacks"] = [Runs(self.runs), *([Progress()] if bar else []), begin]
-        config["plugins"] = [*several(config.get("plugins")), AtomicCheckpointIO()]
+        config["plugins"] = [*as_list(config.get("plugins")), AtomicCheckpointIO()]
         config["logger"] = config["enable_checkpointing"] = False
         config["enable_progress_bar"] = bar
         trainer = super(VAECLI, self).instantiate_trainer(**kwargs)
@@ -266,16 +268,16 @@ class ManyCLI(VAECLI):
         count_in_steps(trainer, self.runs[0].data, grouped=False)
         check_wandb()
         S, self.begun = len(self.runs), False
-        self.run = new_run(f"{self.name}-x{S}")
-        self.lock = RunLock(self.run)
+        self.folder = new_run(f"{self.name}-x{S}")
+        self.lock = RunLock(self.folder)
         device = str(trainer.strategy.root_device)
-        self.record = describe_run(self.run, None, device) | {"together": S}
+        self.record = describe_run(self.folder, None, device) | {"together": S}
         for run in self.runs:
             run.folder = new_run(run.config["name"])
             run.record = self.record | {"id": run.folder.name, "seed": run.seed}
         return trainer
 
-    def _begin(self, trains: bool = True) -> None:
+    def _begin(self) -> None:
         """Gives each model its run: folder, record, and loggers; and them all the group's."""
         if self.begun:
             return
@@ -292,21 +294,21 @@ class ManyCLI(VAECLI):
             replace_text(run.folder / "config.yaml", config)
             run.loggers = [JSONLLogger(run.folder)]
             page = page_of(run.config, run.record, run.data, run.model)
-            group, tags = options["group"] or self.run.name, options["tags"]
+            group, tags = options["group"] or self.folder.name, options["tags"]
             online = wandb_logger(run.folder, page, group=group, tags=tags)
             run.loggers += [online] if online else []
-        print(f"training {_models(self.runs)} at once; summary in {self.run}", flush=True)
+        print(f"training {_models(self.runs)} at once; summary in {self.folder}", flush=True)
 
-    def fit(self, model: Ensemble, **kwargs: Any) -> None:  # type: ignore[override]
+    def fit(self, model: Ensemble, datamodule: Any, **kwargs: Any) -> None:  # type: ignore[override]
         exit_code = 1
         try:
             started = time.monotonic()
-            self._fit(model, **kwargs)
+            self._fit(model, datamodule, **kwargs)
             self._begin()  # of no step
             seconds = time.monotonic() - started
             for run in self.runs:
                 run.restore("best.ckpt")
-            self.trainer.test(model, kwargs["datamodule"], verbose=False)
+            self.trainer.test(model, datamodule, verbose=False)
             for run in self.runs:
                 run.results |= {
                     "epochs": self.trainer.current_epoch,
@@ -316,7 +318,7 @@ class ManyCLI(VAECLI):
                     "parameters": sum(p.numel() for p in run.model.parameters()),
                 }
                 write_json(run.folder / "results.json", run.results)
-            summarize(self.run, self.record, self.runs)
+            summarize(self.folder, self.record, self.runs)
             exit_code = 0
         finally:
             for logger in itertools.chain(*(run.loggers for run in self.runs)):
@@ -326,9 +328,9 @@ class ManyCLI(VAECLI):
                 if lock:
                     lock.close()
 
-    def _fit(self, model: Ensemble, **kwargs: Any) -> None:  # type: ignore[override]
+    def _fit(self, model: Ensemble, datamodule: Any, **kwargs: Any) -> None:
         try:
-            self.trainer.fit(model, **kwargs)
+            self.trainer.fit(model, datamodule=datamodule, **kwargs)
         finally:
             self.interruption.listen()
 

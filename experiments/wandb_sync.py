@@ -9,7 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from vae.cli.messages import ScriptParser, one_line_errors
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import ScriptParser
 from vae.run.folder import runs_dir
 from vae.run.lock import is_running
 

@@ -648,7 +648,7 @@ def test_results_are_written_before_they_are_shown(folder, monkeypatch):
     def gone(*args):
         raise BrokenPipeError
 
-    monkeypatch.setattr("vae.cli.app.print_table", gone)
+    monkeypatch.setattr("vae.cli.results.print_table", gone)
     limits = "--trainer.max_epochs 1 --model.test_samples 2 --image_every 0"
     run(f"VAE_RUNS_DIR=shown {TRAIN} {limits}", folder, train=True)
     (results,) = (folder / "shown").glob("*/results.json")

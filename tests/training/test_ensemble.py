@@ -12,7 +12,7 @@ import wandb_offline
 from lightning.pytorch import Trainer
 from torch.func import vmap
 
-from vae.cli.messages import one_line_errors
+from vae.cli.errors import one_line_errors
 from vae.data.digits import DigitsDataModule
 from vae.estimators import ESTIMATORS
 from vae.run.checkpoint import load

@@ -12,7 +12,7 @@ from lightning.pytorch.plugins import MixedPrecision
 from small import ONE_HOT, SMALL, fit
 
 import vae.cli.app
-import vae.cli.messages
+import vae.cli.errors
 import vae.training.module
 from vae.run.folder import new_run
 from vae.training.capture import CapturedStep, CaptureError
@@ -145,7 +145,7 @@ def test_what_cannot_be_compiled_says_so_before_anything_is_written(monkeypatch)
 
     monkeypatch.setattr(torch, "compile", refuses)
     with pytest.raises(ValueError, match=r"does not work here \(no C\+\+ compiler\): leave"):
-        vae.cli.app._assert_compiles(torch.device("cpu"))
+        vae.cli.checks.assert_compiles(torch.device("cpu"))
 
 
 def test_a_checkpoint_does_not_say_how_its_steps_were_taken(tmp_path):
@@ -244,7 +244,7 @@ def test_a_step_that_cannot_be_captured_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(VAEModule, "training_step", lambda *_: refuse(None, None))
     words = ["train.py", "fit", "--model", "GaussianVAE", "--data", "DigitsDataModule"]
     monkeypatch.setattr("sys.argv", [*words, "--trainer.accelerator", "cpu"])
-    with pytest.raises(SystemExit) as ended, vae.cli.messages.one_line_errors():
+    with pytest.raises(SystemExit) as ended, vae.cli.errors.one_line_errors():
         vae.cli.app.VAECLI()
     assert ended.value.code == 2
     assert capsys.readouterr().err == (

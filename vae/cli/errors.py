@@ -7,20 +7,15 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import jsonargparse
 import torch
 import wandb
-import yaml
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from vae.cli.words import assert_values, assert_words
-from vae.run.plain_yaml import load_yaml
-
-__all__ = ["OneLine", "ScriptParser", "clear", "fail", "one_line_errors"]
+__all__ = ["clear", "debugging", "fail", "one_line_errors"]
 
 
 USER_ERRORS = (
@@ -105,29 +100,3 @@ def one_line_errors() -> Iterator[None]:
         if debugging() or not any(words in str(error) for words in TOO_LARGE):
             raise
         fail(error)
-
-
-class OneLine:
-    """What the parsers share: a mistake is one line."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        note = "--debug, anywhere: a traceback where a mistake is otherwise one line."
-        super().__init__(*args, **{"epilog": note, **kwargs})
-
-    def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
-        assert_words(sys.argv[1:] if args is None else args)
-        options = super().parse_args(args, *rest, **kwargs)  # type: ignore[misc]
-        assert_values(options)
-        return options
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        if debugging() and ex is not None:
-            raise ex
-        fail(message)
-
-
-class ScriptParser(OneLine, jsonargparse.ArgumentParser):  # type: ignore[misc]
-    """The argument parser of the scripts: typed, with a mistake reported in one line."""
-
-
-jsonargparse.set_loader("yaml", load_yaml, (yaml.YAMLError,))

@@ -1,0 +1,59 @@
+"""Argument parsers in which every mistake is one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import jsonargparse
+import yaml
+from lightning.pytorch.cli import LightningArgumentParser
+
+from vae.cli.arguments import assert_values, assert_words
+from vae.cli.errors import debugging, fail
+from vae.run.plain_yaml import load_yaml
+
+__all__ = ["FitParser", "ScriptParser", "checkpoint_parser"]
+
+
+class OneLine:
+    """What the parsers share."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        note = "--debug, anywhere: a traceback where a mistake is otherwise one line."
+        super().__init__(*args, **{"epilog": note, **kwargs})
+
+    def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
+        assert_words(sys.argv[1:] if args is None else args)
+        options = super().parse_args(args, *rest, **kwargs)  # type: ignore[misc]
+        assert_values(options)
+        return options
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if debugging() and ex is not None:
+            raise ex
+        fail(message)
+
+
+class FitParser(OneLine, LightningArgumentParser):  # type: ignore[misc]
+    """The parser of ``vae fit``."""
+
+
+class ScriptParser(OneLine, jsonargparse.ArgumentParser):  # type: ignore[misc]
+    """The parser of the other verbs."""
+
+
+def checkpoint_parser(function: Callable[..., Any], *skip: str) -> ScriptParser:
+    """A parser of a function's arguments, with its ``checkpoint`` as an optional first word."""
+    parser = ScriptParser(description=sys.modules[function.__module__].__doc__)
+    parser.add_argument(
+        "checkpoint",
+        nargs="?",
+        help="a .ckpt file or a run's folder; by default the newest run's best",
+    )
+    parser.add_function_arguments(function, skip={"checkpoint", *skip})
+    return parser
+
+
+jsonargparse.set_loader("yaml", load_yaml, (yaml.YAMLError,))

@@ -1,0 +1,33 @@
+"""Silences what Lightning says that is no news to the person training."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+
+__all__ = ["quiet"]
+
+
+IRRELEVANT = (
+    ".*LeafSpec.* is deprecated.*",  # Lightning's own code, with the newest torch
+    ".*functional.all_gather is deprecated",  # the same
+    "Total length of .* across ranks is zero",  # data.num_val 0
+    "Checkpoint directory .* exists and is not empty",  # of a run that is continued
+    "The `srun` command is available",  # one process needs no srun; several do not start without
+    ".*is smaller than the logging interval.*",  # we count steps across epochs: short ones too
+)
+"""Warnings that call for no action."""
+
+
+def quiet() -> None:
+    """Hides Lightning's banners and the warnings that call for no action."""
+    # Lightning calls what the newest jsonargparse deprecates.
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+    logging.raiseExceptions = False  # no traceback for a log line that a full disk refuses
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("profilers", "utilities.model_summary"):  # shown when asked for
+        logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.INFO)
+    for message in IRRELEVANT:
+        warnings.filterwarnings("ignore", message=message)

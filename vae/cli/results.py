@@ -1,0 +1,83 @@
+"""What came of a run: ``results.json``, and the table that is printed at its end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+from rich.console import Console
+from rich.table import Table
+
+from vae.data.loader import StepLoader
+from vae.data.module import ImageDataModule
+from vae.training.presets import ImageVAE
+
+__all__ = ["epochs_trained", "print_table", "results_of", "show_results"]
+
+
+def print_table(title: str, rows: Mapping[str, object]) -> None:
+    """Prints a small table of names and values, in nats per image."""
+    table = Table("", "nats an image", title=title, title_justify="left", title_style="bold")
+    table.columns[1].justify = "right"
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    Console(highlight=False, width=None if sys.stdout.isatty() else 100).print(table)
+
+
+def epochs_trained(trainer: Trainer) -> int | float:
+    """The number of epochs trained; a fraction where ``max_steps`` ended inside one."""
+    loader, steps = trainer.train_dataloader, trainer.global_step
+    if not isinstance(loader, StepLoader) or not loader.total:
+        return trainer.current_epoch
+    whole = steps % loader.total == 0
+    return steps // loader.total if whole else round(steps / loader.total, 2)
+
+
+def results_of(
+    metrics: Mapping[str, float],
+    model: ImageVAE,
+    data: ImageDataModule,
+    epochs: int | float,
+    steps: int,
+    seconds: float,
+) -> dict[str, Any]:
+    """The content of ``results.json``."""
+    return {
+        "metrics": {name: round(value, 4) for name, value in metrics.items()},
+        "epochs": epochs,
+        "steps": steps,
+        "seconds": round(seconds, 1),
+        "binarization": data.binarization,
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+
+
+def show_results(results: Mapping[str, Any], run: Path, checkpoint: Path, binary: bool) -> None:
+    """Prints the results of a run.
+
+    Arguments:
+        results: What :func:`results_of` returned.
+        run: The run's folder.
+        checkpoint: The one that was tested.
+        binary: Whether the likelihood is of binary pixels.
+    """
+    metrics, epochs, seconds = (results[name] for name in ("metrics", "epochs", "seconds"))
+    binarization = results["binarization"]
+    if metrics:
+        rows = {name: f"{value:.2f}" for name, value in metrics.items()}
+        print_table(f"test set, {binarization} binarisation", rows)
+    if binary and binarization == "none":
+        print(
+            "grey pixels under a Bernoulli likelihood: these are cross-entropies, not bounds on"
+            " log p(x)"
+        )
+    print(
+        f"{epochs} epoch{'s' * (epochs != 1)} in {seconds:.0f} s"
+        f" ({seconds / max(1, epochs):.2f} s an epoch, validation included)"
+    )
+    if checkpoint.exists():  # a run without a step has none
+        print(f"checkpoint  {checkpoint}")
+    print(f"run folder  {run}")

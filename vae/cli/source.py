@@ -1,0 +1,88 @@
+"""The checkpoint from which a run is continued, and what must be true of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vae.run.checkpoint import (
+    assert_not_past,
+    assert_same_data,
+    assert_same_model,
+    find_last,
+    folder_of,
+)
+from vae.run.continued import assert_same_run
+from vae.run.files import read_json
+from vae.run.folder import new_run
+
+__all__ = ["Source", "find_source", "run_folder"]
+
+
+class Source(NamedTuple):
+    """Where a run is continued from.
+
+    Attributes:
+        path: The checkpoint's path.
+        file: Which file that was when it was read, as :func:`file_at` says.
+        step: The number of optimiser steps that it has taken.
+        rows: How many rows of ``metrics.jsonl`` it knows of.
+    """
+
+    path: Path
+    file: tuple[int, int]
+    step: int
+    rows: int | None
+
+    def has_changed(self) -> bool:
+        """Whether another process has written the file since it was read."""
+        return file_at(self.path) != self.file
+
+
+def file_at(path: Path) -> tuple[int, int]:
+    """Identifies the file at a path: it differs once the file is replaced or written to."""
+    stat = path.stat()
+    return stat.st_ino, stat.st_mtime_ns
+
+
+def find_source(options: Any) -> Source | None:
+    """Finds the checkpoint named by ``ckpt_path``, which is set to its file; None without one.
+
+    Arguments:
+        options: The parsed options of ``fit``.
+
+    Raises:
+        FileNotFoundError: If there is no checkpoint.
+        ValueError: If it cannot be read, or the options would make another run of it.
+    """
+    if not options.ckpt_path:
+        return None
+    given = Path(options.ckpt_path).expanduser()
+    files = {p: file_at(p) for p in (given, *given.glob("checkpoints/*")) if p.exists()}
+    path, contents = find_last(given)
+    assert_same_model(path, contents, options.model)
+    assert_same_data(path, contents, options.data)
+    if path.parent.name == "checkpoints":
+        assert_same_run(folder_of(path), options.as_dict())
+    assert_not_past(path, contents, options.trainer.max_epochs, options.trainer.max_steps)
+    if (record := folder_of(path) / "run.json").exists():
+        read_json(record)  # it will be written again: a damaged one is refused here
+    options.ckpt_path = str(path)
+    rows = contents["vae"].get("rows")
+    return Source(path, files.get(path, (0, 0)), contents["global_step"], rows)
+
+
+def run_folder(name: str, source: Source | None) -> Path:
+    """The folder to train in: that of the run that is continued, else a new one.
+
+    Arguments:
+        name: The new run's name.
+        source: The checkpoint to continue from. One that lies in no run's folder starts a new run.
+    """
+    if source:
+        folder = folder_of(source.path)
+        own = any((folder / file).is_file() for file in ("run.json", "config.yaml"))
+        if own and folder != source.path.parent:
+            plain = folder.name and ".." not in folder.parts and not folder.is_symlink()
+            return folder if plain else folder.resolve()
+    return new_run(name)
