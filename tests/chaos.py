@@ -53,7 +53,7 @@ def start(script: str, arguments: list[str], folder: Path, wandb: str = "disable
     folder.mkdir(parents=True, exist_ok=True)
     (log := folder / "log").touch()
     environment = {"VAE_RUNS_DIR": str(folder), "WANDB_MODE": wandb}
-    return forked.start(script, arguments, [log, log], **environment)
+    return forked.start([script, *arguments], [log, log], environment=os.environ | environment)
 
 
 def finish(process: Any, folder: Path, code: int = 0) -> None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import fcntl
 import math
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,15 +61,21 @@ def mnist_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def script(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., forked.Done]:
-    """``script("train.py", "fit", ..., VAE_RUNS_DIR="x")``: runs a script of ``experiments`` in a
-    forked process, in the project's folder, with variables beside those of this test; its exit
-    code, what it printed on standard output, and on standard error. There is no MNIST, unless
-    ``VAE_DATA_DIR`` is given."""
+    """``script("train.py", "fit", ..., VAE_RUNS_DIR="x")``: runs a script of ``experiments``, or
+    ``script("-m", "module", ...)``, in a forked process, in the project's folder, with variables
+    beside those of this test; its exit code, what it printed on standard output, and on standard
+    error. There is no MNIST, unless ``VAE_DATA_DIR`` is given."""
 
-    def run(name: str, *arguments: object, **options: object) -> forked.Done:
-        return forked.run(name, *arguments, output=tmp_path_factory.mktemp("script"), **options)
+    def run(*words: object, **options: object) -> forked.Done:
+        return forked.run(*words, output=tmp_path_factory.mktemp("script"), **options)
 
     return run
+
+
+@pytest.fixture
+def forked_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scripts that the code under test starts by ``subprocess.Popen`` are forked instead."""
+    monkeypatch.setattr(subprocess, "Popen", forked.Popen)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import torch
 import wandb_offline
 import yaml
 from PIL import Image
+from quickstart import quickstart
 
 from vae.cli.app import VAECLI
 from vae.run.files import write_json
@@ -242,12 +243,13 @@ def test_a_rehearsal_leaves_nothing_behind(script, tmp_path):
 
 
 @pytest.mark.e2e
-def test_quickstart_without_mnist_says_so_and_trains_on_digits(script, tmp_path):
-    environment = {"VAE_RUNS_DIR": str(tmp_path), "WANDB_MODE": "disabled"}
-    environment |= {"VAE_DATA_DIR": str(tmp_path / "none")}
-    process = script("quickstart.py", "--trainer.max_epochs", 2, **environment)
-    assert process.code == 0, process.err
-    assert "NO MNIST: training on scikit-learn's 8 x 8 digits instead" in process.out
+def test_quickstart_without_mnist_says_so_and_trains_on_digits(
+    forked_scripts, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("VAE_DATA_DIR", str(tmp_path / "none"))
+    monkeypatch.setattr(sys, "argv", ["quickstart.py"])
+    quickstart(["--trainer.max_epochs", "2"])
+    assert "NO MNIST: training on scikit-learn's 8 x 8 digits instead" in capsys.readouterr().out
     (path,) = (p for p in tmp_path.iterdir() if p.name != "none")
     assert (path / "images" / "reconstructions.png").exists()
     assert (path / "images" / "samples.png").exists()

@@ -1,8 +1,6 @@
 """The benchmark: its arithmetic on constructed numbers, its loops on a few images, its script."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -103,18 +101,13 @@ def test_without_ensembles_the_rest_is_measured(bench, images, monkeypatch, caps
 
 
 @pytest.mark.e2e
-def test_everything_once(bench, mnist_dir, tmp_path):
+def test_everything_once(bench, script, mnist_dir, tmp_path):
     """As a user runs it: a JSON, a plot, tables; and nothing in the folder of runs."""
     path = tmp_path / "out" / "bench.json"
     environment = {"VAE_DATA_DIR": str(mnist_dir), "VAE_RUNS_DIR": str(tmp_path / "runs")}
-    command = [sys.executable, str(SCRIPT), "--quick", "--output", str(path)]
-    done = subprocess.run(
-        [*command, "--models", "gaussian", "rloo"],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    flags = ["--quick", "--output", path, "--models", "gaussian", "rloo"]
+    done = script("bench.py", *flags, **environment)
+    assert done.code == 0, done.err
     result = json.loads(path.read_text())
     assert set(result["models"]["gaussian"]) >= {
         "vae",
@@ -161,9 +154,7 @@ def test_mistakes_say_so(bench, options, message):
         bench.bench(**options)
 
 
-@pytest.mark.e2e
-def test_a_mistake_is_one_line():
-    command = [sys.executable, str(SCRIPT), "--models", "foo"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2 and not done.stdout
-    assert done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1
+def test_a_mistake_is_one_line(script):
+    done = script("bench.py", "--models", "foo")
+    assert done.code == 2 and not done.out
+    assert done.err.startswith("error: ") and len(done.err.splitlines()) == 1

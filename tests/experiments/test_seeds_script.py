@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "experiments" / "configs" / "digits.yaml"
@@ -17,17 +18,8 @@ SHORT = {"trainer.max_epochs": 1, "trainer.limit_train_batches": 3, "image_every
 VARIANTS = {"small": {"model.latent_dim": 2}, "large": {"model.latent_dim": 4}}
 
 
-@pytest.fixture
-def seeds(monkeypatch, tmp_path):
-    monkeypatch.setenv("VAE_RUNS_DIR", str(tmp_path))
-    monkeypatch.setenv("WANDB_MODE", "disabled")
-    import seeds
-
-    return seeds
-
-
 @pytest.mark.e2e
-def test_a_study_skips_what_is_done_and_sums_up(seeds, tmp_path, capsys):
+def test_a_study_skips_what_is_done_and_sums_up(forked_scripts, tmp_path, capsys):
     arguments = {"config": str(CONFIG), "options": SHORT, "variants": VARIANTS, "name": "s"}
     one = seeds.study(seeds=1, **arguments)
     assert one["variants"]["small"]["test/elbo"]["se"] is None
@@ -56,7 +48,7 @@ def test_a_study_skips_what_is_done_and_sums_up(seeds, tmp_path, capsys):
 
 
 @pytest.mark.e2e
-def test_a_run_that_fails_is_named_and_one_cut_short_is_continued(seeds, tmp_path, monkeypatch):
+def test_a_run_that_fails_is_named_and_one_cut_short_is_continued(forked_scripts, tmp_path):
     bad = {"bad": {"model.latent_dim": 0}}
     with pytest.raises(ValueError, match=r"1 of 1 runs did not end: bad \(seed 0\)"):
         seeds.study(str(CONFIG), 1, "s", SHORT, bad)
@@ -70,7 +62,7 @@ def test_a_run_that_fails_is_named_and_one_cut_short_is_continued(seeds, tmp_pat
     assert (run / "results.json").exists()
 
 
-def test_a_run_is_found_by_its_whole_name(seeds, tmp_path):
+def test_a_run_is_found_by_its_whole_name(tmp_path):
     names = ["20260101-000000-high-lr-seed0-00aa", "20260101-000001-lr-seed10-00aa"]
     for name in names:
         (tmp_path / name).mkdir()
@@ -79,11 +71,11 @@ def test_a_run_is_found_by_its_whole_name(seeds, tmp_path):
     assert seeds.find(tmp_path, "lr", 10) == tmp_path / names[1]
 
 
-def test_nothing_is_handed_on_as_null(seeds):
+def test_nothing_is_handed_on_as_null():
     assert seeds._flags({"a": None, "b": 1}) == ["--a", "null", "--b", "1"]
 
 
-def test_statistics(seeds):
+def test_statistics():
     assert seeds.statistics([1.0, 3.0]) == {"mean": 2.0, "se": 1.0}
     assert seeds.statistics([5.0]) == {"mean": 5.0, "se": None}
     four = seeds.statistics([1.0, 2.0, 3.0, 4.0])
@@ -100,17 +92,14 @@ def test_statistics(seeds):
         ([], "config"),
     ],
 )
-def test_mistakes_are_one_line(arguments, line, tmp_path):
-    command = [sys.executable, str(ROOT / "experiments" / "seeds.py"), *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert result.returncode == 2 and not list(tmp_path.iterdir())
-    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
-    assert line in result.stderr
+def test_mistakes_are_one_line(arguments, line, script, tmp_path):
+    done = script("seeds.py", *arguments, folder=tmp_path)
+    assert done.code == 2 and not list(tmp_path.iterdir())
+    assert done.err.startswith("error: ") and done.err.count("\n") == 1
+    assert line in done.err
 
 
-def test_a_study_that_is_interrupted_ends_its_runs_and_begins_no_other(
-    seeds, tmp_path, monkeypatch
-):
+def test_a_study_that_is_interrupted_ends_its_runs_and_begins_no_other(tmp_path, monkeypatch):
     real, begun = subprocess.Popen, []
 
     def popen(command, **options):

@@ -7,8 +7,6 @@ import random
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -77,7 +75,6 @@ def test_the_run_goes_on_without_wandb(then_killed, trained_run, tmp_path):
 TERMINATED = """
 import os, signal, sys
 from pathlib import Path
-sys.path[:0] = ["tests", "tests/run"]
 from test_faults import core_of
 from vae.run.wandb import finish_wandb, wandb_logger
 wandb_logger(Path(sys.argv[1]), {})
@@ -88,17 +85,11 @@ finish_wandb(1)
 """
 
 
-def test_wandb_that_got_the_same_sigterm_is_told_in_one_line(tmp_path):
+def test_wandb_that_got_the_same_sigterm_is_told_in_one_line(script, tmp_path):
     """As of a whole process group: by Slurm, systemd, docker."""
-    done = subprocess.run(
-        [sys.executable, "-c", TERMINATED, str(tmp_path / "run")],
-        cwd=ROOT,
-        env=os.environ | {"WANDB_MODE": "offline"},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    (line,) = done.stderr.splitlines()  # and no traceback at exit
+    (file := tmp_path / "terminated.py").write_text(TERMINATED)
+    done = script(file, tmp_path / "run", WANDB_MODE="offline")
+    (line,) = done.err.splitlines()  # and no traceback at exit
     assert line.startswith("warning: W&B did not end well")
 
 

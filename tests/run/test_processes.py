@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from chaos import ROOT, assert_same_run, rows, run_of
+from forked import together
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from vae.cli.app import VAECLI
@@ -29,22 +30,24 @@ FLAGS = [
 TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
 
 
-def train(folder, *flags, script="train.py", words=("fit", *FLAGS)):
-    environment = {**os.environ, "VAE_RUNS_DIR": str(folder), "OMP_NUM_THREADS": "1"}
-    environment |= {"WANDB_MODE": "offline"}
-    command = [sys.executable, str(ROOT / "experiments" / script), *words, *flags]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def train(folder, *words, processes=1):
+    """Runs a script; what it printed."""
+    folder.mkdir(exist_ok=True)
+    options = {"VAE_RUNS_DIR": str(folder), "WANDB_MODE": "offline"}
+    children = together(*words, processes=processes, log=folder / "log", **options)
+    for child in children:
+        child.join(300)
+    assert [child.exitcode for child in children] == [0] * processes, (folder / "log").read_text()
+    return (folder / "log").read_text()
 
 
 @pytest.mark.e2e
 def test_two_processes_are_one_with_twice_the_batch(tmp_path):
     """By the exact gradient, which has no noise: the only difference is the order of sums."""
-    exact = ["--model.estimator", "enumerate"]
+    exact = ["train.py", "fit", *FLAGS, "--model.estimator", "enumerate"]
     one, two = tmp_path / "one", tmp_path / "two"
     train(one, *exact, "--data.batch_size", "64")
-    out = train(two, *exact, "--data.batch_size", "32", *TWO)
+    out = train(two, *exact, "--data.batch_size", "32", *TWO, processes=2)
     assert out.count("training in") == 1 and out.count("test set") == 1
     run, alone = run_of(two), run_of(one)
     ends = [read_checkpoint(r / "checkpoints" / "last.ckpt") for r in (run, alone)]
@@ -62,11 +65,12 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path):
 def test_a_run_of_two_processes_is_resumed_exactly(tmp_path):
     """Each process has its own noise, and gets it back."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    train(whole, "--data.batch_size", "64", *TWO, "--trainer.max_steps", "20")
-    train(cut, "--data.batch_size", "64", *TWO, "--trainer.max_epochs", "1")  # of 11 steps
+    flags = ["train.py", "fit", *FLAGS, *TWO, "--data.batch_size", "64"]
+    train(whole, *flags, "--trainer.max_steps", "20", processes=2)
+    train(cut, *flags, "--trainer.max_epochs", "1", processes=2)  # of 11 steps
     (run_of(cut) / "results.json").unlink()
-    words = (str(run_of(cut)), "--trainer.max_epochs", "50", "--trainer.max_steps", "20")
-    train(cut, script="resume.py", words=words)
+    longer = ["--trainer.max_epochs", "50", "--trainer.max_steps", "20"]
+    train(cut, "resume.py", run_of(cut), *longer, processes=2)
     ends = [read_checkpoint(run_of(p) / "checkpoints" / "last.ckpt") for p in (whole, cut)]
     states = ends[0]["vae"]["generators"]["cpu"]
     assert states.shape[0] == 2 and not torch.equal(states[0], states[1])
