@@ -57,10 +57,14 @@ def evaluate(
     device = find_device(device)
     vae = module.vae.to(device)
     data = load_data(contents)
-    data.splits = {split: data.splits[split][:limit]}
-    if not len(data.splits[split]):
-        raise ValueError(f"the model's data have no {split} images: use --split test")
-    images = len(data.splits[split])
+    if data.count(split) == 0:
+        other = "val" if split == "test" else "test"
+        raise ValueError(f"the model's data have no {split} images: use --split {other}")
+    batches = data.loader(split, device=device, batch_size=batch_size, limit=limit)
+    images = data.count(split)
+    if images is None:  # of a stream: known once it was read
+        images = sum(len(x) for x in batches)
+    images = min(images, limit or images)
     if images * max(counts, default=0) > DECODINGS:
         most = DECODINGS // images
         raise ValueError(
@@ -87,8 +91,8 @@ def evaluate(
     started = time.monotonic()
     torch.manual_seed(seed)
     values: dict[str, list[Tensor]] = {}
-    batches = data.loader(split, device=device, batch_size=batch_size)
-    for x in track(batches, "evaluating", disable=not sys.stderr.isatty()):
+    number = -(-images // batch_size)
+    for x in track(batches, "evaluating", total=number, disable=not sys.stderr.isatty()):
         terms = elbo_terms(vae, x, elbo_samples).named()
         terms |= {f"log_likelihood_{k}": log_likelihood(vae, x, k) for k in counts}
         for name, value in terms.items():
@@ -118,7 +122,7 @@ def evaluate(
     except OSError:  # the disk has filled since
         print(json.dumps(result, indent=2))
         raise
-    title = f"{result['images']} {split} images, {data.binarization} binarisation"
+    title = f"{result['images']} {split} images, {data.pixels}"
     shown = {
         name: f"{row['mean']:.2f}" + ("" if row["se"] is None else f" ± {row['se']:.2f}")
         for name, row in rows.items()
@@ -128,7 +132,7 @@ def evaluate(
         print("rate_mc: KL(q || p) has no closed form here, and is estimated from the samples")
     if result["images"] > 1:  # a variance over images
         print(f"active units {result['active_units']} of {result['latent_units']} entries of z")
-    if vae.likelihood.binary and data.binarization == "none":
+    if vae.likelihood.binary and not data.is_binary:
         print("grey pixels under a Bernoulli likelihood: cross-entropies, not bounds on log p(x)")
     print(f"checkpoint  {path}\nwritten     {target}  ({result['seconds']} s)")
     return result

@@ -137,7 +137,8 @@ def report(
         writable(Path(f"{stem}.{suffix}"))
     vae = module.vae.to(device)
     data = load_data(contents)
-    pool = next(iter(data.loader("test", device=device, batch_size=max(images, 256))))
+    split = "test" if data.count("test") != 0 else data.held_out()
+    pool = next(iter(data.loader(split, device=device, batch_size=max(images, 256))))
     x = pool[:images]
     if len(x) < images:
         raise ValueError(f"images must be at most {len(x)}, of which there are no more")

@@ -29,12 +29,14 @@ def reconstruct(
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     module, contents, path = load(checkpoint)
-    x = next(iter(load_data(contents).loader("test", batch_size=count)))
+    data = load_data(contents)
+    split = "test" if data.count("test") != 0 else data.held_out()
+    x = next(iter(data.loader(split, batch_size=count)))
     torch.manual_seed(seed)
     default = folder_of(path) / "images" / "reconstructions.png"
     target = image_file(Path(output) if output else default)
     save_image(reconstruction_grid(module.vae, x), target)
-    print(f"{path}\n{len(x)} test images, originals above reconstructions: {target}")
+    print(f"{path}\n{len(x)} {split} images, originals above reconstructions: {target}")
     return target
 
 

@@ -45,6 +45,8 @@ def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
     dtype = half.get(contents["vae"].get("precision", "32-true"))
     autocast = torch.autocast(module.device.type, dtype, enabled=dtype is not None)
+    if data.promise:
+        print(data.promise)
     set_generators(contents["vae"]["generators"], module.device)
     step = start
     while step < start + steps:

@@ -195,6 +195,8 @@ def summarize(
             read_json(path / "run.json", hardware=str, torch=str) for path in found if path
         ]
     metrics = list(next(iter(results.values()))[0]["metrics"])
+    if not metrics:
+        raise ValueError("the data have no test images: the runs have no results to sum up")
     first = next(iter(variants))
     rows: dict[str, Any] = {}
     for label, runs in results.items():
@@ -231,7 +233,9 @@ def summarize(
 def _result(run: Path) -> dict[str, Any]:
     """``results.json`` of a run that has ended."""
     path, number = run / "results.json", (int, float)
-    result = read_json(path, metrics=dict, steps=int, seconds=number, binarization=str)
+    result = read_json(
+        path, metrics=dict, steps=int, seconds=number, binarization=(str, type(None))
+    )
     if not all(isinstance(value, number) for value in result["metrics"].values()):
         raise ValueError(f"{path} has metrics that are no numbers: it was edited; delete it")
     return result

@@ -4,6 +4,7 @@ import torch
 
 from vae import VAE
 from vae.analysis.images import reconstruction_grid, sample_grid
+from vae.data.digits import DigitsDataModule
 from vae.models.latents.relaxed_one_hot import RelaxedOneHot
 from vae.models.likelihoods import Bernoulli
 from vae.models.networks import MLPDecoder, MLPEncoder
@@ -47,17 +48,12 @@ def test_the_callback_draws_the_same_noise_and_takes_none(tmp_path):
     class Trainer:
         is_global_zero, global_step, loggers = True, 3, []
 
-        class datamodule:
-            splits = {"val": torch.zeros(4)}
-
-            @staticmethod
-            def loader(split, batch_size):
-                assert split == "val"
-                return [torch.ones(4, *SHAPE)]
+        datamodule = DigitsDataModule()
 
     class Module(torch.nn.Module):
         device = torch.device("cpu")
 
+    Trainer.datamodule.setup()
     module, images = Module(), []
     module.vae = relaxed()
     for seed in (1, 2):

@@ -98,6 +98,10 @@ class ImageDataModule(ImageSource):
     def count(self, split: str) -> int:
         return len(self.splits.get(split, ()))
 
+    def batches(self, split: str, world_size: int = 1) -> int:
+        size = self.batch_size if split == "train" else self.eval_batch_size
+        return -(-(self.count(split) // world_size) // size)
+
     def share(self, other: ImageSource) -> None:
         assert isinstance(other, ImageDataModule)
         self.splits, self.trainer = other.splits, other.trainer

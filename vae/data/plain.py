@@ -138,6 +138,12 @@ class PlainImages(ImageSource):
         plain = type(loader.batch_sampler) is BatchSampler and not loader.drop_last
         return len(loader.sampler) if plain else None  # type: ignore[arg-type]
 
+    def batches(self, split: str, world_size: int = 1) -> int | None:
+        try:
+            return len(self._raw(split) or ()) // world_size  # type: ignore[arg-type]
+        except TypeError:  # a stream
+            return None
+
     def loader(  # type: ignore[override]
         self,
         split: str,
@@ -177,12 +183,8 @@ class PlainImages(ImageSource):
         self.setup()
         for split in ("train", "val", "test"):
             self._first(split)
-        try:
-            len(self.loader("train"))
-        except TypeError:
-            raise DataError(
-                f"{self.name}: its training loader has no length; define its __len__"
-            ) from None
+        if not self.batches("train"):
+            raise DataError(f"{self.name}: its training loader has no length; define its __len__")
 
     # What only this class does ------------------------------------------------------------------
 

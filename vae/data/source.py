@@ -50,9 +50,16 @@ class ImageSource(LightningDataModule, ABC):
     batch_size: int
     steps_per_batch: int
 
+    def setup(self, stage: str | None = None) -> None:
+        """Loads the images of a stage, ``fit`` or ``test``, or of all; a second time does nothing."""
+
     @abstractmethod
     def count(self, split: str) -> int | None:
         """The number of images in a split: 0 without one, None where it cannot be told."""
+
+    @abstractmethod
+    def batches(self, split: str, world_size: int = 1) -> int | None:
+        """The number of batches of a split in each of several processes, or None if unknown."""
 
     @abstractmethod
     def loader(
@@ -104,7 +111,7 @@ class ImageSource(LightningDataModule, ABC):
         """
 
     def share(self, other: ImageSource) -> None:
-        """Serves the images of ``other``, in this one's own order."""
+        """Takes images and trainer of ``other``, and serves them in this one's own order."""
         raise NotImplementedError(f"{type(self).__name__} cannot share its images")
 
     def held_out(self) -> str:

@@ -155,17 +155,30 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
 }
 
 
-def assert_defined(likelihood: Likelihood, binarization: str) -> None:
-    """Refuses a density on binary pixels. It is unbounded: a continuous Bernoulli's at 0 and 1 grows
-    with its logits, a Gaussian's, whose scale is learned, as the scale shrinks; the bound would
-    grow for ever and mean nothing. (A Bernoulli on grey pixels is a cross-entropy, and allowed.)
+def assert_defined(likelihood: Likelihood, binary: bool, binarization: str | None) -> None:
+    """Refuses a density on binary pixels, where the bound would grow without limit.
+
+    A continuous Bernoulli's density at 0 and 1 grows with its logits, and that of a Gaussian, whose
+    scale is learned, as the scale shrinks. A Bernoulli on grey pixels is allowed: it gives a
+    cross-entropy.
+
+    Arguments:
+        likelihood: The likelihood.
+        binary: Whether every pixel is 0 or 1.
+        binarization: How the data say that they are binarised; None if they do not.
 
     Raises:
         ValueError: If the likelihood is a density and the pixels are binary.
     """
-    if not likelihood.binary and binarization != "none":
-        raise ValueError(
-            f"likelihood {type(likelihood).__name__} is a density, unbounded on binary pixels"
-            f" (binarization {binarization}): set --data.binarization none, or --model.likelihood"
-            " bernoulli"
-        )
+    if likelihood.binary or not binary:
+        return
+    seen = (
+        "as in the first training batch"
+        if binarization is None
+        else f"binarization {binarization}"
+    )
+    remedy = "serve grey ones" if binarization is None else "set --data.binarization none"
+    raise ValueError(
+        f"likelihood {type(likelihood).__name__} is a density, unbounded on binary pixels ({seen}):"
+        f" {remedy}, or --model.likelihood bernoulli"
+    )

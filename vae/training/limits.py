@@ -10,7 +10,7 @@ from typing import Any
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
-from vae.data.module import ImageDataModule
+from vae.data.source import ImageSource
 
 __all__ = ["assert_monitored", "assert_trains", "count_in_steps"]
 
@@ -83,7 +83,7 @@ def _seconds(duration: Any) -> float:
         return 1.0
 
 
-def count_in_steps(trainer: Trainer, data: ImageDataModule, grouped: bool = True) -> None:
+def count_in_steps(trainer: Trainer, data: ImageSource, grouped: bool = True) -> None:
     """Makes a trainer's limits and intervals mean optimiser steps, whatever their grouping.
 
     Arguments:
@@ -96,8 +96,7 @@ def count_in_steps(trainer: Trainer, data: ImageDataModule, grouped: bool = True
         ValueError: If a limit leaves nothing, or an interval falls between two groups.
     """
     numbers = vars(trainer)  # Lightning declares some of them nowhere
-    share = len(data.splits["train"]) // trainer.world_size
-    steps = -(-share // data.batch_size)
+    steps = data.batches("train", trainer.world_size) or 0
     limit = numbers["limit_train_batches"]
     if isinstance(limit, float):
         limit = _part("train", limit, steps)
@@ -105,9 +104,8 @@ def count_in_steps(trainer: Trainer, data: ImageDataModule, grouped: bool = True
     steps = min(steps, limit)
     for split in ("val", "test"):
         limit = numbers[f"limit_{split}_batches"]
-        if isinstance(limit, float) and split in data.splits:
-            share = len(data.splits[split]) // trainer.world_size
-            _part(split, limit, -(-share // data.eval_batch_size))
+        if isinstance(limit, float):
+            _part(split, limit, data.batches(split, trainer.world_size) or 0)
     every, group = numbers.get("val_check_interval"), data.steps_per_batch  # or one by the clock
     if every is not None and every <= 0:
         raise ValueError(f"val_check_interval must be positive, got {every}")

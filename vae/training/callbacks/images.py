@@ -12,6 +12,7 @@ from torchvision.utils import save_image
 from vae.analysis.evaluation import fixed_noise
 from vae.analysis.images import reconstruction_grid, sample_grid
 from vae.data.loader import StepLoader
+from vae.data.source import images_of
 from vae.models.vae import VAE
 
 __all__ = ["ImageGrids"]
@@ -60,9 +61,8 @@ class ImageGrids(Callback):
         if not trainer.is_global_zero:
             return
         self.drawn = trainer.global_step
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        split = "val" if len(data.splits["val"]) else "test"
-        x = next(iter(data.loader(split, batch_size=32))).to(module.device)
+        data = images_of(trainer.datamodule)  # type: ignore[attr-defined]
+        x = next(iter(data.loader(data.held_out(), batch_size=32))).to(module.device)
         vae, training = cast(VAE, module.vae), module.training
         module.eval()
         with fixed_noise(module.device, 0):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from lightning.pytorch import LightningDataModule
 
-from vae.data.loader import ImageLoader
-from vae.data.module import ImageDataModule
+from vae.data.source import ImageSource
 from vae.training.many.module import StackedLoader
 
 __all__ = ["EnsembleData"]
@@ -21,7 +21,7 @@ class EnsembleData(LightningDataModule):
         members: The data module of each, all on the same images.
     """
 
-    def __init__(self, members: Sequence[ImageDataModule]) -> None:
+    def __init__(self, members: Sequence[ImageSource]) -> None:
         super().__init__()
         self.members = list(members)
 
@@ -34,15 +34,17 @@ class EnsembleData(LightningDataModule):
         self.members[0].prepare_data()
 
     def setup(self, stage: str | None = None) -> None:
-        for member in self.members:
-            self.members[0].setup(stage)
-            member.splits, member.trainer = self.members[0].splits, self.trainer
+        first, *others = self.members
+        first.trainer = self.trainer
+        first.setup(stage)
+        for member in others:
+            member.share(first)
 
     def train_dataloader(self) -> StackedLoader:
         return StackedLoader([member.loader("train", train=True) for member in self.members])
 
-    def val_dataloader(self) -> ImageLoader | list:
+    def val_dataloader(self) -> Any:
         return self.members[0].val_dataloader()
 
-    def test_dataloader(self) -> ImageLoader | list:
+    def test_dataloader(self) -> Any:
         return self.members[0].test_dataloader()

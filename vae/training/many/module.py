@@ -35,7 +35,7 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.optim import Optimizer
 
 from vae.analysis import evaluation
-from vae.data.loader import ImageLoader
+from vae.data.source import Batches
 from vae.distributions.operations import parameters
 from vae.training.many.streams import Streams, on_device
 from vae.training.presets import ImageVAE
@@ -271,7 +271,7 @@ def _detached(parameters: dict[str, Any]) -> dict[str, Tensor]:
 class StackedLoader:
     """The batches of several loaders of equal length, side by side."""
 
-    def __init__(self, loaders: Sequence[ImageLoader]) -> None:
+    def __init__(self, loaders: Sequence[Batches]) -> None:
         self.loaders, self.total = list(loaders), len(loaders[0])
 
     def __len__(self) -> int:
