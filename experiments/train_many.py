@@ -43,7 +43,7 @@ from vae.cli.app import VAECLI
 from vae.cli.errors import one_line_errors
 from vae.cli.session import page_of
 from vae.cli.trainer import as_list, shows_progress, trust_world_size
-from vae.data.module import ImageDataModule
+from vae.data.source import ImageSource, images_of
 from vae.run.atomic import AtomicCheckpointIO
 from vae.run.files import replace_text, write_json
 from vae.run.folder import new_run
@@ -63,7 +63,7 @@ class Run:
     """One of the models, and what it leaves behind: what its own run would."""
 
     model: ImageVAE
-    data: ImageDataModule
+    data: ImageSource
     config: dict[str, Any]
     seed: int = 0
     varied: dict[str, float] = field(default_factory=dict)
@@ -246,12 +246,15 @@ class ManyCLI(VAECLI):
         config = yaml.safe_load(self._parser("fit").dump(self.config.fit, skip_none=False))
         del config["seeds"], config["vary"]
         model, data = (self._get(self.config_init, part) for part in ("model", "data"))
+        described = self.config.fit.data.as_dict()
+        data = images_of(data, self.config.fit.seed_everything, described)
         self.runs.append(Run(model, data, config))
         return model
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         self.datamodule.prepare_data()  # what is missing fails here, before anything is written
         self.datamodule.setup("fit")
+        self.runs[0].data.assert_served()
         x = next(iter(self.runs[0].data.loader("train", train=True)))
         check_mappable(self.runs[0].model, x[:2])
         config = self._get(self.config_init, "trainer")
@@ -308,8 +311,12 @@ class ManyCLI(VAECLI):
             seconds = time.monotonic() - started
             for run in self.runs:
                 run.restore("best.ckpt")
-            self.trainer.test(model, datamodule, verbose=False)
+            if self.runs[0].data.count("test") == 0:
+                print("the data have no test images: nothing is tested")
+            else:
+                self.trainer.test(model, datamodule, verbose=False)
             for run in self.runs:
+                run.results = {"metrics": {}, "diverged": False} | run.results
                 run.results |= {
                     "epochs": self.trainer.current_epoch,
                     "steps": self.trainer.global_step,
@@ -376,7 +383,7 @@ def summarize(folder: Path, record: dict[str, Any], runs: list[Run]) -> None:
     write_json(folder / "summary.json", summary)
     title = (
         f"mean ± standard error over {len(first)} seed{'s' * (len(first) > 1)},"
-        f" {summary['binarization']} binarisation"
+        f" {runs[0].data.pixels}"
     )
     table = Table("variant", *metrics, title=title, title_justify="left")
     if len(rows) > 1:

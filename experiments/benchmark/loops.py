@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from vae.cli.app import VAECLI
 from vae.data.loader import binarize
 from vae.data.mnist import MNISTDataModule
-from vae.data.module import ImageDataModule
+from vae.data.source import ImageSource
 from vae.devices import asynchronous
 from vae.training import presets as modules
 from vae.training.callbacks.progress import Progress
@@ -190,7 +190,7 @@ def command_line(
     images."""
 
     class CommandLine(VAECLI):
-        def fit(self, model: ImageVAE, datamodule: ImageDataModule, **kwargs: Any) -> None:
+        def fit(self, model: ImageVAE, datamodule: ImageSource, **kwargs: Any) -> None:
             model.after_step.append(lambda step, x: on_step(step, len(x)))
             callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
             if not any(isinstance(callback, Progress) for callback in callbacks):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -26,7 +26,7 @@ from vae.cli.quiet import quiet
 from vae.cli.session import Session
 from vae.cli.source import Source, find_source
 from vae.cli.trainer import add_parts, check_and_prepare
-from vae.data.module import ImageDataModule
+from vae.data.source import ImageSource, image_shape_of, images_of
 from vae.run.signals import Interrupted, Interruption
 from vae.run.wandb import check_wandb
 from vae.training.limits import assert_trains
@@ -72,7 +72,7 @@ class VAECLI(LightningCLI):
     def _start(self, args: list[str] | None) -> None:
         super().__init__(
             ImageVAE,
-            ImageDataModule,
+            LightningDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
             seed_everything_default=0,
@@ -125,7 +125,7 @@ class VAECLI(LightningCLI):
             help="Of matrix products in 32-true: high lets a GPU use TF32, medium bfloat16.",
         )
         parser.link_arguments(
-            "data.image_shape", "model.init_args.image_shape", apply_on="instantiate"
+            "data", "model.init_args.image_shape", image_shape_of, apply_on="instantiate"
         )
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
@@ -148,11 +148,14 @@ class VAECLI(LightningCLI):
         assert_fits_in_memory(self.config[self.config.subcommand], self.models)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        options, config = self.config_dump, self._get(self.config_init, "trainer")
+        described = self._get(self.config, "data").as_dict()
+        self.datamodule = images_of(self.datamodule, options["seed_everything"], described)
         self.datamodule.prepare_data()  # missing data are noticed here, before anything is written
         self.datamodule.setup("fit")
+        self.datamodule.assert_served()
         assert_feasible(self.model, self.datamodule)
-        options, config = self.config_dump, self._get(self.config_init, "trainer")
-        validates = len(self.datamodule.splits["val"]) > 0 and config["limit_val_batches"] != 0
+        validates = self.datamodule.count("val") != 0 and config["limit_val_batches"] != 0
         logs = not config.get("fast_dev_run") and config.get("logger") in (None, True)
         self.session = session = Session(
             options, self._config_text(), self.source, validates, logs, self.interruption
@@ -181,7 +184,7 @@ class VAECLI(LightningCLI):
         config.ckpt_path = None  # training with this file starts a run of its own
         return self._parser("fit").dump(config, skip_none=False)
 
-    def fit(self, model: ImageVAE, datamodule: ImageDataModule, **kwargs: Any) -> None:
+    def fit(self, model: ImageVAE, datamodule: ImageSource, **kwargs: Any) -> None:
         assert self.session is not None
         self.session.train_and_test(**kwargs)
 

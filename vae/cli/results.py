@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vae.data.loader import StepLoader
-from vae.data.module import ImageDataModule
+from vae.data.source import ImageSource
 from vae.training.presets import ImageVAE
 
 __all__ = ["epochs_trained", "print_table", "results_of", "show_results"]
@@ -39,7 +39,7 @@ def epochs_trained(trainer: Trainer) -> int | float:
 def results_of(
     metrics: Mapping[str, float],
     model: ImageVAE,
-    data: ImageDataModule,
+    data: ImageSource,
     epochs: int | float,
     steps: int,
     seconds: float,
@@ -55,21 +55,23 @@ def results_of(
     }
 
 
-def show_results(results: Mapping[str, Any], run: Path, checkpoint: Path, binary: bool) -> None:
+def show_results(
+    results: Mapping[str, Any], run: Path, checkpoint: Path, data: ImageSource, binary: bool
+) -> None:
     """Prints the results of a run.
 
     Arguments:
         results: What :func:`results_of` returned.
         run: The run's folder.
         checkpoint: The one that was tested.
+        data: What it was trained and tested on.
         binary: Whether the likelihood is of binary pixels.
     """
     metrics, epochs, seconds = (results[name] for name in ("metrics", "epochs", "seconds"))
-    binarization = results["binarization"]
     if metrics:
         rows = {name: f"{value:.2f}" for name, value in metrics.items()}
-        print_table(f"test set, {binarization} binarisation", rows)
-    if binary and binarization == "none":
+        print_table(f"test set, {data.pixels}", rows)
+    if binary and not data.is_binary:
         print(
             "grey pixels under a Bernoulli likelihood: these are cross-entropies, not bounds on"
             " log p(x)"

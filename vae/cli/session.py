@@ -17,7 +17,8 @@ from vae.cli.errors import clear
 from vae.cli.results import epochs_trained, results_of, show_results
 from vae.cli.source import Source, run_folder
 from vae.cli.trainer import as_list
-from vae.data.module import ImageDataModule
+from vae.data.batch import DataError
+from vae.data.source import ImageSource
 from vae.run.best import BestCheckpoint, forget_foreign_paths
 from vae.run.checkpoint import how_to_go_on, read_checkpoint
 from vae.run.files import read_json, replace_text, write_json
@@ -52,7 +53,7 @@ class Session:
 
     trainer: Trainer
     model: ImageVAE
-    data: ImageDataModule
+    data: ImageSource
 
     def __init__(
         self,
@@ -80,7 +81,7 @@ class Session:
         self.record: dict[str, Any] = {}
         self.begun = self.trained = False
 
-    def attach(self, trainer: Trainer, model: ImageVAE, data: ImageDataModule) -> None:
+    def attach(self, trainer: Trainer, model: ImageVAE, data: ImageSource) -> None:
         """Says what trains what, on which data."""
         self.trainer, self.model, self.data = trainer, model, data
         device = str(trainer.strategy.root_device)
@@ -151,6 +152,8 @@ class Session:
             self.metrics.begin()
         where = " (metrics.jsonl grows there)" if self.metrics else ""
         print(f"{verb} in {self.run}{where}", flush=True)
+        if self.data.promise:
+            print(self.data.promise, flush=True)
 
     def _start_page(self) -> None:
         """Starts the run's page in W&B, with its whole configuration."""
@@ -201,7 +204,7 @@ class Session:
             finish_wandb(exit_code, self.trainer.loggers)
         if results:  # written last: a run that has it is complete, in W&B too
             write_json(self.run / "results.json", results)
-            show_results(results, self.run, best, self.model.vae.likelihood.binary)
+            show_results(results, self.run, best, self.data, self.model.vae.likelihood.binary)
 
     def _fit(self, **kwargs: Any) -> None:
         """Trains; what goes wrong becomes one line."""
@@ -223,7 +226,7 @@ class Session:
         except OSError as error:  # a full disk: what was written before is whole
             hint = how_to_go_on(self.run)
             raise OSError(f"{clear(error)}; when that is mended, {hint}") from error
-        except CaptureError:
+        except (CaptureError, DataError):
             raise
         except (ValueError, NotImplementedError) as error:  # a user's mistake was found before
             raise RuntimeError(f"training failed: {error}") from error
@@ -236,6 +239,9 @@ class Session:
         A process on its own has nothing more to save, and a signal ends it at once; several end
         together, after a batch.
         """
+        if self.data.count("test") == 0:
+            print("the data have no test images: nothing is tested")
+            return {}
         if self.trainer.world_size == 1:
             self.interruption.patient = False
             self.interruption.check()
@@ -265,7 +271,7 @@ class Session:
 
 
 def page_of(
-    options: dict[str, Any], record: dict[str, Any], data: ImageDataModule, model: ImageVAE
+    options: dict[str, Any], record: dict[str, Any], data: ImageSource, model: ImageVAE
 ) -> dict[str, Any]:
     """The configuration that a run's page in W&B shows: every value once."""
     page = deepcopy(options)

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback, LambdaCallback
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from vae.cli.checks import assert_runs_here
-from vae.data.module import ImageDataModule
+from vae.data.source import ImageSource
 from vae.run.atomic import AtomicCheckpointIO
 from vae.run.best import BestCheckpoint
 from vae.run.cluster import assert_started, cluster_environment
@@ -82,7 +82,7 @@ def add_parts(
 
 
 def check_and_prepare(
-    trainer: Trainer, model: ImageVAE, data: ImageDataModule, validates: bool
+    trainer: Trainer, model: ImageVAE, data: ImageSource, validates: bool
 ) -> None:
     """Refuses what this trainer cannot do, and has it count in optimiser steps.
 

@@ -263,12 +263,16 @@ def _is_empty(loader: Any) -> bool:
         return False
 
 
-def plain_images(datamodule: LightningDataModule, seed: int | None = None) -> PlainImages:
+def plain_images(
+    datamodule: LightningDataModule,
+    seed: int | None = None,
+    described: dict[str, Any] | None = None,
+) -> PlainImages:
     """The source around a data module: one and the same, however often it is asked for."""
     source: PlainImages | None = vars(datamodule).get("_vae_images")
     if source is None:
         source = PlainImages(datamodule, seed)
         vars(datamodule)["_vae_images"] = source
-    if seed is not None:
-        source.seed = seed
+    source.seed = source.seed if seed is None else seed
+    source.description = described or source.description
     return source

@@ -14,6 +14,8 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
+from vae.data.batch import DataError
+
 __all__ = ["Batches", "ImageSource", "image_shape_of", "images_of"]
 
 
@@ -119,16 +121,22 @@ class ImageSource(LightningDataModule, ABC):
         return next(s for s in ("val", "test", "train") if s == "train" or self.count(s) != 0)
 
 
-def images_of(data: LightningDataModule, seed: int | None = None) -> ImageSource:
+def images_of(
+    data: LightningDataModule, seed: int | None = None, described: dict[str, Any] | None = None
+) -> ImageSource:
     """The images of a data module: itself if it is an ``ImageSource``, else a wrapper around it.
 
     Arguments:
         data: Any data module.
         seed: What the order of a plain module's training images follows from, as far as it can.
+        described: The class path and arguments of a plain module, where a configuration says them.
+
+    Raises:
+        DataError: If it serves no images.
     """
     from vae.data.plain import plain_images
 
-    return data if isinstance(data, ImageSource) else plain_images(data, seed)
+    return data if isinstance(data, ImageSource) else plain_images(data, seed, described)
 
 
 def image_shape_of(data: LightningDataModule) -> tuple[int, int, int]:
@@ -137,4 +145,8 @@ def image_shape_of(data: LightningDataModule) -> tuple[int, int, int]:
     Raises:
         DataError: If it has no training images.
     """
-    return images_of(data).image_shape
+    source = images_of(data)
+    if not hasattr(source, "image_shape"):
+        name = type(data).__name__
+        raise DataError(f"{name} has no image_shape: define it, as in image_shape = (1, 8, 8)")
+    return source.image_shape
