@@ -15,7 +15,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from vae.analysis.evaluation import active_units, elbo_terms, log_likelihood
+from vae.analysis.evaluation import active_units, elbo_terms
 from vae.cli.errors import one_line_errors
 from vae.cli.parser import checkpoint_parser
 from vae.cli.results import print_table
@@ -94,7 +94,7 @@ def evaluate(
     number = -(-images // batch_size)
     for x in track(batches, "evaluating", total=number, disable=not sys.stderr.isatty()):
         terms = elbo_terms(vae, x, elbo_samples).named()
-        terms |= {f"log_likelihood_{k}": log_likelihood(vae, x, k) for k in counts}
+        terms |= {f"log_likelihood_{k}": vae.log_likelihood(x, k) for k in counts}
         for name, value in terms.items():
             values.setdefault(name, []).append(value.cpu().double())
     rows: dict[str, dict[str, float | None]] = {}

@@ -6,7 +6,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["asynchronous", "double", "generators", "set_generators", "synchronize", "takes_graphs"]
+__all__ = [
+    "asynchronous",
+    "double",
+    "generators",
+    "keep_freed_memory",
+    "set_generators",
+    "synchronize",
+    "takes_graphs",
+]
 
 
 def asynchronous(device: torch.device) -> bool:
@@ -32,6 +40,15 @@ def double(x: Tensor) -> Tensor:
         return x.double()
     except TypeError:
         return x.cpu().double()
+
+
+def keep_freed_memory() -> None:
+    """Makes glibc reuse memory instead of giving it back to the system at every ``free``: the page
+    faults would cost as much as half the matrix products.
+
+    Its limits follow the largest block that was ever freed, up to 32 MB. Elsewhere, nothing
+    happens."""
+    torch.empty(2**25 - 2**14, dtype=torch.uint8)
 
 
 def generators(device: torch.device) -> dict[str, Tensor]:

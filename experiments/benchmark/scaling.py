@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from benchmark.loops import MODELS, build, eager, images_on
 from benchmark.peers import OnBatchEnd
 from benchmark.rounds import Loop, Rounds, against_eager, clock, rate, summary
-from vae.analysis.evaluation import log_likelihood
 from vae.data.mnist import MNISTDataModule
 from vae.devices import asynchronous
 
@@ -129,7 +128,7 @@ def evaluation(
         times: dict[int, list[float]] = {chunk: [] for chunk in (0, *chunks)}
         for _ in range(rounds + 1):
             started = clock(device)
-            log_likelihood(vae, x, num_samples)
+            vae.log_likelihood(x, num_samples)
             times[0].append((clock(device) - started) / (count * num_samples))
             for chunk in chunks:
                 times[chunk].append(floor(layers, chunk, count * num_samples, device))

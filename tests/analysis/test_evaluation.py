@@ -54,7 +54,7 @@ def seen(monkeypatch):
 @pytest.mark.parametrize("num_samples", [1, 9, 10, 50, 51, 101])
 @pytest.mark.parametrize("chunk", [1, 2, 5, 9, 50, 10_000])
 def test_exactly_k_samples_are_drawn_of_each_image(x, seen, num_samples, chunk):
-    value = evaluation.log_likelihood(toy(Binary, 3), x, num_samples, chunk)
+    value = toy(Binary, 3).log_likelihood(x, num_samples, chunk)
     assert value.shape == (5,) and value.dtype == x.dtype and value.isfinite().all()
     assert sum(z.shape[0] * z.shape[1] for z in seen) == 5 * num_samples
     assert max(z.shape[0] * z.shape[1] for z in seen) <= chunk
@@ -63,7 +63,7 @@ def test_exactly_k_samples_are_drawn_of_each_image(x, seen, num_samples, chunk):
 def test_the_answer_does_not_depend_on_the_chunks(x):
     # every chunking has the same law, and with many samples the same value
     vae = toy(Binary, 3)
-    values = [evaluation.log_likelihood(vae, x, 50_000, c) for c in (350, 5000, 50_000)]
+    values = [vae.log_likelihood(x, 50_000, c) for c in (350, 5000, 50_000)]
     for value in values[1:]:
         torch.testing.assert_close(value, values[0], atol=0.05, rtol=0)
 
@@ -79,7 +79,7 @@ def test_single_precision_is_that_of_the_plain_formula(latent, likelihood, seen)
     decoder = MLPDecoder(layer.code_features, image, hidden=[6], channels=family.channels)
     vae = VAE(MLPEncoder(image, [6]), layer, family(decoder))
     x = torch.bernoulli(torch.full((2, *image), 0.3))
-    value = evaluation.log_likelihood(vae, x, num_samples, 100)
+    value = vae.log_likelihood(x, num_samples, 100)
     z = torch.cat([z for z in seen]).double()
     vae, x = vae.double().hard, x.double()
     with torch.no_grad():
@@ -103,13 +103,10 @@ def test_bounds_rise_to_the_exact_log_likelihood(make, x):
     vae = make()
     exact = evaluation.exact_log_likelihood(vae, x)
     bounds = torch.stack(
-        [
-            torch.stack([evaluation.log_likelihood(vae, x, k) for _ in range(300)]).mean(0)
-            for k in (1, 4, 16)
-        ]
+        [torch.stack([vae.log_likelihood(x, k) for _ in range(300)]).mean(0) for k in (1, 4, 16)]
     )
     assert (bounds.diff(dim=0) > 0).all() and (bounds[-1] < exact + 0.02).all()
-    torch.testing.assert_close(evaluation.log_likelihood(vae, x, 20_000), exact, atol=0.03, rtol=0)
+    torch.testing.assert_close(vae.log_likelihood(x, 20_000), exact, atol=0.03, rtol=0)
 
 
 def test_exact_log_likelihood_is_a_distribution_over_images():
@@ -147,7 +144,7 @@ def test_linear_gaussian_model_has_a_closed_form():
     x = torch.rand(3, *SHAPE)
     exact = MultivariateNormal(b, w @ w.T + scale**2 * torch.eye(P)).log_prob(x.flatten(1))
     for k in (1, 7):
-        value = evaluation.log_likelihood(vae, x, k)
+        value = vae.log_likelihood(x, k)
         torch.testing.assert_close(value, exact, atol=1e-4, rtol=0)
     elbo = evaluation.elbo_terms(vae, x, 100_000).elbo
     torch.testing.assert_close(elbo, exact, atol=0.01, rtol=0)
@@ -156,7 +153,7 @@ def test_linear_gaussian_model_has_a_closed_form():
 def test_relaxed_models_are_evaluated_by_their_hard_samples(x, seen):
     vae = toy(RelaxedOneHot, 2, 3)
     evaluation.elbo_terms(vae, x, 3)
-    evaluation.log_likelihood(vae, x, 3)
+    vae.log_likelihood(x, 3)
     assert len(seen) == 2
     assert all(set(z.unique().tolist()) == {0.0, 1.0} for z in seen)
     assert all((z.sum(-1) == 1).all() for z in seen)
@@ -165,7 +162,7 @@ def test_relaxed_models_are_evaluated_by_their_hard_samples(x, seen):
 @pytest.mark.parametrize("num_samples, chunk", [(0, 1), (1, 0), (-5, 1)])
 def test_no_samples_say_so(x, num_samples, chunk):
     with pytest.raises(ValueError, match="at least 1"):
-        evaluation.log_likelihood(toy(Binary, 2), x, num_samples, chunk)
+        toy(Binary, 2).log_likelihood(x, num_samples, chunk)
 
 
 def test_exact_needs_something_to_enumerate(x):
@@ -187,7 +184,7 @@ def test_active_units():
 def test_one_sample_of_the_bound_is_log_weight_by_hand(x):
     vae = toy(Binary, 3)
     torch.manual_seed(5)
-    value = evaluation.log_likelihood(vae, x, 1)
+    value = vae.log_likelihood(x, 1)
     torch.manual_seed(5)
     q = vae.posterior(x)
     z = q.sample(torch.Size([1]))

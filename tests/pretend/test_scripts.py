@@ -13,7 +13,7 @@ from replay import replay
 from torch.testing import assert_close
 from train_many import ManyCLI
 
-from vae.analysis.evaluation import exact_log_likelihood, log_likelihood
+from vae.analysis.evaluation import exact_log_likelihood
 from vae.analysis.images import reconstruction_grid, sample_grid
 from vae.cli.app import VAECLI
 from vae.run.checkpoint import load, read_checkpoint
@@ -46,10 +46,10 @@ def test_a_log_likelihood_needs_no_float64_and_waits_for_nothing(run, without_fl
     x = torch.rand(4, 1, 8, 8).round().to(DEVICE)
     pretend_device.FLAGS.float64 = True
     pretend_device.LOG.clear()
-    wide = log_likelihood(vae, x, 3000, chunk=1000)
+    wide = vae.log_likelihood(x, 3000, chunk=1000)
     assert pretend_device.LOG == [] and wide.device == DEVICE
     pretend_device.FLAGS.float64 = False
-    narrow = log_likelihood(vae, x, 3000, chunk=1000)
+    narrow = vae.log_likelihood(x, 3000, chunk=1000)
     exact = exact_log_likelihood(vae, x)
     for value in (wide, narrow):
         assert_close(value.cpu(), exact.cpu(), atol=0.5, rtol=0)

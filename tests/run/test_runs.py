@@ -308,7 +308,7 @@ def test_folders_in_the_home_folder(monkeypatch, tmp_path):
 
 def test_a_result_that_cannot_be_written_is_known_before_it_is_computed(folder, monkeypatch):
     path = only_run(folder)
-    monkeypatch.setattr("vae.analysis.evaluation.log_likelihood", None)  # it would be called
+    monkeypatch.setattr("vae.models.vae.VAE.log_likelihood", None)  # it would be called
     for output in (path, path / "run.json" / "x.json", "/proc/x.json"):
         code, _, err = run(f"evaluate.py {path} --log_likelihood 5 --output {output}", folder)
         assert code == 2 and err.startswith("error: cannot write"), err

@@ -6,7 +6,6 @@ Every number is one of the model with hard latents (``vae.hard``): a relaxed sam
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -14,26 +13,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vae.devices import asynchronous, double
+from vae.devices import asynchronous
 from vae.distributions.operations import support
 from vae.models.vae import VAE
 
 __all__ = [
-    "CHUNKS",
     "Terms",
     "active_units",
     "elbo_terms",
     "exact_log_likelihood",
     "fixed_noise",
-    "keep_freed_memory",
-    "log_likelihood",
 ]
-
-
-CHUNKS = {False: 2000, True: 2**15}
-"""Decodings at a time by default, of a device that is ``asynchronous`` or not: on a CPU few, so that
-what the decoder makes of them (6 MB of 28 x 28 pixels) stays in the cache; a GPU must have enough to
-do between two launches."""
 
 
 class Terms(NamedTuple):
@@ -85,59 +75,6 @@ def elbo_terms(vae: VAE, x: Tensor, num_samples: int = 1) -> Terms:
     except NotImplementedError:
         rate, monte_carlo = (q.log_prob(z) - vae.prior().log_prob(z)).mean(0), True
     return Terms(-distortion - rate, rate, distortion, monte_carlo)
-
-
-@torch.no_grad()
-def log_likelihood(
-    vae: VAE, x: Tensor, num_samples: int = 5000, chunk: int | None = None
-) -> Tensor:
-    r"""The K-sample importance-weighted bound, :math:`\log \frac1K \sum_k p(x, z_k) / q(z_k|x)`,
-    with shape (B,).
-
-    Exactly ``num_samples`` samples are drawn of each image, a few at a time: memory grows neither
-    with K nor with the number of images.
-
-    References:
-        | Importance Weighted Autoencoders (Burda et al., 2016), section 5 (there with K = 5000).
-
-    Arguments:
-        vae: The model.
-        x: Images ``(B, *image)``.
-        num_samples: K.
-        chunk: Decodings (images times samples) at a time; by default ``CHUNKS`` of the device.
-
-    Raises:
-        ValueError: If ``num_samples`` or ``chunk`` is less than 1.
-    """
-    chunk = CHUNKS[asynchronous(x.device)] if chunk is None else chunk
-    if num_samples < 1 or chunk < 1:
-        raise ValueError(
-            f"num_samples and chunk must be at least 1, got {num_samples} and {chunk}"
-        )
-    if x.device.type == "cpu":
-        keep_freed_memory()
-    vae = vae.hard
-    return torch.cat([_log_likelihood(vae, part, num_samples, chunk) for part in x.split(chunk)])
-
-
-def _log_likelihood(vae: VAE, x: Tensor, num_samples: int, chunk: int) -> Tensor:
-    q, prior = vae.posterior(x), vae.prior()
-    total = double(x.new_full((len(x),), -math.inf))
-    at_once = chunk // len(x)  # at least 1
-    for start in range(0, num_samples, at_once):
-        z = q.sample(torch.Size([min(at_once, num_samples - start)]))  # (k, B, *event)
-        log_weight = vae.decode(z).log_prob(x) + prior.log_prob(z) - q.log_prob(z)
-        total = torch.logaddexp(total, double(log_weight).logsumexp(0))
-    return (total - math.log(num_samples)).to(x)
-
-
-def keep_freed_memory() -> None:
-    """Makes glibc reuse memory instead of giving it back to the system at every ``free``: the page
-    faults would cost as much as half the matrix products.
-
-    Its limits follow the largest block that was ever freed, up to 32 MB. Elsewhere, nothing
-    happens."""
-    torch.empty(2**25 - 2**14, dtype=torch.uint8)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from torch import Size, Tensor
+from torch import Tensor
 from torchvision.utils import make_grid
 
 from vae.models.vae import VAE
@@ -36,11 +36,9 @@ def _grid(images: Tensor, columns: int) -> Tensor:
     return make_grid(images, nrow=columns, padding=4, pad_value=0.5)
 
 
-@torch.no_grad()
 def reconstruction_grid(vae: VAE, x: Tensor, columns: int = 16) -> Tensor:
     """Rows of originals, each above the mean of p(x|z) at one hard sample z of q(z|x)."""
-    vae = vae.hard
-    mean = vae.decode(vae.posterior(x).sample()).mean
+    mean = vae(x)
     columns = min(columns, len(x))
     rows = [
         row for pair in zip(x.split(columns), mean.split(columns), strict=True) for row in pair
@@ -48,9 +46,6 @@ def reconstruction_grid(vae: VAE, x: Tensor, columns: int = 16) -> Tensor:
     return _grid(torch.cat(rows), columns)
 
 
-@torch.no_grad()
 def sample_grid(vae: VAE, count: int, columns: int = 16) -> Tensor:
-    """The mean of p(x|z) at latents drawn from the prior, hard for discrete families. Needs no
-    data."""
-    mean = vae.hard.sample(Size([count])).mean
-    return _grid(mean, min(columns, count))
+    """Means of p(x|z) at latents drawn from the prior; needs no data."""
+    return _grid(vae.sample(count), min(columns, count))

@@ -81,6 +81,7 @@ class MLPEncoder(Network):
     layer, the flat image itself.
 
     Example:
+        >>> from vae import MLPEncoder
         >>> encoder = MLPEncoder((1, 28, 28), hidden=(400, 200))
         >>> encoder(torch.rand(5, 1, 28, 28)).shape
         torch.Size([5, 200])
@@ -104,6 +105,7 @@ class MLPDecoder(Network):
     """Creates a fully connected decoder, ``(*, D)`` to ``(*, channels, *image)``.
 
     Example:
+        >>> from vae import MLPDecoder
         >>> decoder = MLPDecoder(20, (1, 28, 28), hidden=(400, 200))
         >>> decoder(torch.randn(7, 5, 20)).shape
         torch.Size([7, 5, 1, 1, 28, 28])
@@ -136,6 +138,7 @@ class ConvEncoder(Network):
         ValueError: If the image's sides cannot be halved that often.
 
     Example:
+        >>> from vae import ConvEncoder
         >>> encoder = ConvEncoder((1, 28, 28), hidden=(32, 64))
         >>> encoder(torch.rand(5, 1, 28, 28)).shape  # 64 x 7 x 7
         torch.Size([5, 3136])
@@ -164,6 +167,12 @@ class ConvDecoder(Network):
 
     Raises:
         ValueError: If the image's sides cannot be halved that often.
+
+    Example:
+        >>> from vae import ConvDecoder
+        >>> decoder = ConvDecoder(20, (1, 28, 28), hidden=(32, 64))
+        >>> decoder(torch.randn(7, 5, 20)).shape
+        torch.Size([7, 5, 1, 1, 28, 28])
     """
 
     def __init__(

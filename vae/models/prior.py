@@ -27,6 +27,9 @@ class Prior(nn.Module, ABC):
     is a Monte-Carlo estimate, logged as ``rate_mc``.
 
     Example:
+        >>> import torch
+        >>> from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+        >>> from vae import DiagonalGaussian
         >>> class Mixture(Prior):
         ...     def __init__(self, latent, num_components=10):
         ...         super().__init__()
@@ -37,6 +40,9 @@ class Prior(nn.Module, ABC):
         ...     def forward(self, posterior):
         ...         components = Independent(Normal(self.loc, 1.0), 1)
         ...         return MixtureSameFamily(Categorical(logits=self.weights), components)
+        >>> prior = Mixture(DiagonalGaussian(in_features=400, latent_dim=8))
+        >>> prior(None).sample((5,)).shape
+        torch.Size([5, 8])
     """
 
     @abstractmethod

@@ -3,12 +3,16 @@ optimiser and no trainer."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution
 
 from vae.distributions.operations import describe
 from vae.models.latents.base import Latent
 from vae.models.likelihoods import Likelihood
+from vae.models.log_likelihood import log_likelihood
 from vae.models.prior import Prior
 
 __all__ = ["VAE"]
@@ -17,14 +21,35 @@ __all__ = ["VAE"]
 class VAE(nn.Module):
     """Creates a variational autoencoder.
 
+    Images are floating-point tensors ``(B, *image)`` with values in [0, 1].
+
     Arguments:
-        encoder: A body, images ``(B, *image)`` to features ``(B, H)``.
-        latent: The latent-distribution layer: q(z|x) and the prior.
-        likelihood: The decoder's distribution over images.
-        prior: The prior; by default the latent layer's own.
+        encoder: Images ``(B, *image)`` to features ``(B, H)``.
+        latent: Features to q(z|x), with a prior.
+        likelihood: Latents to p(x|z), by a decoder.
+        prior: The prior p(z); by default the latent layer's own.
+        image_shape: Channels, height and width of the images; by default ``encoder.image_shape``.
+            Without either, shapes are not checked before p(x|z) is.
 
     Raises:
-        ValueError: If a prior is given to relaxed latents.
+        ValueError: If a prior is given for relaxed latents.
+
+    Example:
+        >>> from vae import VAE, Bernoulli, DiagonalGaussian, MLPDecoder, MLPEncoder
+        >>> _ = torch.manual_seed(0)
+        >>> encoder = MLPEncoder((1, 28, 28), hidden=(200,))
+        >>> latent = DiagonalGaussian(encoder.out_features, latent_dim=8)
+        >>> decoder = MLPDecoder(latent.code_features, (1, 28, 28), hidden=(200,))
+        >>> model = VAE(encoder, latent, Bernoulli(decoder))
+        >>> x = torch.rand(5, 1, 28, 28).round()
+        >>> model.posterior(x)
+        Independent(Normal(loc: torch.Size([5, 8]), scale: torch.Size([5, 8])), 1)
+        >>> model.sample(16).shape
+        torch.Size([16, 1, 28, 28])
+        >>> model.log_likelihood(x, num_samples=100)
+        tensor([...])
+        >>> model(x).shape  # reconstructions
+        torch.Size([5, 1, 28, 28])
     """
 
     def __init__(
@@ -33,6 +58,7 @@ class VAE(nn.Module):
         latent: Latent,
         likelihood: Likelihood,
         prior: Prior | None = None,
+        image_shape: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         if prior is not None and latent.hard is not latent:
@@ -43,14 +69,71 @@ class VAE(nn.Module):
             )
         self.encoder, self.latent, self.likelihood = encoder, latent, likelihood
         self.own_prior = prior
+        shape = getattr(encoder, "image_shape", None) if image_shape is None else image_shape
+        self.image_shape = None if shape is None else Size(shape)
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """Reconstructions ``(B, *image)`` of images, without a gradient: the mean of p(x|z) at one
+        sample z of the posterior, hard where latents are discrete."""
+        model = self.hard
+        return model.decode(model.posterior(x).sample()).mean
 
     def posterior(self, x: Tensor) -> Distribution:
-        """q(z|x) of images ``(B, *image)``, with batch shape (B,)."""
+        """q(z|x) of images ``(B, *image)``, with batch shape (B,).
+
+        Raises:
+            ValueError: If the images have another shape, or are not floating-point numbers.
+        """
+        self._check_images(x)
         return self.latent(self.encoder(x))
 
     def prior(self) -> Distribution:
         """p(z), with batch shape ()."""
         return self.latent.prior() if self.own_prior is None else self.own_prior(self.posterior)
+
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z) of latents ``(*, *event)``, with batch shape ``(*)``.
+
+        Raises:
+            ValueError: If the latents have another event shape.
+        """
+        code = self.latent.code(z)
+        if code.shape[-1:] != (self.latent.code_features,):
+            event = ", ".join(map(str, self.prior().event_shape))
+            raise ValueError(f"latents must have shape (*, {event}), got {tuple(z.shape)}")
+        return self.likelihood(code)
+
+    @torch.no_grad()
+    def sample(self, num_samples: int = 16, draw: bool = False) -> Tensor:
+        """Images ``(num_samples, *image)`` from the model: the means of p(x|z) at latents drawn
+        from the prior, hard where they are discrete.
+
+        Arguments:
+            num_samples: How many.
+            draw: Whether to draw the pixels too, in place of their means.
+        """
+        model = self.hard
+        p = model.decode(model.prior().sample(Size([num_samples])))
+        return p.sample() if draw else p.mean
+
+    def log_likelihood(
+        self, x: Tensor, num_samples: int = 5000, chunk: int | None = None
+    ) -> Tensor:
+        """The importance-weighted estimate of log p(x) in nats, with shape (B,), of the model with
+        hard latents. See :mod:`vae.models.log_likelihood`.
+
+        Arguments:
+            x: Images ``(B, *image)``.
+            num_samples: K, the samples of each image: in the mean the estimate is a lower bound,
+                tighter with every sample.
+            chunk: Decodings (images times samples) at a time; by default what suits the device.
+
+        Raises:
+            ValueError: If the images do not fit the model, or a number is less than 1.
+        """
+        self._check_images(x)
+        return log_likelihood(self.hard, x, num_samples, chunk)
 
     def kl(self, q: Distribution) -> Tensor:
         """KL(q(z|x) || p(z)) in nats and in closed form, with shape (B,).
@@ -60,25 +143,30 @@ class VAE(nn.Module):
         """
         prior = self.prior()
         try:
-            return self.latent.kl(q, prior)
+            return self.latent.kl(q) if self.own_prior is None else self.latent.kl(q, prior)
         except NotImplementedError as error:
             raise NotImplementedError(
                 f"KL(q || p) of {describe(q)} and {describe(prior)} has no closed form: estimate it"
                 " by samples, with ELBO(analytic_kl=False) or --model.kl monte_carlo"
             ) from error
 
-    def decode(self, z: Tensor) -> Distribution:
-        """p(x|z) of latents ``(*, *event)``, with batch shape ``(*)``."""
-        return self.likelihood(self.latent.code(z))
-
-    def sample(self, sample_shape: Size) -> Distribution:
-        """p(x|z) at latents drawn from the prior; its mean is what people look at. Needs no
-        data."""
-        return self.decode(self.prior().sample(sample_shape))
-
     @property
     def hard(self) -> VAE:
         """The model with its exact discrete latents, on the same parameters; itself, unless the
         latents are relaxed."""
         latent = self.latent.hard
-        return self if latent is self.latent else VAE(self.encoder, latent, self.likelihood)
+        if latent is self.latent:
+            return self
+        return VAE(self.encoder, latent, self.likelihood, image_shape=self.image_shape)
+
+    def _check_images(self, x: Tensor) -> None:
+        if not x.is_floating_point():
+            raise ValueError(f"images must be floats in [0, 1], not {x.dtype}: x.float() / 255?")
+        shape = self.image_shape
+        if shape is not None and x.shape[1:] != shape:
+            sizes = ", ".join(map(str, shape))
+            raise ValueError(f"images must have shape (B, {sizes}), got {tuple(x.shape)}")
+        if x.dtype == torch.float64:  # numpy's
+            dtype = next((p.dtype for p in self.encoder.parameters()), x.dtype)
+            if dtype != x.dtype:
+                raise ValueError(f"images are {x.dtype}, the model is {dtype}: x.to({dtype})")

@@ -20,11 +20,12 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
+from torch.distributions import Distribution
 from torch.optim import Adam
 
 from vae.analysis import evaluation
 from vae.data.loader import Steps, mix_seeds
-from vae.devices import asynchronous, generators, set_generators
+from vae.devices import asynchronous, generators, keep_freed_memory, set_generators
 from vae.estimators import Estimate, Estimator
 from vae.models.bound import bound
 from vae.models.schedules import Anneal
@@ -100,6 +101,26 @@ class VAEModule(LightningModule):
         self._generators: dict[str, Tensor] = {}  # of a run that is continued
         self._compiled_bound: Callable[[Tensor], Estimate] | None = None
         self._graph: CapturedStep | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reconstructions ``(B, *image)``: see :meth:`vae.VAE.forward`."""
+        return self.vae(x)  # type: ignore[no-any-return]
+
+    def posterior(self, x: Tensor) -> Distribution:
+        """q(z|x) of images ``(B, *image)``, with batch shape (B,)."""
+        return self.vae.posterior(x)
+
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z) of latents ``(*, *event)``, with batch shape ``(*)``."""
+        return self.vae.decode(z)
+
+    def sample(self, num_samples: int = 16, draw: bool = False) -> Tensor:
+        """Images ``(num_samples, *image)``: see :meth:`vae.VAE.sample`."""
+        return self.vae.sample(num_samples, draw)
+
+    def log_likelihood(self, x: Tensor, num_samples: int = 5000) -> Tensor:
+        """The estimate of log p(x) in nats, (B,): see :meth:`vae.VAE.log_likelihood`."""
+        return self.vae.log_likelihood(x, num_samples)
 
     def bound(self, x: Tensor) -> Estimate:
         """The objective at images ``(B, *image)``, with shape (B,), and the estimator's own
@@ -260,7 +281,7 @@ class VAEModule(LightningModule):
             terms = evaluation.elbo_terms(self.vae, x).named()
             if split == "test":
                 name = f"log_likelihood_{self.test_samples}"
-                terms[name] = evaluation.log_likelihood(self.vae, x, self.test_samples)
+                terms[name] = self.vae.log_likelihood(x, self.test_samples)
         values = {f"{split}/{name}": value.mean() for name, value in terms.items()}
         self.log_dict(values, batch_size=len(x), on_step=False, on_epoch=True, sync_dist=True)
 
@@ -301,7 +322,7 @@ class VAEModule(LightningModule):
     def on_train_start(self) -> None:
         self._prepare_step()
         if self.device.type == "cpu":
-            evaluation.keep_freed_memory()
+            keep_freed_memory()
             # Lightning has torch ask the driver whether there is a GPU; Adam asks at every step
             os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 

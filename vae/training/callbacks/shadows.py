@@ -68,7 +68,7 @@ class ShadowEstimators(Callback):
         vae, objective = cast(VAE, pl_module.vae), cast(Objective, pl_module.objective)
         device = pl_module.device
         with fixed_noise(device, 0):  # nothing is drawn from the run's own
-            x = vae.hard.sample(torch.Size([1])).mean.detach()
+            x = vae.sample(1)
             for name in self.names:
                 estimator = build(name, prior=vae.prior).to(device).eval()
                 try:

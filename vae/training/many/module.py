@@ -246,7 +246,7 @@ def _terms(member: ImageVAE, x: Tensor, seed: int, test: bool) -> dict[str, Tens
         with evaluation.fixed_noise(x.device, seed):
             values = evaluation.elbo_terms(member.vae, x).named()
             if test:
-                values[f"log_likelihood_{K}"] = evaluation.log_likelihood(member.vae, x, K)
+                values[f"log_likelihood_{K}"] = member.vae.log_likelihood(x, K)
     except RuntimeError:  # how torch refuses to draw from a distribution with NaN in it
         if all(p.isfinite().all() for p in parameters(member.vae.posterior(x)).values()):
             raise
