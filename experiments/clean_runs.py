@@ -1,54 +1,8 @@
-"""Deletes all but the newest runs. Only folders that carry a run's name and its ``run.json`` are
-touched, and none in which a process works. The runs of a study are the study's, and stay."""
-
-from __future__ import annotations
+"""``vae clean-runs`` from a clone."""
 
 import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
 
-import re
-import shutil
-from contextlib import closing
-
-from vae.cli.errors import one_line_errors
-from vae.cli.parser import ScriptParser
-from vae.run.folder import runs_dir
-from vae.run.lock import RunLock
-
-NAME = re.compile(r"\d{8}-\d{6}-[\w.-]+-[0-9a-z]{4,}")
-
-
-def clean_runs(keep: int) -> list[str]:
-    """Deletes.
-
-    Args:
-        keep: How many of the newest stay.
-
-    Returns:
-        The names of those that went.
-    """
-    if keep < 0:
-        raise ValueError(f"keep must not be negative, got {keep}")
-    folder = runs_dir()
-    found = [p for p in folder.glob("*") if (p / "run.json").is_file() and not p.is_symlink()]
-    runs = sorted(p for p in found if NAME.fullmatch(p.name))
-    gone = []
-    for run in runs[: len(runs) - keep] if keep < len(runs) else []:
-        lock = RunLock(run)
-        try:
-            lock.acquire()
-        except ValueError as error:
-            print(f"kept: {error}")
-            continue
-        with closing(lock):
-            shutil.rmtree(run)
-        gone.append(run.name)
-        print(f"deleted {run}")
-    print(f"{len(gone)} deleted, {len(runs) - len(gone)} kept in {folder}")
-    return gone
-
+from vae.cli.main import run
 
 if __name__ == "__main__":
-    with one_line_errors():
-        parser = ScriptParser(description=__doc__)
-        parser.add_function_arguments(clean_runs)
-        clean_runs(**vars(parser.parse_args()))
+    run("clean-runs")

@@ -1,12 +1,8 @@
-"""Finds MNIST, or downloads it, and verifies its checksums."""
+"""``vae data`` from a clone."""
 
 import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
 
-from vae.cli.errors import one_line_errors
-from vae.cli.parser import ScriptParser
-from vae.data.mnist_files import prepare_mnist
+from vae.cli.main import run
 
 if __name__ == "__main__":
-    with one_line_errors():
-        ScriptParser(description=__doc__).parse_args()
-        print(prepare_mnist())
+    run("data")

@@ -1,84 +1,9 @@
-"""What a script owes the shell that started it, from its first import on: imports take seconds, and
-Ctrl-C during them is one line and exit code 130; a reader of its output that goes away (``| head
--1``), or was never there (``>&-``), ends nothing.
+"""Readies the process of a script in this folder, not of a test that imports one."""
 
-Does something only in a script of this folder, not where a test imports it.
-"""
-
-from __future__ import annotations
-
-import io
-import os
-import signal
 import sys
-import tempfile
 from pathlib import Path
-from types import FrameType
-from typing import TextIO
 
-NEEDED = {
-    os.getcwd: "the current folder was deleted: change to another (cd)",
-    tempfile.gettempdir: "no folder takes temporary files (is the disk full?): set TMPDIR",
-}
-"""What torch cannot be imported without, and would say in other words."""
-
-
-class Stream(io.TextIOWrapper):
-    """Standard output or error: when nobody reads it any more, what is written is dropped; what
-    its encoding lacks becomes a question mark."""
-
-    def __init__(self, descriptor: int, like: TextIO) -> None:
-        super().__init__(
-            io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False)),
-            encoding=like.encoding,
-            errors="replace",
-            line_buffering=descriptor == 2 or like.isatty(),
-        )
-
-    def write(self, text: str) -> int:
-        try:
-            return super().write(text)
-        except BrokenPipeError:
-            self._drop()
-            return len(text)
-
-    def flush(self) -> None:
-        try:
-            super().flush()
-        except BrokenPipeError:
-            self._drop()
-
-    def _drop(self) -> None:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.fileno())
-        os.close(nowhere)
-
-
-def leave(number: int, frame: FrameType | None) -> None:
-    """Ends at once: nothing has begun yet."""
-    os.write(2, b"interrupted\n")
-    os._exit(130)
-
-
-def prepare() -> None:
-    """Until :func:`vae.errors.one_line_errors` takes over, Ctrl-C ends the script; its standard
-    streams are there, and stay."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, leave)
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass  # one that was closed: the next file that is opened would take its place
-    os.close(descriptor)
-    for needed, message in NEEDED.items():
-        try:
-            needed()
-        except FileNotFoundError:
-            os.write(2, f"error: {message}\n".encode())
-            os._exit(2)
-    for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))
-    sys.stdout, sys.stderr = Stream(1, sys.stdout), Stream(2, sys.stderr)
-
+from vae.cli.shell import prepare
 
 if Path(sys.argv[0]).resolve().parent == Path(__file__).resolve().parent:
     prepare()

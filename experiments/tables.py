@@ -12,9 +12,9 @@ from typing import Any
 import bad_input
 import mutants
 from benchmark import report
-from estimators import markdown
 
 from vae.cli.errors import one_line_errors
+from vae.cli.estimators import markdown
 from vae.cli.parser import ScriptParser
 from vae.run.files import read_json, replace_text
 

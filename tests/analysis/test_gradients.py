@@ -233,9 +233,9 @@ REPORT = {"images": 3, "replicates": 40, "chunk": 20, "warm_up_steps": 2}
 @pytest.fixture
 def report_of(monkeypatch, tmp_path):
     """The rows and the JSON of a report at a module after three steps."""
-    import gradients
     from small import fit
 
+    from vae.cli import gradients
     from vae.run.folder import new_run
 
     def report(module, **options):
@@ -338,9 +338,9 @@ def test_the_memory_is_that_of_what_is_kept_and_not_the_weights(x):
 
 
 def test_the_report_of_a_checkpoint(tmp_path, monkeypatch, capsys):
-    import gradients
     from small import SMALL, fit
 
+    from vae.cli import gradients
     from vae.run.folder import new_run
 
     module = DiscreteVAE(latent="binary", num_variables=4, **SMALL)
@@ -369,10 +369,10 @@ def test_the_report_of_a_checkpoint(tmp_path, monkeypatch, capsys):
 
 def test_the_report_of_a_run_is_a_table_of_its_page(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
-    import gradients
     import wandb_offline
     from small import SMALL, fit
 
+    from vae.cli import gradients
     from vae.run.folder import new_run
 
     run = tmp_path / "20260101-000000-t-0000"

@@ -1,11 +1,11 @@
 """What scripts owe the shell: output that nobody reads ends nothing."""
 
-from shell import Stream
-
 import os
 import sys
 
 import pytest
+
+from vae.cli.shell import Stream
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-import seeds
+
+from vae.cli import seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "experiments" / "configs" / "digits.yaml"

@@ -14,11 +14,11 @@ import pytest
 import torch
 from chaos import rows
 from pretend_runs import CUT, HERE, STEPS, THERE
-from resume import resume
 from small import SMALL, fit
 from torch.testing import assert_close
 
 import vae.training.module
+from vae.cli.resume import resume
 from vae.devices import set_generators
 from vae.run.checkpoint import read_checkpoint
 from vae.run.folder import new_run

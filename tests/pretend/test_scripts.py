@@ -3,19 +3,19 @@ some of them where there is no float64."""
 
 import json
 
-import gradients
 import pretend_device
 import pytest
 import torch
-from evaluate import evaluate
 from pretend_runs import COMMON, DEVICE, MODELS, STEPS, THERE
-from replay import replay
 from torch.testing import assert_close
-from train_many import ManyCLI
 
 from vae.analysis.evaluation import exact_log_likelihood
 from vae.analysis.images import reconstruction_grid, sample_grid
+from vae.cli import gradients
 from vae.cli.app import VAECLI
+from vae.cli.evaluate import evaluate
+from vae.cli.replay import replay
+from vae.cli.train_many import ManyCLI
 from vae.run.checkpoint import load, read_checkpoint
 from vae.run.record import find_device
 

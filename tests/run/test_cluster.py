@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import resume
 from chaos import ROOT, assert_same_run
 from lightning.pytorch import Trainer
 from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
 
+from vae.cli import resume
 from vae.cli.app import VAECLI
 from vae.run.cluster import assert_started, cluster_environment
 from vae.training.presets import ImageVAE

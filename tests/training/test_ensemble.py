@@ -438,7 +438,7 @@ def test_a_model_that_diverges_is_named_and_is_in_no_mean(script, tmp_path):
     ],
 )
 def test_mistakes_are_one_line_and_write_nothing(flags, line, monkeypatch, tmp_path, capsys):
-    import train_many
+    from vae.cli import train_many
 
     monkeypatch.setattr(sys, "argv", ["train_many.py", "fit", *map(str, flags)])
     with pytest.raises(SystemExit) as error, one_line_errors():

@@ -14,14 +14,19 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from vae.cli.arguments import assert_free, assert_words, read_configurations
+from vae.cli.arguments import (
+    assert_free,
+    assert_words,
+    read_configurations,
+    with_named_configurations,
+)
 from vae.cli.checks import (
     assert_feasible,
     assert_fits_in_memory,
     assert_no_nulls,
     assert_supported,
 )
-from vae.cli.parser import FitParser
+from vae.cli.parser import OneLine
 from vae.cli.quiet import quiet
 from vae.cli.session import Session
 from vae.cli.source import Source, find_source
@@ -37,6 +42,10 @@ __all__ = ["VAECLI"]
 
 EPOCHS = 50
 """The length of a run that sets neither ``max_epochs`` nor ``max_steps``."""
+
+
+class FitParser(OneLine, LightningArgumentParser):  # type: ignore[misc]
+    """The parser of ``vae fit``."""
 
 
 class VAECLI(LightningCLI):
@@ -133,8 +142,9 @@ class VAECLI(LightningCLI):
         """Parses, and refuses before anything is built what would fail later."""
         words = sys.argv[1:] if args is None else args
         assert_words(words)
+        words = with_named_configurations(words)
         assert_free(words, read_configurations(words))
-        super().parse_arguments(parser, args)
+        super().parse_arguments(parser, words)
         options = self.config[self.config.subcommand]
         assert_no_nulls(options, vars(self._parser("fit").get_defaults()))
         assert_trains(options.trainer, continued=bool(options.ckpt_path))

@@ -4,6 +4,7 @@ jsonargparse would not say clearly, or not at all."""
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ import jsonargparse
 
 from vae.run.plain_yaml import is_special, read_yaml
 
-__all__ = ["assert_free", "assert_values", "assert_words", "read_configurations"]
+__all__ = [
+    "assert_free",
+    "assert_values",
+    "assert_words",
+    "read_configurations",
+    "with_named_configurations",
+]
 
 
 LINKED = {
@@ -26,6 +33,37 @@ LARGEST = 2**63 - 1
 
 FOREIGN = tuple(f"trainer.{name}" for name in "callbacks logger plugins profiler strategy".split())
 """Options of classes that are not ours, which may take what ours do not."""
+
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+"""The configurations that come with the package."""
+
+
+def with_named_configurations(words: Sequence[str]) -> list[str]:
+    """A command line in which ``--config gaussian`` is the path of that configuration.
+
+    A file of that name in the current folder comes first.
+
+    Raises:
+        ValueError: If there is neither.
+    """
+    named, known = list(words), sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+    for number, word in enumerate(words):
+        option, joined, value = word.partition("=")
+        place = number if joined else number + 1
+        if option not in ("--config", "-c") or place == len(words):
+            continue
+        name = value if joined else words[place]
+        if not re.fullmatch(r"\w+", name) or Path(name).exists():
+            continue
+        if name not in known:
+            raise ValueError(
+                f"config {name} is no file, and none of the package's: {', '.join(known)}"
+            )
+        named[place] = (
+            f"{option}={CONFIGS / name}.yaml" if joined else str(CONFIGS / f"{name}.yaml")
+        )
+    return named
 
 
 def read_configurations(words: Sequence[object]) -> list[dict[str, Any]]:

@@ -11,23 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-import torch
-import wandb
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
-
-__all__ = ["clear", "debugging", "fail", "one_line_errors"]
+__all__ = ["clear", "debugging", "fail", "one_line_errors", "take_debug_flag"]
 
 
-USER_ERRORS = (
-    ValueError,
-    NotImplementedError,
-    OSError,
-    MemoryError,
-    torch.OutOfMemoryError,
-    MisconfigurationException,
-    wandb.errors.Error,
-)
-"""What the library raises for a user's mistake; anything else is ours, and keeps its traceback."""
+USER_ERRORS = (ValueError, NotImplementedError, OSError, MemoryError)
+"""What a user's mistake raises; any other exception is a bug, and keeps its traceback."""
+
+USER_ERRORS_OF = {
+    "torch": "OutOfMemoryError",
+    "lightning.pytorch.utilities.exceptions": "MisconfigurationException",
+    "wandb.errors": "Error",
+}
+"""The same of libraries, by module: what was not imported cannot have raised it."""
 
 TOO_LARGE = ("can't allocate memory", "size calculation overflowed", "Overflow when unpacking")
 """What torch says, in a RuntimeError, of numbers that are too large."""
@@ -73,18 +68,24 @@ def clear(message: object) -> str:
 
 
 def debugging() -> bool:
+    """Whether a mistake keeps its traceback."""
     return bool(os.environ.get("VAE_DEBUG"))
+
+
+def take_debug_flag() -> None:
+    """Takes ``--debug`` from the command line: from here on, :func:`debugging` is true."""
+    if "--debug" in sys.argv[1:]:
+        sys.argv.remove("--debug")
+        os.environ["VAE_DEBUG"] = "1"  # for the processes that are started too
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turns a user's mistake into one line and exit code 2, and Ctrl-C into one line and exit code
     130. ``--debug`` on the command line, which is taken from it, keeps the traceback."""
-    if callable(signal.getsignal(signal.SIGINT)):  # not of what runs in the background
+    if callable(signal.getsignal(signal.SIGINT)):  # in the background it is ignored, and stays so
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if "--debug" in sys.argv[1:]:
-        sys.argv.remove("--debug")
-        os.environ["VAE_DEBUG"] = "1"  # for the processes that are started too
+    take_debug_flag()
     try:
         yield
     except KeyboardInterrupt:
@@ -92,11 +93,17 @@ def one_line_errors() -> Iterator[None]:
             raise
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
-    except USER_ERRORS as error:
-        if debugging():
+    except Exception as error:
+        if debugging() or not _is_a_users(error):
             raise
         fail(error)
-    except RuntimeError as error:
-        if debugging() or not any(words in str(error) for words in TOO_LARGE):
-            raise
-        fail(error)
+
+
+def _is_a_users(error: Exception) -> bool:
+    """Whether an exception says what the user did wrong."""
+    if isinstance(error, USER_ERRORS):
+        return True
+    for module, name in USER_ERRORS_OF.items():
+        if module in sys.modules and isinstance(error, getattr(sys.modules[module], name)):
+            return True
+    return isinstance(error, RuntimeError) and any(part in str(error) for part in TOO_LARGE)

@@ -8,17 +8,16 @@ from typing import Any, NoReturn
 
 import jsonargparse
 import yaml
-from lightning.pytorch.cli import LightningArgumentParser
 
 from vae.cli.arguments import assert_values, assert_words
 from vae.cli.errors import debugging, fail
 from vae.run.plain_yaml import load_yaml
 
-__all__ = ["FitParser", "ScriptParser", "checkpoint_parser"]
+__all__ = ["OneLine", "ScriptParser", "checkpoint_parser"]
 
 
 class OneLine:
-    """What the parsers share."""
+    """What the parsers of ``vae fit`` and of the other verbs share."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         note = "--debug, anywhere: a traceback where a mistake is otherwise one line."
@@ -36,17 +35,13 @@ class OneLine:
         fail(message)
 
 
-class FitParser(OneLine, LightningArgumentParser):  # type: ignore[misc]
-    """The parser of ``vae fit``."""
-
-
 class ScriptParser(OneLine, jsonargparse.ArgumentParser):  # type: ignore[misc]
     """The parser of the other verbs."""
 
 
-def checkpoint_parser(function: Callable[..., Any], *skip: str) -> ScriptParser:
+def checkpoint_parser(function: Callable[..., Any], program: str, *skip: str) -> ScriptParser:
     """A parser of a function's arguments, with its ``checkpoint`` as an optional first word."""
-    parser = ScriptParser(description=sys.modules[function.__module__].__doc__)
+    parser = ScriptParser(prog=program, description=sys.modules[function.__module__].__doc__)
     parser.add_argument(
         "checkpoint",
         nargs="?",

@@ -12,6 +12,7 @@ __all__ = ["quiet"]
 IRRELEVANT = (
     ".*LeafSpec.* is deprecated.*",  # Lightning's own code, with the newest torch
     ".*functional.all_gather is deprecated",  # the same
+    "LightningCLI's args parameter is intended .*",  # we hand it this process's own arguments
     "Total length of .* across ranks is zero",  # data.num_val 0
     "Checkpoint directory .* exists and is not empty",  # of a run that is continued
     "The `srun` command is available",  # one process needs no srun; several do not start without

@@ -1,0 +1,104 @@
+"""``make estimators``: the matrix of estimators, families and claims, each of which a test
+checks."""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from vae.certify.problems import cases, example_prior
+from vae.cli.parser import ScriptParser
+from vae.estimators import ESTIMATORS, build
+from vae.models.latents.family_names import FAMILIES
+from vae.models.latents.names import LATENTS
+
+HEADERS = ("name", "families", "bias", "bound", "∇f", "K ≥", "evaluations", "paper")
+
+
+def rows() -> list[tuple[str, ...]]:
+    """A row an estimator: what it claims, and the latent layers it is defined for."""
+    examples = {}
+    layers = LATENTS | FAMILIES
+    for family, layer_class in layers.items():
+        layer = layer_class(2)
+        examples[family] = (layer(torch.zeros(1, 2)), layer.prior)
+    found: list[tuple[str, ...]] = []
+    for name in ESTIMATORS:
+        families: list[str] = []
+        counts: dict[str, None] = {}
+        for family, (q, prior) in examples.items():
+            estimator = build(name, prior=prior)
+            if estimator.supports(q):
+                approximate = estimator.needs_gradient and layers[family].rsample_error
+                families.append(f"{family}*" if approximate else family)
+                counts[estimator.evaluations_for(q)] = None
+        bias = "-" if estimator.bias is None else estimator.bias
+        if estimator.exact_for:
+            bias += f"; exact for {estimator.exact_for} f"
+        bound = {"any": "any", "average": "ELBO", "weighted": "IWAE"}[estimator.objectives]
+        found.append(
+            (
+                name,
+                ", ".join(families) if len(families) < len(layers) else "all",
+                bias,
+                bound,
+                "yes" if estimator.needs_gradient else "-",
+                str(estimator.min_samples),
+                " or ".join(counts),
+                estimator.paper,
+            )
+        )
+    return found
+
+
+def markdown() -> str:
+    """The matrix for the README."""
+    lines = ["| " + " | ".join(HEADERS) + " |", "|" + "---|" * len(HEADERS)]
+    for name, *cells in rows():
+        escaped = " | ".join(cell.replace("|", "\\|") for cell in cells)
+        lines.append(f"| `{name}` | {escaped} |")
+    return "\n".join([*lines, "", footnote().replace("*", "\\*", 1)])
+
+
+def footnote() -> str:
+    """What "unbiased" means where torch's own derivative is an approximation."""
+    errors = {n: e for n, layer in (LATENTS | FAMILIES).items() if (e := layer.rsample_error)}
+    said = ", ".join(f"{error:g} ({name})" for name, error in errors.items())
+    return (
+        "* Unbiased but for torch's derivative of the sample, an approximation with a relative error"
+        f" of up to {said} between the 1st and the 99th percentile, and more in the tails."
+    )
+
+
+def show(format: str = "table") -> None:
+    """Prints the matrix.
+
+    Args:
+        format: table or markdown.
+    """
+    if format not in ("table", "markdown"):
+        raise ValueError(f"unknown format {format!r}: choose table or markdown")
+    if format == "markdown":
+        print(markdown())
+        return
+    table = Table(*HEADERS)
+    for row in rows():
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 180).print(table)
+    print(footnote())
+    biased = [name for name in ESTIMATORS if build(name, prior=example_prior).bias is not None]
+    certified = [case for case in cases() if case[0] not in biased]
+    print(
+        f"{len(ESTIMATORS)} estimators. make test certifies {len(certified)} triples (estimator,"
+        f" problem, bound) as unbiased, by a z-test against the exact gradient, and shows each of"
+        f" the {len(biased)} biased estimators to be so by the same test."
+    )
+
+
+def main(words: list[str], program: str) -> None:
+    parser = ScriptParser(prog=program, description=__doc__)
+    parser.add_function_arguments(show)
+    show(**vars(parser.parse_args(words)))

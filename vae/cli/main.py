@@ -1,0 +1,64 @@
+"""The ``vae`` command: finds the verb, and imports only what that verb needs."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+from vae.cli.errors import fail, one_line_errors, take_debug_flag
+from vae.cli.shell import prepare
+
+__all__ = ["VERBS", "main", "run"]
+
+
+VERBS = {
+    "fit": "train a model from a configuration and flags, and test it",
+    "resume": "continue a run that was cut short, from its last checkpoint",
+    "evaluate": "ELBO, rate and distortion of a checkpoint; on request log p(x)",
+    "reconstruct": "draw test images above their reconstructions",
+    "sample": "draw images from the prior; needs no data",
+    "gradients": "bias, variance, SNR and cost of every gradient estimator at a checkpoint",
+    "seeds": "train with several seeds; mean, standard error, paired differences",
+    "train-many": "train with many seeds at once, as one batched computation",
+    "replay": "repeat the training step that ended a run in NaN, and name the tensor",
+    "estimators": "list the gradient estimators, and what each one claims",
+    "data": "find or download MNIST, and verify it",
+    "clean-runs": "delete all but the newest runs",
+    "wandb-sync": "upload the offline W&B runs",
+}
+"""Each verb, with one line about it; ``vae.cli.<verb>.main`` does it."""
+
+USAGE = "usage: vae VERB [arguments]; vae VERB --help lists a verb's arguments"
+
+
+def main() -> None:
+    """Runs the verb that the command line names."""
+    prepare()
+    take_debug_flag()
+    words = sys.argv[1:]
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(USAGE, "", *(f"  {verb:<12} {line}" for verb, line in VERBS.items()), sep="\n")
+    elif words[0] == "--version":
+        print(version("vae"))
+    elif words[0] in VERBS:
+        run(words[0], f"vae {words[0]}", words[1:])
+    else:
+        near = difflib.get_close_matches(words[0], VERBS, n=1)
+        hint = f"did you mean {near[0]}?" if near else "vae --help lists them"
+        fail(f"there is no verb {words[0]!r}: {hint}")
+
+
+def run(verb: str, program: str | None = None, words: list[str] | None = None) -> None:
+    """Runs a verb; a user's mistake ends the process with one line and exit code 2.
+
+    Arguments:
+        verb: One of :data:`VERBS`.
+        program: What the help calls the program; by default the script's name.
+        words: The verb's arguments; by default those of the script.
+    """
+    module = import_module(f"vae.cli.{verb.replace('-', '_')}")
+    with one_line_errors():
+        module.main(sys.argv[1:] if words is None else words, program or Path(sys.argv[0]).name)

@@ -1,0 +1,41 @@
+"""Writes a grid of test images, each above its reconstruction from a hard sample of q(z|x)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torchvision.utils import save_image
+
+from vae.analysis.images import image_file, reconstruction_grid
+from vae.cli.parser import checkpoint_parser
+from vae.run.checkpoint import folder_of, load, load_data
+
+
+def reconstruct(
+    checkpoint: str | None = None, output: str | None = None, count: int = 64, seed: int = 0
+) -> Path:
+    """Reconstructs the first test images.
+
+    Args:
+        checkpoint: A .ckpt file or a run's folder; by default the newest run's best.
+        output: The PNG to write; by default images/reconstructions.png in the run's folder.
+        count: The number of images.
+        seed: The seed of the latent samples.
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    module, contents, path = load(checkpoint)
+    data = load_data(contents)
+    split = "test" if data.count("test") != 0 else data.held_out()
+    x = next(iter(data.loader(split, batch_size=count)))
+    torch.manual_seed(seed)
+    default = folder_of(path) / "images" / "reconstructions.png"
+    target = image_file(Path(output) if output else default)
+    save_image(reconstruction_grid(module.vae, x), target)
+    print(f"{path}\n{len(x)} {split} images, originals above reconstructions: {target}")
+    return target
+
+
+def main(words: list[str], program: str) -> None:
+    reconstruct(**vars(checkpoint_parser(reconstruct, program).parse_args(words)))

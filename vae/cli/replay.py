@@ -1,0 +1,81 @@
+"""Repeats training steps from a checkpoint, looking at everything, until a number goes wrong:
+``crash.ckpt`` repeats the step that ended a run, ``last.ckpt`` what came after it."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import torch
+
+from vae.cli.parser import checkpoint_parser
+from vae.devices import generators, set_generators
+from vae.run.checkpoint import find_last, load, load_data
+from vae.run.record import find_device
+from vae.training.nonfinite import first_non_finite
+
+
+def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto") -> str | None:
+    """Replays.
+
+    Args:
+        checkpoint: A .ckpt file, or a run's folder, of which its last is taken.
+        steps: How many optimiser steps at most.
+        device: cpu, cuda, or auto.
+
+    Returns:
+        What was the first to be NaN or infinite, and when; None if nothing was.
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    if checkpoint is None:
+        raise ValueError("name a checkpoint or a run's folder")
+    device = find_device(device)
+    module, contents, path = load(find_last(checkpoint)[0])
+    module.to(device).train()
+    data = load_data(contents)
+    position, start = contents["loops"]["fit_loop"], contents["global_step"]
+    epoch = position["epoch_progress"]["current"]["processed"]
+    optimizer = module.configure_optimizers()
+    optimizer.load_state_dict(contents["optimizer_states"][0])
+    states = position["state_dict"].get("combined_loader") or [{"batch": 0}]
+    first, total = states[0]["batch"], states[0].get("total")  # fewer than all, of a limited run
+    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+    dtype = half.get(contents["vae"].get("precision", "32-true"))
+    autocast = torch.autocast(module.device.type, dtype, enabled=dtype is not None)
+    if data.promise:
+        print(data.promise)
+    set_generators(contents["vae"]["generators"], module.device)
+    step = start
+    while step < start + steps:
+        loader = data.loader("train", device=device, train=True)
+        left = None if total is None else total - first
+        for batch, x in enumerate(islice(loader.batches(first, epoch), left), first):
+            for schedule in module.schedules:
+                schedule.apply(module, step)
+            before, own = generators(module.device), [b.clone() for b in module.buffers()]
+            with autocast:
+                found = first_non_finite(module, x)
+            if found:
+                message = f"{found}, at step {step} (epoch {epoch}, batch {batch})"
+                print(message)
+                return message
+            set_generators(before, module.device)
+            for buffer, value in zip(module.buffers(), own, strict=True):
+                buffer.copy_(value)
+            with autocast:
+                estimate = module.bound(x)
+            optimizer.zero_grad()
+            estimate.loss.backward()
+            if module.gradient_clip_norm is not None:
+                torch.nn.utils.clip_grad_norm_(module.vae.parameters(), module.gradient_clip_norm)
+            optimizer.step()
+            step += 1
+            if step == start + steps:
+                break
+        epoch, first = epoch + 1, 0
+    print(f"all finite in {steps} steps from step {start} on ({path})")
+    return None
+
+
+def main(words: list[str], program: str) -> None:
+    replay(**vars(checkpoint_parser(replay, program).parse_args(words)))

@@ -1,0 +1,62 @@
+"""Continues a run that was cut short, in its folder and under its id, from its last checkpoint: it
+ends as if it had never stopped. Further flags are those of ``vae fit``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from vae.cli.app import VAECLI
+from vae.cli.parser import ScriptParser
+from vae.run.checkpoint import can_go_on
+from vae.run.finding import find_runs
+from vae.run.folder import runs_dir
+from vae.run.lock import is_running
+
+
+def resume(run: str | None, flags: list[str]) -> None:
+    """Trains on.
+
+    Args:
+        run: The run's folder; by default the newest that can be continued, and that no process
+            trains.
+        flags: For ``vae fit``, such as a larger ``--trainer.max_epochs``.
+
+    Raises:
+        FileNotFoundError: If the folder is not a run's.
+    """
+    if any(flag.partition("=")[0] == "--ckpt_path" for flag in flags):
+        raise ValueError("--ckpt_path is the run's: name the run, or use vae fit")
+    folder = Path(run).expanduser() if run else _newest()
+    config = folder / "config.yaml"
+    if not config.is_file():
+        if (folder / "run.json").is_file():
+            raise FileNotFoundError(f"{folder} was ended before it began: start it anew")
+        raise FileNotFoundError(f"{folder} holds no config.yaml: name a run's folder")
+    if (folder / "results.json").exists() and not flags:
+        print(f"{folder} is complete: nothing to do")
+        return
+    # Lightning starts further processes with the arguments that this one has.
+    sys.argv[1:] = ["fit", "--config", str(config), "--ckpt_path", str(folder), *flags]
+    VAECLI()
+
+
+def _newest() -> Path:
+    if max(int(os.environ.get(name) or 1) for name in ("WORLD_SIZE", "SLURM_NTASKS")) > 1:
+        raise ValueError("several processes must mean the same run: name it (vae resume RUN)")
+    found = find_runs()
+    for run in reversed(found):
+        if not is_running(run) and can_go_on(run):
+            return run
+    others = f"; {len(found)} cannot be continued, or are being trained" if found else ""
+    raise FileNotFoundError(f"no run to continue in {runs_dir()}{others}")
+
+
+def main(words: list[str], program: str) -> None:
+    named = bool(words) and not words[0].startswith("-")
+    if {"-h", "--help"} & set(words):
+        usage = f"{program} [RUN] [flags of fit]"
+        ScriptParser(description=__doc__, usage=usage).print_help()
+    else:
+        resume(words[0] if named else None, words[named:])

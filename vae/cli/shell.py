@@ -1,0 +1,81 @@
+"""Readies a process that a shell started, before the imports that take seconds.
+
+Ctrl-C during those is one line and exit code 130. A reader of the output that goes away (``| head
+-1``), or was never there (``>&-``), does not end the process.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import tempfile
+from types import FrameType
+from typing import TextIO
+
+__all__ = ["prepare"]
+
+
+NEEDED = {
+    os.getcwd: "the current folder was deleted: change to another (cd)",
+    tempfile.gettempdir: "no folder takes temporary files (is the disk full?): set TMPDIR",
+}
+"""What importing torch needs, each with the line to print where it is missing."""
+
+
+class Stream(io.TextIOWrapper):
+    """Standard output or error: when nobody reads it any more, what is written is dropped; what
+    its encoding lacks becomes a question mark."""
+
+    def __init__(self, descriptor: int, like: TextIO) -> None:
+        super().__init__(
+            io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False)),
+            encoding=like.encoding,
+            errors="replace",
+            line_buffering=descriptor == 2 or like.isatty(),
+        )
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except BrokenPipeError:
+            self._drop()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except BrokenPipeError:
+            self._drop()
+
+    def _drop(self) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())
+        os.close(nowhere)
+
+
+def leave(number: int, frame: FrameType | None) -> None:
+    """Ends at once: nothing has begun yet."""
+    os.write(2, b"interrupted\n")
+    os._exit(130)
+
+
+def prepare() -> None:
+    """Makes Ctrl-C end the process at once, until :func:`vae.cli.errors.one_line_errors` takes over,
+    and standard streams that are there, and stay."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, leave)
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass  # one that was closed: the next file that is opened would take its place
+    os.close(descriptor)
+    for needed, message in NEEDED.items():
+        try:
+            needed()
+        except FileNotFoundError:
+            os.write(2, f"error: {message}\n".encode())
+            os._exit(2)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))
+    sys.stdout, sys.stderr = Stream(1, sys.stdout), Stream(2, sys.stderr)
