@@ -93,10 +93,11 @@ class PlainImages(ImageSource):
             self._loaders.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        return self.datamodule.state_dict()
+        return {"seed": self.seed, "datamodule": self.datamodule.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.datamodule.load_state_dict(state_dict)
+        self.seed = state_dict["seed"]  # the run's: its epochs are repeated
+        self.datamodule.load_state_dict(state_dict["datamodule"])
 
     def on_exception(self, exception: BaseException) -> None:
         self.datamodule.on_exception(exception)
