@@ -83,20 +83,23 @@ def start(
     return process
 
 
-def run(*words: object, output: Path, folder: Path = ROOT, **environment: str) -> Done:
+def run(
+    *words: object, output: Path, folder: Path = ROOT, timeout: float = 300, **environment: str
+) -> Done:
     """Runs a script to its end, without MNIST unless ``VAE_DATA_DIR`` is given.
 
     Arguments:
         words: As in :func:`start`.
         output: A folder for what it prints.
         folder: Its current folder.
+        timeout: Seconds until it is killed.
         environment: Variables beside those of this process.
     """
     files = [output / "stdout", output / "stderr"]
     for file in files:
         file.write_text("")
     process = start(list(map(str, words)), files, folder, os.environ | NO_MNIST | environment)
-    process.join(300)
+    process.join(timeout)
     if process.is_alive():
         process.kill()
         process.join()
