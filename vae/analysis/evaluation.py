@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vae.devices import asynchronous
 from vae.distributions.operations import support
@@ -20,6 +21,7 @@ from vae.models.vae import VAE
 __all__ = [
     "Terms",
     "active_units",
+    "closed_kl",
     "elbo_terms",
     "exact_log_likelihood",
     "fixed_noise",
@@ -70,11 +72,17 @@ def elbo_terms(vae: VAE, x: Tensor, num_samples: int = 1) -> Terms:
     q = vae.posterior(x)
     z = q.sample(torch.Size([num_samples]))  # (K, B, *event)
     distortion = -vae.decode(z).log_prob(x).mean(0)
+    exact = closed_kl(vae, q)
+    rate = (q.log_prob(z) - vae.prior().log_prob(z)).mean(0) if exact is None else exact
+    return Terms(-distortion - rate, rate, distortion, exact is None)
+
+
+def closed_kl(vae: VAE, q: Distribution) -> Tensor | None:
+    """KL(q || p) in nats, with shape (B,); None if it has no closed form."""
     try:
-        rate, monte_carlo = vae.kl(q), False
+        return vae.kl(q)
     except NotImplementedError:
-        rate, monte_carlo = (q.log_prob(z) - vae.prior().log_prob(z)).mean(0), True
-    return Terms(-distortion - rate, rate, distortion, monte_carlo)
+        return None
 
 
 @torch.no_grad()

@@ -248,10 +248,14 @@ def _terms(member: ImageVAE, x: Tensor, seed: int, test: bool) -> dict[str, Tens
             if test:
                 values[f"log_likelihood_{K}"] = member.vae.log_likelihood(x, K)
     except RuntimeError:  # how torch refuses to draw from a distribution with NaN in it
-        if all(p.isfinite().all() for p in parameters(member.vae.posterior(x)).values()):
+        q = member.vae.hard.posterior(x)
+        if all(p.isfinite().all() for p in parameters(q).values()):
             raise
-        names = [*"elbo", "rate", "distortion", *([f"log_likelihood_{K}"] if test else [])]
-        values = dict.fromkeys(names, torch.full((len(x),), math.nan, device=x.device))
+        nan = torch.full((len(x),), math.nan, device=x.device)
+        estimated = evaluation.closed_kl(member.vae.hard, q) is None
+        values = evaluation.Terms(nan, nan, nan, estimated).named()
+        if test:
+            values[f"log_likelihood_{K}"] = nan
     return {name: value.sum() for name, value in values.items()}
 
 
