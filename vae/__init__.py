@@ -13,18 +13,28 @@ _PUBLIC = {
     "data.digits": "DigitsDataModule",
     "data.mnist": "MNISTDataModule",
     "data.module": "ImageDataModule",
-    "estimators": "ESTIMATORS Estimate Estimator",
+    "estimators": (
+        "ARM ARMS Baseline DisARM DisARMStickBreaking DisARMTree DoubleControlVariates"
+        " DoublyReparameterized ESTIMATORS Enumerate Estimate Estimator GappedStraightThrough"
+        " GeneralizedDReG GumbelRao GumbelSoftmax Learned LeaveOneOut LocalExpectation MeasureValued"
+        " MovingAverage MuProp NoBaseline OVIS OVISMonteCarlo Pathwise REBAR RELAX RLOO ReinMax"
+        " Reparameterization Sampler ScoreFunction StickingTheLanding StraightThrough"
+        " StraightThroughGumbel UnorderedSet VIMCO WakeSleep"
+    ),
+    "models.composition": "Composition compose",
     "models.latents": (
         "BetaLatent Binary DiagonalGaussian DirichletLatent GammaLatent Latent OneHot PoissonLatent"
         " RelaxedOneHot VonMisesLatent"
     ),
     "models.latents.family_names": "FAMILIES",
     "models.latents.names": "LATENTS",
-    "models.likelihoods": "LIKELIHOODS Bernoulli ContinuousBernoulli Gaussian Likelihood",
+    "models.likelihoods": "Bernoulli ContinuousBernoulli Gaussian Likelihood",
+    "models.load": "load",
     "models.networks": "ConvDecoder ConvEncoder MLPDecoder MLPEncoder",
     "models.prior": "Prior",
+    "models.schedules": "ExponentialDecay LinearWarmup Schedule",
     "models.vae": "VAE",
-    "objectives": "ELBO IWAE OBJECTIVES Objective",
+    "objectives": "ELBO IWAE Objective",
     "training.callbacks.collapse": "CollapseWatch",
     "training.callbacks.images": "ImageGrids",
     "training.callbacks.shadows": "ShadowEstimators",

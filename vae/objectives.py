@@ -17,13 +17,15 @@ not enter.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.func import vjp
+
+from vae.recorded import Recorded
 
 __all__ = ["ELBO", "IWAE", "Model", "OBJECTIVES", "Objective"]
 
@@ -48,7 +50,7 @@ class Model(Protocol):
         """
 
 
-class Objective(nn.Module, ABC):
+class Objective(nn.Module, metaclass=Recorded):
     """A bound: integrand, reduction over samples and penalty.
 
     Attributes:

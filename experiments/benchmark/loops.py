@@ -28,7 +28,7 @@ from vae.data.source import ImageSource
 from vae.devices import asynchronous
 from vae.training import presets as modules
 from vae.training.callbacks.progress import Progress
-from vae.training.presets import ImageVAE
+from vae.training.module import VAEModule
 
 OnStep = Callable[[int, int], None]
 """Told the number of optimiser steps so far and the images of the last one."""
@@ -44,7 +44,7 @@ MODELS: dict[str, dict[str, Any]] = {
 one-hot variables of 10 categories."""
 
 
-def build(model: Mapping[str, Any]) -> ImageVAE:
+def build(model: Mapping[str, Any]) -> VAEModule:
     """A module from its class name and arguments, ``{"class": ..., **arguments}``."""
     options = dict(model)
     return getattr(modules, options.pop("class"))(**options)
@@ -107,7 +107,7 @@ class Eager:
         return count
 
 
-def loss_of(module: ImageVAE, compiled: bool = False) -> Callable[[Tensor], Tensor]:
+def loss_of(module: VAEModule, compiled: bool = False) -> Callable[[Tensor], Tensor]:
     """The negative bound as the module trains it."""
     bound, options = module.bound, {"fallback_random": True}
     if compiled:  # as vae.training has it
@@ -190,7 +190,7 @@ def command_line(
     images."""
 
     class CommandLine(VAECLI):
-        def fit(self, model: ImageVAE, datamodule: ImageSource, **kwargs: Any) -> None:
+        def fit(self, model: VAEModule, datamodule: ImageSource, **kwargs: Any) -> None:
             model.after_step.append(lambda step, x: on_step(step, len(x)))
             callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
             if not any(isinstance(callback, Progress) for callback in callbacks):

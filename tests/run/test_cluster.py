@@ -15,7 +15,7 @@ from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEn
 from vae.cli import resume
 from vae.cli.app import VAECLI
 from vae.run.cluster import assert_started, cluster_environment
-from vae.training.presets import ImageVAE
+from vae.training.module import VAEModule
 
 SCRIPT = ROOT / "experiments" / "slurm" / "train.sbatch"
 DIGITS = str(ROOT / "experiments" / "configs" / "digits.yaml")
@@ -99,7 +99,7 @@ def stop_at(epoch, monkeypatch):
         if self.current_epoch == epoch and batch_idx == 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(ImageVAE, "on_train_batch_start", on_train_batch_start)
+    monkeypatch.setattr(VAEModule, "on_train_batch_start", on_train_batch_start)
 
 
 @pytest.mark.e2e

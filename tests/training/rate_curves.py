@@ -13,7 +13,8 @@ import torch
 
 from vae.analysis import evaluation
 from vae.data.digits import DigitsDataModule
-from vae.training.presets import ContinuousVAE, DiscreteVAE, GaussianVAE, ImageVAE
+from vae.models.schedules import fill
+from vae.training.presets import ContinuousVAE, DiscreteVAE, GaussianVAE, VAEModule
 
 EPOCHS, SEED = 80, 0
 IMAGE = {"image_shape": (1, 8, 8), "test_samples": 2}
@@ -21,7 +22,7 @@ ONE_HOT = {"num_variables": 6, "num_categories": 4, "hidden": [64]}
 BINARY = {"latent": "binary", "num_variables": 20, "hidden": [64]}
 
 
-def models() -> Iterator[tuple[str, Callable[[], ImageVAE]]]:
+def models() -> Iterator[tuple[str, Callable[[], VAEModule]]]:
     """Many that are healthy, among them slow ones; and some whose beta collapses them."""
     for lr in (1e-4, 3e-4, 1e-3, 3e-3):
         eight = {"latent_dim": 8, "lr": lr, **IMAGE}
@@ -68,7 +69,7 @@ def models() -> Iterator[tuple[str, Callable[[], ImageVAE]]]:
         yield f"COLLAPSE onehot beta{beta} lr{lr}", partial(DiscreteVAE, **ONE_HOT, **given)
 
 
-def curve(make: Callable[[], ImageVAE], seed: int) -> list[float]:
+def curve(make: Callable[[], VAEModule], seed: int) -> list[float]:
     """val/rate after each epoch, of 21 steps."""
     torch.manual_seed(seed)
     module, data, rates = make(), DigitsDataModule(seed=seed), []
@@ -78,8 +79,7 @@ def curve(make: Callable[[], ImageVAE], seed: int) -> list[float]:
     for epoch in range(EPOCHS):
         loader.epoch = lambda epoch=epoch: epoch
         for number, x in enumerate(loader, epoch * len(loader)):
-            for schedule in module.schedules:
-                schedule.apply(module, number)
+            fill(module, module.schedules, number)
             estimate = module.bound(x)
             optimizer.zero_grad()
             estimate.loss.backward()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from small import SMALL, fit
 
-from vae.models.schedules import Anneal
+from vae.models.schedules import LinearWarmup
 from vae.run.folder import new_run
 from vae.training.callbacks.collapse import CollapseWatch
 from vae.training.presets import GaussianVAE
@@ -62,8 +62,8 @@ def test_a_warm_up_is_waited_for():
     first = told(name)
     assert first == pytest.approx(1000, abs=21)
     assert told(name, warmup=400) == pytest.approx(first + 400, abs=42)
-    assert not Anneal("beta", Anneal.linear(2.0, 100)).is_over(99)
-    assert Anneal("beta", Anneal.linear(2.0, 100)).is_over(100)
+    assert not LinearWarmup(100, 2.0).is_over(99)
+    assert LinearWarmup(100, 2.0).is_over(100)
 
 
 def test_the_watch_goes_on_where_it_stopped():

@@ -12,7 +12,7 @@ from vae.estimators import ESTIMATORS
 from vae.models.latents.binary import Binary
 from vae.models.latents.one_hot import OneHot
 from vae.models.latents.relaxed_one_hot import RelaxedOneHot
-from vae.models.schedules import Anneal
+from vae.models.schedules import LinearWarmup
 from vae.run.checkpoint import find_checkpoint, load, load_data, newest_run, read_checkpoint
 from vae.run.folder import new_run, runs_dir
 from vae.training.presets import ContinuousVAE, DiscreteVAE, GaussianVAE
@@ -136,7 +136,7 @@ def test_beta_warms_up(tmp_path):
     module = GaussianVAE(latent_dim=2, beta=2.0, beta_warmup=10, **SMALL)
     fit(module, new_run("test"), steps=6)
     assert module.objective.beta == pytest.approx(1.0)  # step 5 of 10, to 2
-    assert Anneal.linear(2.0, 10)(50) == 2.0
+    assert LinearWarmup(10, 2.0)(50) == 2.0
 
 
 def test_the_three_kls_of_a_discrete_vae_build_what_they_say():

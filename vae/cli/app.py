@@ -35,7 +35,7 @@ from vae.data.source import ImageSource, image_shape_of, images_of
 from vae.run.signals import Interrupted, Interruption
 from vae.run.wandb import check_wandb
 from vae.training.limits import assert_trains
-from vae.training.presets import ImageVAE
+from vae.training.module import VAEModule
 
 __all__ = ["VAECLI"]
 
@@ -80,7 +80,7 @@ class VAECLI(LightningCLI):
 
     def _start(self, args: list[str] | None) -> None:
         super().__init__(
-            ImageVAE,
+            VAEModule,
             LightningDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
@@ -194,7 +194,7 @@ class VAECLI(LightningCLI):
         config.ckpt_path = None  # training with this file starts a run of its own
         return self._parser("fit").dump(config, skip_none=False)
 
-    def fit(self, model: ImageVAE, datamodule: ImageSource, **kwargs: Any) -> None:
+    def fit(self, model: VAEModule, datamodule: ImageSource, **kwargs: Any) -> None:
         assert self.session is not None
         self.session.train_and_test(**kwargs)
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import jsonargparse
 
-from vae.run.plain_yaml import is_special, read_yaml
+from vae.models.files import is_special
+from vae.run.plain_yaml import read_yaml
 
 __all__ = [
     "assert_free",

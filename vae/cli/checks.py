@@ -16,8 +16,9 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from vae.data.source import ImageSource
 from vae.devices import takes_graphs
 from vae.models.likelihoods import assert_defined
-from vae.training.presets import ImageVAE
-from vae.training.sizes import DECODINGS, assert_trainable, skeleton
+from vae.training.module import VAEModule
+from vae.models.load import instantiate_class
+from vae.models.sizes import DECODINGS, assert_trainable, skeleton
 
 __all__ = [
     "assert_feasible",
@@ -106,19 +107,18 @@ def assert_fits_in_memory(options: Any, models: int = 1) -> None:
     arguments["image_shape"] = getattr(data, "image_shape", None)
     if not isinstance(arguments["image_shape"], tuple):
         return  # known when the data are: assert_feasible
-    with torch.random.fork_rng(devices=[]):
-        try:
-            module = skeleton(model, arguments)
-        except (TypeError, RuntimeError) as error:  # it cannot be built on torch's meta device
-            if isinstance(error, NotImplementedError):
-                raise
-            return
+    try:
+        module = skeleton(lambda: instantiate_class(model, arguments))
+    except (TypeError, RuntimeError) as error:  # it cannot be built on torch's meta device
+        if isinstance(error, NotImplementedError):
+            raise
+        return
     given = options.data.get("init_args", jsonargparse.Namespace())
     batch_size = given.get("batch_size") or 1  # the class itself refuses what is no number
     assert_trainable(module, max(2, min(batch_size, MOST_IMAGES)), models)
 
 
-def assert_feasible(model: ImageVAE, data: ImageSource) -> None:
+def assert_feasible(model: VAEModule, data: ImageSource) -> None:
     """Refuses a training that would fail, or mean nothing, after hours.
 
     Raises:
@@ -135,7 +135,7 @@ def assert_feasible(model: ImageVAE, data: ImageSource) -> None:
         )
 
 
-def assert_runs_here(trainer: Trainer, model: ImageVAE) -> None:
+def assert_runs_here(trainer: Trainer, model: VAEModule) -> None:
     """Refuses what this machine cannot do with this trainer.
 
     Raises:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from vae.data.loader import StepLoader
 from vae.data.source import ImageSource
-from vae.training.presets import ImageVAE
+from vae.training.module import VAEModule
 
 __all__ = ["epochs_trained", "print_table", "results_of", "show_results"]
 
@@ -38,7 +38,7 @@ def epochs_trained(trainer: Trainer) -> int | float:
 
 def results_of(
     metrics: Mapping[str, float],
-    model: ImageVAE,
+    model: VAEModule,
     data: ImageSource,
     epochs: int | float,
     steps: int,

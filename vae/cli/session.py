@@ -31,7 +31,7 @@ from vae.run.signals import Interrupted, Interruption
 from vae.run.wandb import finish_wandb, wandb_logger
 from vae.training.capture import CaptureError
 from vae.training.nonfinite import NonFiniteError
-from vae.training.presets import ImageVAE
+from vae.training.module import VAEModule
 
 __all__ = ["Session", "page_of"]
 
@@ -52,7 +52,7 @@ class Session:
     """
 
     trainer: Trainer
-    model: ImageVAE
+    model: VAEModule
     data: ImageSource
 
     def __init__(
@@ -81,7 +81,7 @@ class Session:
         self.record: dict[str, Any] = {}
         self.begun = self.trained = False
 
-    def attach(self, trainer: Trainer, model: ImageVAE, data: ImageSource) -> None:
+    def attach(self, trainer: Trainer, model: VAEModule, data: ImageSource) -> None:
         """Says what trains what, on which data."""
         self.trainer, self.model, self.data = trainer, model, data
         device = str(trainer.strategy.root_device)
@@ -271,7 +271,7 @@ class Session:
 
 
 def page_of(
-    options: dict[str, Any], record: dict[str, Any], data: ImageSource, model: ImageVAE
+    options: dict[str, Any], record: dict[str, Any], data: ImageSource, model: VAEModule
 ) -> dict[str, Any]:
     """The configuration that a run's page in W&B shows: every value once."""
     page = deepcopy(options)

@@ -22,7 +22,7 @@ from vae.training.callbacks.collapse import CollapseWatch
 from vae.training.callbacks.images import ImageGrids
 from vae.training.callbacks.progress import Progress
 from vae.training.limits import assert_monitored, count_in_steps
-from vae.training.presets import ImageVAE
+from vae.training.module import VAEModule
 
 __all__ = ["add_parts", "as_list", "check_and_prepare", "shows_progress", "trust_world_size"]
 
@@ -82,7 +82,7 @@ def add_parts(
 
 
 def check_and_prepare(
-    trainer: Trainer, model: ImageVAE, data: ImageSource, validates: bool
+    trainer: Trainer, model: VAEModule, data: ImageSource, validates: bool
 ) -> None:
     """Refuses what this trainer cannot do, and has it count in optimiser steps.
 

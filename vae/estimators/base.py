@@ -12,9 +12,9 @@ direct dependence on :math:`q` must be through :math:`\log q(z)`.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from torch.distributions import Distribution
 
 from vae.distributions.operations import base_of, describe
 from vae.objectives import Objective
+from vae.recorded import Recorded
 
 __all__ = ["Estimate", "Estimator", "Integrand", "Twin", "attach"]
 
@@ -58,7 +59,7 @@ class Twin(NamedTuple):
     reason: str
 
 
-class Estimator(nn.Module, ABC):
+class Estimator(nn.Module, metaclass=Recorded):
     """Estimates the gradient of E_q[R(f(z_1), ..., f(z_K))] in the parameters of q.
 
     An estimator states its claims as attributes, in the manner of ``torch.distributions``; the
@@ -122,6 +123,10 @@ class Estimator(nn.Module, ABC):
     def evaluations_for(self, q: Distribution) -> str:
         """``evaluations`` for the family of ``q``, where families differ."""
         return self.evaluations
+
+    def bind(self, model: Any) -> None:
+        """Takes from the model what the estimator needs of it, such as its prior; called once, when
+        both are put together."""
 
     def check(self, q: Distribution, objective: Objective) -> None:
         """Raises what :meth:`forward` says, naming both types."""

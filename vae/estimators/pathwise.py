@@ -11,7 +11,7 @@ estimate is then biased for the discrete model, by name.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import torch
 from torch import Size, Tensor, nn
@@ -20,11 +20,12 @@ from torch.distributions import Distribution
 from vae.distributions.operations import base_of
 from vae.estimators.base import Estimate, Estimator, Integrand
 from vae.objectives import Objective
+from vae.recorded import Recorded
 
 __all__ = ["Pathwise", "Reparameterization", "Sampler"]
 
 
-class Sampler(nn.Module, ABC):
+class Sampler(nn.Module, metaclass=Recorded):
     """Draws a differentiable sample; a module, so that its state (a temperature) is in
     checkpoints.
 

@@ -11,7 +11,7 @@ the method.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from vae.distributions.operations import detach
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.estimators.running import RunningMean, RunningScale
 from vae.objectives import Objective
+from vae.recorded import Recorded
 
 __all__ = [
     "RLOO",
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 
-class Baseline(nn.Module, ABC):
+class Baseline(nn.Module, metaclass=Recorded):
     """What f_k is replaced by: ``(f, context) -> (b, loss)`` of the detached ``f`` (K, B).
 
     ``b_k`` must not depend on ``z_k``; None stands for no baseline at all. The loss trains the

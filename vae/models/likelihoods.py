@@ -8,7 +8,7 @@ and no bound on anything.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from vae.distributions.continuous_bernoulli import (
 from vae.distributions.normal import Normal
 from vae.distributions.special import sigmoid
 from vae.models.networks import widen
+from vae.recorded import Recorded
 
 __all__ = [
     "LIKELIHOODS",
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 
-class Likelihood(nn.Module, ABC):
+class Likelihood(nn.Module, metaclass=Recorded):
     """Maps what the decoder reads, ``(*, D)``, to p(x|z) with batch shape ``(*)`` and the image
     as event.
 

@@ -7,11 +7,13 @@ https://arxiv.org/abs/1705.07120). Most do not look at it.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
+
+from vae.recorded import Recorded
 
 __all__ = ["Posterior", "Prior"]
 
@@ -19,7 +21,7 @@ Posterior = Callable[[Tensor], Distribution]
 """Images ``(B, *image)`` to q(z|x), with batch shape (B,)."""
 
 
-class Prior(nn.Module, ABC):
+class Prior(nn.Module, metaclass=Recorded):
     """The distribution p(z) of the latents, with parameters of its own.
 
     It needs ``log_prob`` and ``sample``, and the event shape of q(z|x). Without a closed-form KL

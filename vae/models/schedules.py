@@ -1,50 +1,107 @@
-"""Schedules of a buffer: temperature, beta."""
+"""Schedules of a buffer, such as the temperature or beta, over the optimiser's steps."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Mapping
 
 from torch import nn
 
-__all__ = ["Anneal"]
+from vae.models.effects import refuse
+from vae.recorded import Recorded
+
+__all__ = ["ExponentialDecay", "LinearWarmup", "Schedule", "assert_scheduled", "fill"]
 
 
-class Anneal:
-    """Fills every buffer of a name by a schedule: a pure function of the optimiser step, so that
-    a resumed run is on it too.
+class Schedule(metaclass=Recorded):
+    """A value as a function of the optimiser step alone, so that a resumed run is on it too.
 
-    A buffer, because a Python number that changes would be compiled anew, and because a
-    checkpoint keeps it.
+    A model has schedules by the name of the buffer that they fill: ``temperature``, ``beta``. It is a
+    buffer, because a Python number that changes would be compiled anew.
 
-    Arguments:
-        name: The buffer's own name, wherever it is in the module: ``temperature``, ``beta``.
-        schedule: Step to value.
+    Attributes:
         every: Steps between updates.
     """
 
-    def __init__(self, name: str, schedule: Callable[[int], float], every: int = 1) -> None:
-        self.name, self.schedule, self.every = name, schedule, every
+    every: int = 1
 
-    @staticmethod
-    def exponential(start: float, minimum: float, rate: float) -> Callable[[int], float]:
-        """max(minimum, start * exp(-rate * step)): Jang et al. (2017), section 4."""
-        return lambda step: max(minimum, start * math.exp(-rate * step))
-
-    @staticmethod
-    def linear(end: float, steps: int) -> Callable[[int], float]:
-        """From 0 to ``end`` in so many steps."""
-        return lambda step: end * min(1.0, step / steps)
+    @abstractmethod
+    def __call__(self, step: int) -> float:
+        """The value at a step, counted from 0."""
 
     def is_over(self, step: int) -> bool:
         """Whether the value changes no more from this step on."""
-        return self.schedule(step) == self.schedule(sys.maxsize)
+        return self(step) == self(sys.maxsize)
 
-    def apply(self, module: nn.Module, step: int) -> None:
-        """Fills the buffers, if it is their step."""
-        if step % self.every == 0:
-            value = self.schedule(step)
-            for name, buffer in module.named_buffers():
-                if name.rpartition(".")[2] == self.name:
+
+class ExponentialDecay(Schedule):
+    r"""Creates :math:`\max(\mathrm{minimum}, \mathrm{start} \cdot e^{-\mathrm{rate} \cdot t})`.
+
+    References:
+        | Categorical Reparameterization with Gumbel-Softmax (Jang, Gu & Poole, 2017), section 4.1
+        | (https://arxiv.org/abs/1611.01144).
+
+    Arguments:
+        start: The value at step 0.
+        minimum: Where the decay stops.
+        rate: The rate of the decay, a step.
+        every: Steps between updates.
+    """
+
+    def __init__(
+        self, start: float = 1.0, minimum: float = 0.5, rate: float = 3e-5, every: int = 500
+    ) -> None:
+        if not 0 < minimum <= start < math.inf:
+            raise ValueError(
+                f"a decay needs 0 < minimum <= start, got minimum {minimum} and start {start}"
+            )
+        if not 0 <= rate < math.inf or every < 1:
+            raise ValueError(f"rate must be >= 0 and every >= 1, got {rate} and {every}")
+        self.start, self.minimum, self.rate, self.every = start, minimum, rate, every
+
+    def __call__(self, step: int) -> float:
+        return max(self.minimum, self.start * math.exp(-self.rate * step))
+
+
+class LinearWarmup(Schedule):
+    """Creates a straight line from 0, which is reached at step 0, to a final value.
+
+    Arguments:
+        steps: The step at which the final value is reached.
+        end: The final value.
+    """
+
+    def __init__(self, steps: int, end: float = 1.0) -> None:
+        if steps < 1 or not math.isfinite(end):
+            raise ValueError(f"steps must be >= 1 and end finite, got {steps} and {end}")
+        self.steps, self.end = steps, end
+
+    def __call__(self, step: int) -> float:
+        return self.end * min(1.0, step / self.steps)
+
+
+def fill(module: nn.Module, schedules: Mapping[str, Schedule], step: int) -> None:
+    """Fills the buffers of a module by their schedules, where it is their step."""
+    for name, schedule in schedules.items():
+        if step % schedule.every == 0:
+            value = schedule(step)
+            for path, buffer in module.named_buffers():
+                if path.rpartition(".")[2] == name:
                     buffer.fill_(value)
+
+
+def assert_scheduled(module: nn.Module, schedules: Mapping[str, Schedule]) -> None:
+    """Refuses a schedule that has nothing to fill.
+
+    Raises:
+        ValueError: If a name is that of no buffer.
+    """
+    names = {path.rpartition(".")[2] for path, _ in module.named_buffers()}
+    for name in schedules:
+        if name not in names:
+            refuse(
+                f"schedules: the model has no buffer {name!r} to fill; it has"
+                f" {', '.join(sorted(names)) or 'none'}"
+            )

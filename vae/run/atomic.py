@@ -9,11 +9,9 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from vae.models.files import PREVIOUS
+
 __all__ = ["AtomicCheckpointIO", "PREVIOUS"]
-
-
-PREVIOUS = "last-previous.ckpt"
-"""The checkpoint before ``last.ckpt``."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

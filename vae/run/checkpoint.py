@@ -1,38 +1,34 @@
-"""From a checkpoint, or a run's folder, back to a model and its data. Only plain values and
-tensors are read: no code runs."""
+"""A run's checkpoints: the one to evaluate, the one to continue from, and whether it can be."""
 
 from __future__ import annotations
 
-import errno
 import os
-import re
 import shlex
 import sys
-import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonargparse
 import torch
-from torch.nn.parameter import is_lazy
 
-from vae.data.digits import DigitsDataModule
-from vae.data.mnist import MNISTDataModule
 from vae.data.module import ImageDataModule
+from vae.models import files
+from vae.models.checkpoint import Spec, has_parts, read_checkpoint
 from vae.models.effects import tolerated
-from vae.run.atomic import PREVIOUS
+from vae.models.files import PREVIOUS
+from vae.models.load import Loaded, fill, instantiate_class, plain_names, read, rebuild
+from vae.models.parts import current_name
+from vae.models.trust import class_names, resolve, trusting
 from vae.run.finding import find_runs
 from vae.run.folder import runs_dir
-from vae.run.plain_yaml import is_special
-from vae.training.presets import ContinuousVAE, DiscreteVAE, GaussianVAE, ImageVAE
-from vae.training.sizes import assert_trainable, skeleton
+from vae.training.composed import HOW
+from vae.training.module import VAEModule
 
 __all__ = [
     "assert_not_past",
     "assert_same_data",
     "assert_same_model",
-    "build",
     "can_go_on",
     "find_checkpoint",
     "find_last",
@@ -40,24 +36,11 @@ __all__ = [
     "how_to_go_on",
     "load",
     "load_data",
+    "load_module",
     "newest_run",
-    "read_checkpoint",
+    "roots",
 ]
 
-
-MODULES: dict[str, type[ImageVAE]] = {
-    "GaussianVAE": GaussianVAE,
-    "DiscreteVAE": DiscreteVAE,
-    "ContinuousVAE": ContinuousVAE,
-}
-DATA: dict[str, type[ImageDataModule]] = {
-    "MNISTDataModule": MNISTDataModule,
-    "DigitsDataModule": DigitsDataModule,
-}
-
-
-BATCH = 64
-"""Images: what a checkpoint's model could not even be given one batch of, is not built."""
 
 RUN_STATE = {
     "callbacks": dict,
@@ -85,32 +68,6 @@ def newest_run() -> Path:
             f"no run with a checkpoint in {runs_dir()}: train one first (make train), or name a checkpoint"
         )
     return runs[-1]
-
-
-def find_checkpoint(path: str | Path | None = None, prefer: str = "best.ckpt") -> Path:
-    """A checkpoint, from its own path, from a run's folder (its best, or what to ``prefer``), or
-    from nothing (the newest run's).
-
-    Raises:
-        FileNotFoundError: If it is not there.
-    """
-    path = newest_run() if path is None else Path(path).expanduser()
-    if path.is_dir():
-        for name in (prefer, "best.ckpt", "last.ckpt", PREVIOUS):
-            if is_special(path / "checkpoints" / name):
-                path = path / "checkpoints" / name
-                break
-            if (path / "checkpoints" / name).is_file():
-                return path / "checkpoints" / name
-        else:
-            raise FileNotFoundError(
-                f"{path} holds no checkpoints/best.ckpt or last.ckpt: name a run's folder or a .ckpt file"
-            )
-    if is_special(path):
-        raise ValueError(f"{path} is a pipe, a device or a socket: name a regular file")
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}: name a .ckpt file or a run's folder")
-    return path
 
 
 def find_last(path: str | Path) -> tuple[Path, dict[str, Any]]:
@@ -171,63 +128,11 @@ def folder_of(path: Path) -> Path:
     return path.parent.parent if path.parent.name == "checkpoints" else path.parent
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's contents, on the CPU, whatever device made it.
-
-    Raises:
-        ValueError: If the file cannot be read, is damaged, or not a checkpoint of this library.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch remarks on foreign files
-            if zipfile.is_zipfile(path):
-                with zipfile.ZipFile(path) as file:
-                    if any(m.compress_type != zipfile.ZIP_STORED for m in file.infolist()):
-                        raise ValueError("it is compressed, which torch's own never are")
-                    if broken := file.testzip():
-                        raise ValueError(f"bad checksum of {broken}")
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # damaged bytes raise anything
-        raise ValueError(f"{path} {_complaint(path, error)}") from None
-    parts = {"vae": dict, "state_dict": dict, "hyper_parameters": dict}
-    if not isinstance(checkpoint, dict) or not _has(checkpoint, parts):
-        raise ValueError(
-            f"{path} is not a checkpoint of a GaussianVAE or a DiscreteVAE of this library"
-        )
-    name = checkpoint["vae"].get("module")
-    if not isinstance(name, str) or name not in MODULES:
-        raise ValueError(f"{path} holds a {name}, none of {', '.join(MODULES)}")
-    return checkpoint
-
-
-def _complaint(path: Path, error: Exception) -> str:
-    text = str(error)
-    if named := re.search(r"GLOBAL (\S+)", text):
-        return (
-            f"cannot be read as a checkpoint: it names {named[1]}, and would run it, where there"
-            " are plain values and tensors only"
-        )
-    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EIO, errno.EPERM):
-        return f"cannot be read: {error.strerror}"
-    reason = (
-        text if text.startswith(("bad checksum", "it is compressed")) else type(error).__name__
-    )
-    if path.is_file() and path.stat().st_size == 0:
-        reason = "it is empty"
-    return (
-        f"cannot be read as a checkpoint ({reason}): it is truncated, damaged or of another kind"
-    )
-
-
-def _has(checkpoint: Mapping[str, Any], parts: Mapping[str, type]) -> bool:
-    return all(isinstance(checkpoint.get(name), kind) for name, kind in parts.items())
-
-
 def _read_run_state(path: Path) -> dict[str, Any]:
     checkpoint = read_checkpoint(path)
-    if not _has(checkpoint, RUN_STATE) or not _has(checkpoint["vae"], {"generators": dict}):
+    if not has_parts(checkpoint, RUN_STATE) or not has_parts(
+        checkpoint["vae"], {"generators": dict}
+    ):
         raise ValueError(
             f"{path} holds a model, but not the state of a run: continue from a run's last.ckpt"
         )
@@ -251,14 +156,24 @@ def _strange(checkpoint: Mapping[str, Any]) -> list[str]:
         ),
         "optimiser": len(optimizers) == 1
         and isinstance(optimizers[0], dict)
-        and _has(optimizers[0], parts),
+        and has_parts(optimizers[0], parts),
         "number of steps": 0 <= checkpoint["global_step"] < 2**63,
     }
     return [name for name, fine in sound.items() if not fine]
 
 
-def load(path: str | Path | None = None) -> tuple[ImageVAE, dict[str, Any], Path]:
-    """A trained module in evaluation mode on the CPU, its checkpoint's contents, and the path
+def find_checkpoint(path: str | Path | None = None, prefer: str = "best.ckpt") -> Path:
+    """A checkpoint, from its own path, from a run's folder (its best, or what to ``prefer``), or
+    from nothing (the newest run's).
+
+    Raises:
+        FileNotFoundError: If it is not there.
+    """
+    return files.find_checkpoint(newest_run() if path is None else path, prefer)
+
+
+def load(path: str | Path | None = None) -> Loaded:
+    """A trained model with what it was trained by, its checkpoint's contents, and the path that
     they came from.
 
     Arguments:
@@ -266,71 +181,25 @@ def load(path: str | Path | None = None) -> tuple[ImageVAE, dict[str, Any], Path
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
-        ValueError: If it cannot be read, or does not fit this version of the library.
+        ValueError: If it cannot be read, names a class that is not trusted, or does not fit.
     """
-    path = find_checkpoint(path)
-    checkpoint = read_checkpoint(path)
-    return build(checkpoint, path).eval(), checkpoint, path
+    return read(find_checkpoint(path))
 
 
-def build(checkpoint: dict[str, Any], path: Path, wrapped: bool = True) -> ImageVAE:
-    """The module of a checkpoint, with its weights.
-
-    Arguments:
-        checkpoint: What :func:`read_checkpoint` returned.
-        path: Where it came from, for the message.
-        wrapped: Whether the weights may be those of a module inside a wrapper.
+def load_module(path: str | Path | None = None) -> VAEModule:
+    """The Lightning module of a checkpoint, in evaluation mode, on the CPU.
 
     Raises:
-        ValueError: If it does not fit this version of the library.
+        FileNotFoundError: If there is no checkpoint.
+        ValueError: As :func:`load`.
     """
-    options = checkpoint["hyper_parameters"]
-    options = {k: v for k, v in options.items() if not str(k).startswith("_")}
-    weights = plain_names(checkpoint["state_dict"]) if wrapped else checkpoint["state_dict"]
-    try:
-        module_class = MODULES[checkpoint["vae"]["module"]]
-        with tolerated():
-            with torch.random.fork_rng(devices=[]):  # nothing is stored until it fits
-                own = skeleton(module_class, options)
-            _assert_fits(own.state_dict(), weights)
-            assert_trainable(own, BATCH)
-            module = module_class(**options)
-        _assert_fits(module.state_dict(), weights)
-        module.load_state_dict(weights)
-    except Exception as error:  # another version's values raise anything
-        raise ValueError(f"{path} does not fit this version of the library: {error}") from None
-    return module
-
-
-def plain_names(weights: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Weights by the module's own names, without what a wrapper adds to them: ``module.``
-    (DataParallel, DistributedDataParallel), ``_orig_mod.`` (torch.compile)."""
-    names = {name: name for name in weights}
-    if all(isinstance(name, str) for name in names):
-        names = {name: name.replace("_orig_mod.", "") for name in names}
-        while names and all(name.startswith("module.") for name in names.values()):
-            names = {name: plain.removeprefix("module.") for name, plain in names.items()}
-    return {plain: weights[name] for name, plain in names.items()}
-
-
-def _assert_fits(own: dict[str, Any], found: dict[str, Any]) -> None:
-    """Names the first difference, where torch would list them all."""
-    lacking, foreign = sorted(own.keys() - found.keys()), sorted(map(str, found.keys() - own))
-    for names, verb in ((lacking, "lacks"), (foreign, "has an unknown")):
-        if names:
-            others = f" and {len(names) - 1} more" if names[1:] else ""
-            raise ValueError(f"it {verb} {names[0]}{others}")
-    for name, value in own.items():
-        tensor = found[name]
-        if not isinstance(tensor, torch.Tensor):
-            raise ValueError(f"{name} is no tensor")
-        if not is_lazy(value) and tensor.shape != value.shape:
-            raise ValueError(
-                f"{name} has the shape {tuple(tensor.shape)}, not {tuple(value.shape)}"
-            )
-        strided = tensor.layout == torch.strided and not tensor.is_meta
-        if not strided or tensor.untyped_storage().nbytes() < tensor.numel() * tensor.itemsize:
-            raise ValueError(f"{name} holds fewer numbers than its shape {tuple(tensor.shape)}")
+    loaded = load(path)
+    spec = loaded.contents["vae"]["model"]
+    module_class = resolve(spec["class_path"], VAEModule, loaded.path)
+    with tolerated():
+        module: VAEModule = instantiate_class(module_class, spec["init_args"])
+    fill(module, plain_names(loaded.contents["state_dict"]), loaded.path)
+    return module.eval()
 
 
 def assert_same_model(path: Path, checkpoint: dict[str, Any], model: Any) -> None:
@@ -340,22 +209,31 @@ def assert_same_model(path: Path, checkpoint: dict[str, Any], model: Any) -> Non
     Arguments:
         path: The checkpoint's.
         checkpoint: What it holds.
-        model: The configuration's ``class_path`` and ``init_args``.
+        model: The configuration's ``class_path`` and ``init_args``, whose modules are trusted.
 
     Raises:
         ValueError: If the class or an option differs, or the checkpoint is of another version.
     """
-    with torch.random.fork_rng(devices=[]):
-        if plain_names(checkpoint["state_dict"]).keys() != checkpoint["state_dict"].keys():
-            raise ValueError(
-                f"{path} holds the weights of a wrapped module (module. or _orig_mod. in their"
-                " names): it can be evaluated, but not continued"
-            )
-        build(checkpoint, path, wrapped=False)
-    held, asked = checkpoint["vae"]["module"], model.class_path.rpartition(".")[2]
-    if held != asked:
-        raise ValueError(f"{path} holds a {held}, not a {asked}: {HINT}")
-    _assert_same(path, checkpoint["hyper_parameters"], model.get("init_args"), {"image_shape"})
+    held = checkpoint["vae"]["model"]
+    if held is None:
+        raise ValueError(
+            f"{path} does not say how to make its model again ({checkpoint['vae']['why_not']}):"
+            " continue it in Python, by trainer.fit(module, data, ckpt_path=...)"
+        )
+    if plain_names(checkpoint["state_dict"]).keys() != checkpoint["state_dict"].keys():
+        raise ValueError(
+            f"{path} holds the weights of a wrapped module (module. or _orig_mod. in their"
+            " names): it can be evaluated, but not continued"
+        )
+    with trusting(roots(model)):
+        rebuild(checkpoint, path)
+    _assert_same_class(path, held, model, "holds a")
+    _assert_same(path, held["init_args"], model.get("init_args"), {"image_shape", *HOW})
+
+
+def roots(*specs: Any) -> list[str]:
+    """The modules whose classes a configuration names."""
+    return sorted({name.partition(".")[0] for spec in specs for name in class_names(spec)})
 
 
 def assert_same_data(path: Path, checkpoint: dict[str, Any], data: Any) -> None:
@@ -369,12 +247,20 @@ def assert_same_data(path: Path, checkpoint: dict[str, Any], data: Any) -> None:
     Raises:
         ValueError: If the class or an option differs; the grouping of steps may, between epochs.
     """
-    held, asked = checkpoint["vae"].get("data"), data.class_path.rpartition(".")[2]
-    if held != asked:
-        raise ValueError(f"{path} was trained on {held}, not on {asked}: {HINT}")
+    held = checkpoint["vae"]["data"]
+    if held is None:
+        return  # nothing is known of them
+    _assert_same_class(path, held, data, "was trained on")
     free = {"eval_batch_size"} | (set() if _position(path, checkpoint)[2] else {"steps_per_batch"})
-    options = checkpoint.get("datamodule_hyper_parameters")
-    _assert_same(path, options if isinstance(options, dict) else {}, data.get("init_args"), free)
+    _assert_same(path, held.get("init_args", {}), data.get("init_args"), free)
+
+
+def _assert_same_class(path: Path, held: Spec, asked: Any, verb: str) -> None:
+    before, now = current_name(held["class_path"]), current_name(asked.class_path)
+    if before != now:
+        on = "on " if verb.endswith(" on") else "a "
+        names = [name.removeprefix("vae.") for name in (before, now)]
+        raise ValueError(f"{path} {verb} {names[0]}, not {on}{names[1]}: {HINT}")
 
 
 def assert_not_past(
@@ -413,6 +299,13 @@ def _assert_same(
 
 
 def _plain(value: Any) -> Any:
+    """Equal for what is the same in a checkpoint and in a configuration."""
+    if isinstance(value, jsonargparse.Namespace):
+        value = value.as_dict()
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items() if part not in ({}, None)}
+    if isinstance(value, str):
+        return current_name(value)
     return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
@@ -424,12 +317,12 @@ def load_data(checkpoint: dict[str, Any]) -> ImageDataModule:
         ValueError: If the checkpoint names none.
         FileNotFoundError: If the data are not there.
     """
-    name = checkpoint["vae"].get("data")
-    if not isinstance(name, str) or name not in DATA:
-        raise ValueError(f"the checkpoint names no data set of this library (it says {name})")
-    options = checkpoint.get("datamodule_hyper_parameters", {})
+    spec = checkpoint["vae"]["data"]
+    if spec is None:
+        raise ValueError("the checkpoint does not say on which data its model was trained")
+    data_class = resolve(spec["class_path"], ImageDataModule, "the checkpoint")
     try:
-        data = DATA[name](**{k: v for k, v in options.items() if not k.startswith("_")})
+        data: ImageDataModule = instantiate_class(data_class, spec.get("init_args", {}))
     except Exception as error:  # another version's values raise anything
         raise ValueError(f"the checkpoint's data do not fit this version: {error}") from None
     data.prepare_data()

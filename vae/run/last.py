@@ -14,7 +14,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, Timer
 
 from vae.data.loader import StepLoader
-from vae.run.atomic import PREVIOUS
+from vae.models.files import PREVIOUS
 from vae.run.metrics import JSONLLogger
 from vae.run.position import settle
 from vae.run.signals import Interrupted, Interruption

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import jsonargparse
 import yaml
 from yaml.constructor import ConstructorError
 
-__all__ = ["assert_plain", "is_special", "load_yaml", "read_yaml"]
+__all__ = ["assert_plain", "load_yaml", "read_yaml"]
 
 
 BYTES, DEPTH, NODES = 10**6, 30, 10**5
@@ -85,12 +84,3 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds no configuration, that is, names with values")
     return content
-
-
-def is_special(path: Path) -> bool:
-    """Whether a path is there, and neither a file nor a folder: opened, it could wait for ever."""
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):  # not there, or no path at all
-        return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)

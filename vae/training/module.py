@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import torch
@@ -26,39 +26,35 @@ from torch.optim import Adam
 from vae.analysis import evaluation
 from vae.data.loader import Steps, mix_seeds
 from vae.devices import asynchronous, generators, keep_freed_memory, set_generators
-from vae.estimators import Estimate, Estimator
-from vae.models.bound import bound
-from vae.models.schedules import Anneal
-from vae.models.vae import VAE
-from vae.objectives import Objective
+from vae.estimators import Estimate
+from vae.models.parts import Undescribable, describe, public_name
+from vae.models.schedules import fill
 from vae.training.capture import CapturedStep
+from vae.training.composed import ComposedModule
 from vae.training.nonfinite import NonFiniteError, first_non_finite
 
 __all__ = ["VAEModule"]
 
 
-class VAEModule(LightningModule):
+class VAEModule(ComposedModule):
     """Trains a VAE by a bound, with the gradient of an estimator.
 
     Logs, in nats an image: ``train/bound`` (what is maximised), and ``train/elbo``,
     ``train/rate``, ``train/distortion`` of the model with hard latents on the same batch;
-    ``val/...`` and ``test/...`` likewise; ``test/log_likelihood_K``. Where KL(q || p) has no closed
-    form the rate is a Monte-Carlo estimate and is logged as ``rate_mc``.
+    ``val/...`` and ``test/...`` likewise; ``test/log_likelihood_K``.
 
     Arguments:
-        vae: The model.
-        objective: The bound.
-        estimator: How its gradient passes the random node.
-        lr: Adam's step size.
+        lr: Adam's step size; by default 1e-3.
         estimator_lr: That of the estimator's own parameters (a baseline, a control variate); by
-            default ``lr``.
+            default that of the model's.
+        optimizer: Another optimiser than Adam: a class whose first argument is the parameters.
         test_samples: K of ``test/log_likelihood_K``.
-        gradient_clip_norm: The norm to which the model's gradient is clipped, or None.
+        gradient_clip_norm: The norm to which the model's gradient is clipped; by default it is not.
         compile: Whether the bound is compiled (torch.compile) in training.
-        capture: Whether a training step is a CUDA graph (:mod:`vae.training.capture`).
+        capture: Whether a training step is one CUDA graph; needs a GPU.
+        parts: Those of :func:`vae.models.composition.compose`.
 
     Attributes:
-        schedules: What fills buffers by the step.
         after_step: Called after each optimiser step with its number, from 1 on, and its images.
         latest: What was last logged in training.
 
@@ -68,64 +64,39 @@ class VAEModule(LightningModule):
 
     def __init__(
         self,
-        vae: VAE,
-        objective: Objective,
-        estimator: Estimator,
-        lr: float = 1e-3,
+        lr: float | None = None,
         estimator_lr: float | None = None,
+        optimizer: Callable[[Iterable], torch.optim.Optimizer] | None = None,
         test_samples: int = 100,
         gradient_clip_norm: float | None = None,
         compile: bool = False,
         capture: bool = False,
+        **parts: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**parts)
         self.automatic_optimization = False
-        own = lr if estimator_lr is None else estimator_lr
-        if not 0 < lr < math.inf or not 0 < own < math.inf:
+        if optimizer is not None and lr is not None:
+            raise ValueError("lr is Adam's: give the optimizer its own, as --model.optimizer.lr")
+        self.lr = 1e-3 if lr is None else lr
+        self.estimator_lr = self.lr if estimator_lr is None else estimator_lr
+        if not 0 < self.lr < math.inf or not 0 < self.estimator_lr < math.inf:
             raise ValueError(
                 f"learning rates must be positive, got lr={lr}, estimator_lr={estimator_lr}"
             )
-        if estimator_lr is not None and not list(estimator.parameters()):
+        if estimator_lr is not None and not list(self.estimator.parameters()):
             raise ValueError("the estimator has no parameters of its own: leave out estimator_lr")
         if test_samples < 1:
             raise ValueError(f"test_samples must be at least 1, got {test_samples}")
         if gradient_clip_norm is not None and not gradient_clip_norm > 0:
             raise ValueError(f"gradient_clip_norm must be positive, got {gradient_clip_norm}")
-        self.vae, self.objective, self.estimator = vae, objective, estimator
-        self.lr, self.estimator_lr = lr, own
+        self.make_optimizer, self.given_estimator_lr = optimizer, estimator_lr
         self.test_samples, self.gradient_clip_norm = test_samples, gradient_clip_norm
         self.compiled, self.captured = compile, capture
-        self.schedules: list[Anneal] = []
         self.after_step: list[Callable[[int, Tensor], None]] = []
         self.latest: dict[str, Tensor] = {}
         self._generators: dict[str, Tensor] = {}  # of a run that is continued
         self._compiled_bound: Callable[[Tensor], Estimate] | None = None
         self._graph: CapturedStep | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Reconstructions ``(B, *image)``: see :meth:`vae.VAE.forward`."""
-        return self.vae(x)  # type: ignore[no-any-return]
-
-    def posterior(self, x: Tensor) -> Distribution:
-        """q(z|x) of images ``(B, *image)``, with batch shape (B,)."""
-        return self.vae.posterior(x)
-
-    def decode(self, z: Tensor) -> Distribution:
-        """p(x|z) of latents ``(*, *event)``, with batch shape ``(*)``."""
-        return self.vae.decode(z)
-
-    def sample(self, num_samples: int = 16, draw: bool = False) -> Tensor:
-        """Images ``(num_samples, *image)``: see :meth:`vae.VAE.sample`."""
-        return self.vae.sample(num_samples, draw)
-
-    def log_likelihood(self, x: Tensor, num_samples: int = 5000) -> Tensor:
-        """The estimate of log p(x) in nats, (B,): see :meth:`vae.VAE.log_likelihood`."""
-        return self.vae.log_likelihood(x, num_samples)
-
-    def bound(self, x: Tensor) -> Estimate:
-        """The objective at images ``(B, *image)``, with shape (B,), and the estimator's own
-        loss."""
-        return bound(self.vae, self.objective, self.estimator, x)
 
     def training_step(self, batch: Tensor | Steps, batch_idx: int) -> None:
         """One optimiser step for every batch of images, ``(B, *image)`` each."""
@@ -142,8 +113,7 @@ class VAEModule(LightningModule):
         # GPUs are not made to wait: there, what is checked is what is logged
         watched = not asynchronous(self.device)
         for x in [batch] if isinstance(batch, Tensor) else batch:
-            for schedule in self.schedules:
-                schedule.apply(self, step)
+            fill(self, self.schedules, step)
             recorded = every > 0 and (step + 1) % every == 0
             before = generators(self.device) if watched else {}
             own = [b.clone() for b in self.estimator.buffers()] if watched or recorded else []
@@ -295,15 +265,21 @@ class VAEModule(LightningModule):
         groups: list[dict[str, Any]] = [{"params": list(self.vae.parameters())}]
         own = list(self.estimator.parameters())
         if own:  # a group of the one optimiser: two optimisers would count every step twice
-            groups.append({"params": own, "lr": self.estimator_lr})
+            groups.append({"params": own})
+        if self.make_optimizer is not None:
+            if own and self.given_estimator_lr is not None:
+                groups[1]["lr"] = self.given_estimator_lr
+            return self.make_optimizer(groups)
+        if own:
+            groups[1]["lr"] = self.estimator_lr
         return Adam(groups, lr=self.lr, fused=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         data = getattr(self.trainer, "datamodule", None)
         checkpoint.setdefault("vae", {}).update(
             {
-                "module": type(self).__name__,
-                "data": type(data).__name__ if data is not None else None,
+                **self.names(),
+                "data": described_data(data),
                 "precision": self.trainer.precision,
                 # of a run that is continued, and has not drawn yet, those to draw from
                 "generators": self._generators or self._all_generators(),
@@ -345,6 +321,17 @@ class VAEModule(LightningModule):
             torch.manual_seed(seed)
             return
         set_generators({k: v[self.global_rank] for k, v in states.items()}, self.device)
+
+
+def described_data(data: Any) -> dict[str, Any] | None:
+    """The class of a data module and the arguments that make it again, as plain values."""
+    if data is None:
+        return None
+    try:
+        options = {k: v for k, v in data.hparams.items() if not k.startswith("_")}
+        return {"class_path": public_name(type(data)), "init_args": describe(options)}
+    except Undescribable:
+        return None
 
 
 def _checked(bound: Tensor, vectors: Sequence[Tensor]) -> Tensor:

@@ -11,18 +11,19 @@ distribution only. The layer exposes both ways through the random node:
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 from torch import Tensor, nn
 from torch.distributions import Distribution, kl_divergence
 
 from vae.estimators import Estimate, Estimator, Integrand
 from vae.objectives import ELBO, Objective
+from vae.recorded import Recorded
 
 __all__ = ["Latent", "assert_at_least_one", "prior_parameter"]
 
 
-class Latent(nn.Module, ABC):
+class Latent(nn.Module, metaclass=Recorded):
     """Maps features ``(B, H)`` to q(z|x), and owns the prior.
 
     Attributes:

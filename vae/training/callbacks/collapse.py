@@ -8,7 +8,7 @@ from typing import Any, cast
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-from vae.models.schedules import Anneal
+from vae.training.module import VAEModule
 
 __all__ = ["CollapseWatch"]
 
@@ -45,8 +45,8 @@ class CollapseWatch(Callback):
         )
         if rate is None or trainer.sanity_checking or self.told:
             return
-        schedules, step = cast(list[Anneal], pl_module.schedules), trainer.global_step
-        warming = any(s.name == "beta" and not s.is_over(step) for s in schedules)
+        schedules, step = cast(VAEModule, pl_module).schedules, trainer.global_step
+        warming = "beta" in schedules and not schedules["beta"].is_over(step)
         if not self.collapsed(step, float(rate), warming) or not trainer.is_global_zero:
             return
         text = (

@@ -37,8 +37,9 @@ from torch.optim import Optimizer
 from vae.analysis import evaluation
 from vae.data.source import Batches
 from vae.distributions.operations import parameters
+from vae.models.schedules import fill
 from vae.training.many.streams import Streams, on_device
-from vae.training.presets import ImageVAE
+from vae.training.module import VAEModule
 
 __all__ = ["Ensemble", "VARIABLE", "check_mappable", "seeded"]
 
@@ -58,7 +59,7 @@ VARIABLE = (
 optimiser's groups. Any other is a Python number inside the one function that is mapped."""
 
 
-def seeded(seed: int, make: Callable[[], ImageVAE]) -> tuple[ImageVAE, torch.Generator]:
+def seeded(seed: int, make: Callable[[], VAEModule]) -> tuple[VAEModule, torch.Generator]:
     """A model as a run of its own would start with it: its weights drawn from the seed, and a
     generator in the state in which that leaves the global one."""
     seed_everything(seed, workers=True, verbose=False)
@@ -69,7 +70,7 @@ def seeded(seed: int, make: Callable[[], ImageVAE]) -> tuple[ImageVAE, torch.Gen
 class _Loss(nn.Module):
     """The loss of one model and its bound, each (), of images ``(B, *image)``: nats an image."""
 
-    def __init__(self, module: ImageVAE) -> None:
+    def __init__(self, module: VAEModule) -> None:
         super().__init__()
         self.module = module
 
@@ -116,7 +117,7 @@ def _gradients(
         return vmap(one, randomness="error")(parameters, buffers, model, x)
 
 
-def check_mappable(member: ImageVAE, x: Tensor) -> None:
+def check_mappable(member: VAEModule, x: Tensor) -> None:
     """Tries a training step on images ``(B, *image)``, and leaves no trace of it.
 
     Raises:
@@ -160,7 +161,9 @@ class Ensemble(LightningModule):
 
     bounds: Tensor
 
-    def __init__(self, members: Sequence[ImageVAE], generators: Sequence[torch.Generator]) -> None:
+    def __init__(
+        self, members: Sequence[VAEModule], generators: Sequence[torch.Generator]
+    ) -> None:
         super().__init__()
         if not members or len(members) != len(generators):
             raise ValueError(f"{len(members)} models, and generators of {len(generators)}")
@@ -179,8 +182,8 @@ class Ensemble(LightningModule):
     def __len__(self) -> int:
         return len(self.members)
 
-    def __iter__(self) -> Iterator[ImageVAE]:
-        return iter(cast(list[ImageVAE], self.members))
+    def __iter__(self) -> Iterator[VAEModule]:
+        return iter(cast(list[VAEModule], self.members))
 
     def configure_optimizers(self) -> Optimizer:
         """Stacks the models, on the device where they are by now, and makes the optimiser that
@@ -214,8 +217,7 @@ class Ensemble(LightningModule):
     def training_step(self, x: Tensor, batch_idx: int) -> None:
         """One optimiser step of every model, each on its images: ``(S, B, *image)``."""
         for member in self:
-            for schedule in member.schedules:
-                schedule.apply(member, self.global_step)
+            fill(member, member.schedules, self.global_step)
         template = _Loss(next(iter(self)))
         gradient, self.bounds = _gradients(template, *self._stack, self._generators, x)
         for name, models, values in self._slices:
@@ -239,7 +241,7 @@ class Ensemble(LightningModule):
         return {f"{split}/{name}": torch.stack([row[name] for row in rows]) for name in rows[0]}
 
 
-def _terms(member: ImageVAE, x: Tensor, seed: int, test: bool) -> dict[str, Tensor]:
+def _terms(member: VAEModule, x: Tensor, seed: int, test: bool) -> dict[str, Tensor]:
     """The sums over images of one model, (); NaN if it diverged."""
     K, values = member.test_samples, {}
     try:
@@ -259,7 +261,7 @@ def _terms(member: ImageVAE, x: Tensor, seed: int, test: bool) -> dict[str, Tens
     return {name: value.sum() for name, value in values.items()}
 
 
-def _shared(member: ImageVAE) -> dict[str, Any]:
+def _shared(member: VAEModule) -> dict[str, Any]:
     own = {key: value for key, value in member.hparams.items() if key not in VARIABLE}
     return own | {"class": type(member)}
 

@@ -4,32 +4,34 @@ is refused before it is asked for."""
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from vae.models.vae import VAE
-from vae.training.presets import ImageVAE
+from vae.objectives import Objective
 
 __all__ = ["DECODINGS", "assert_memory", "assert_trainable", "floats_per_decoding", "skeleton"]
 
+
+Made = TypeVar("Made")
 
 DECODINGS = 10**10
 """The most that a test may take, images times samples: more are weeks of work on a CPU."""
 
 
-def skeleton(module_class: type[ImageVAE], options: Mapping[str, Any]) -> ImageVAE:
-    """A module without storage.
+def skeleton(make: Callable[[], Made]) -> Made:
+    """What ``make`` makes, without storage.
 
     Raises:
         MemoryError: If its layers are larger than a tensor can be.
     """
     try:
-        with torch.device("meta"):
-            return module_class(**options)
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            return make()
     except RuntimeError as error:
         if "overflow" in str(error):
             raise MemoryError("out of memory: a layer is larger than a tensor can be") from None
@@ -75,7 +77,16 @@ def floats_per_decoding(vae: VAE) -> int:
     return made
 
 
-def assert_trainable(module: ImageVAE, batch_size: int, models: int = 1) -> None:
+class _Trained(Protocol):
+    """A model with its bound."""
+
+    vae: VAE
+    objective: Objective
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+
+def assert_trainable(module: _Trained, batch_size: int, models: int = 1) -> None:
     """Refuses to train what does not fit into memory.
 
     Arguments:

@@ -1,0 +1,170 @@
+"""Whether a class that a file names may be imported: to import a module runs its code.
+
+What is *defined* in this library, and torch's optimisers and learning-rate schedulers, may be; any
+other module only if the user names it (``--trust mine``, or ``VAE_TRUST=mine``). The beginning of a
+name proves nothing: ``vae.cli.app.os.system`` is not ours. So a name is judged before anything is
+imported, and what it led to afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from vae.models.parts import current_name
+
+__all__ = ["allow_current_folder", "assert_trusted", "class_names", "resolve", "trusting"]
+
+OWN = ("vae", "torch.optim")
+"""Modules that are trusted: for torch's, subclasses of its optimisers and schedulers only."""
+
+_TRUSTED: ContextVar[tuple[str, ...]] = ContextVar("trusted", default=())
+
+
+@contextmanager
+def trusting(modules: Sequence[str] | None) -> Iterator[None]:
+    """Within it, modules that the user names are trusted too.
+
+    Raises:
+        ValueError: If one is no module's name.
+    """
+    for name in modules or ():
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise ValueError(f"trust {name!r}: give the name of a module, such as mine")
+    token = _TRUSTED.set((*_TRUSTED.get(), *(modules or ())))
+    try:
+        yield
+    finally:
+        _TRUSTED.reset(token)
+
+
+def allow_current_folder() -> None:
+    """Lets modules be found in the current folder, after all that are installed."""
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.append(os.getcwd())
+
+
+def _trusted(also: Sequence[str]) -> tuple[str, ...]:
+    named = os.environ.get("VAE_TRUST", "").replace(",", " ").split()
+    return (*OWN, *also, *_TRUSTED.get(), *named)
+
+
+def _inside(name: str, modules: Sequence[str]) -> bool:
+    return any(name == module or name.startswith(f"{module}.") for module in modules)
+
+
+def assert_trusted(content: Any, source: object, also: Sequence[str] = ()) -> None:
+    """Refuses, in a file's contents, whatever would import a module that is not trusted. Nothing is
+    imported that is not.
+
+    Arguments:
+        content: Plain values; mappings with a ``class_path``, at any depth, name classes.
+        source: The file, for the message.
+        also: Modules that are trusted in this kind of file too.
+
+    Raises:
+        ValueError: Naming the first one.
+    """
+    for path, is_class in _names(content):
+        name = current_name(path)
+        modules = _trusted(also)
+        if not is_class and (not _is_there(name) or (_inside(name, modules) and not _leads(name))):
+            continue  # a text that happens to have a dot in it
+        if not _inside(name, modules):
+            root = name.partition(".")[0]
+            raise ValueError(
+                f"{source} names {path}: to load it would run the module {root}; if you trust it,"
+                f" add --trust {root} (or set VAE_TRUST={root})"
+            )
+        _found(name, source, modules)
+
+
+def _is_there(name: str) -> bool:
+    """Whether a dotted name begins with a module that is there. It is not imported."""
+    try:
+        return find_spec(name.partition(".")[0]) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _leads(name: str) -> bool:
+    """Whether a text in a trusted module is a name, an attribute's of a module's attribute too."""
+    with suppress(ValueError):
+        return bool(_import(name.rpartition(".")[0]))
+    package, _, last = name.rpartition(".")[0].rpartition(".")
+    with suppress(ValueError):
+        return hasattr(_import(package), last)
+    return False
+
+
+def _import(package: str) -> Any:
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise ValueError(str(error)) from None
+
+
+def class_names(content: Any) -> list[str]:
+    """The classes that plain values, or a parsed configuration, name."""
+    if hasattr(content, "as_dict"):
+        content = content.as_dict()
+    return [name for name, is_class in _names(content) if is_class]
+
+
+def _names(content: Any) -> Iterator[tuple[str, bool]]:
+    """The names of classes in plain values, and texts that could be one."""
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            if key == "class_path":
+                yield str(value), True
+            else:
+                yield from _names(value)
+    elif isinstance(content, (list, tuple)):
+        for value in content:
+            yield from _names(value)
+    elif isinstance(content, str) and "." in content:
+        if all(part.isidentifier() for part in content.split(".")):
+            yield content, False
+
+
+def _found(name: str, source: object, modules: Sequence[str]) -> Any:
+    """The object of a name in a trusted module, if it is defined in one too."""
+    package, _, last = name.rpartition(".")
+    wrong = f"{source} names {name}"
+    allow_current_folder()
+    try:
+        # the whole of what comes before the last dot is a module: no attribute of one
+        thing = getattr(import_module(package), last)
+    except ModuleNotFoundError as error:
+        if error.name and not _inside(package, [error.name]):
+            raise ValueError(f"{wrong}, whose module cannot be imported: {error}") from None
+        raise ValueError(
+            f"{wrong}, and there is no module {package}: install it, or run this from the folder"
+            " that holds it"
+        ) from None
+    except (AttributeError, ValueError):
+        raise ValueError(f"{wrong}, which is not there") from None
+    defined = getattr(thing, "__module__", None)
+    if not callable(thing) or not isinstance(defined, str) or not _inside(defined, modules):
+        raise ValueError(f"{wrong}, which is not defined in {package.partition('.')[0]}: refused")
+    return thing
+
+
+def resolve(path: str, base: type, source: object) -> Any:
+    """The class of a name in a file.
+
+    Raises:
+        ValueError: If its module is not trusted, it is not there, or it is no subclass of
+            ``base``.
+    """
+    assert_trusted({"class_path": path}, source)
+    thing = _found(current_name(path), source, _trusted(()))
+    if not isinstance(thing, type) or not issubclass(thing, base):
+        raise ValueError(f"{source} names {path}, which is no {base.__name__}")
+    return thing
