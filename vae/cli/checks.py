@@ -16,9 +16,9 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from vae.data.source import ImageSource
 from vae.devices import takes_graphs
 from vae.models.likelihoods import assert_defined
-from vae.training.module import VAEModule
 from vae.models.load import instantiate_class
 from vae.models.sizes import DECODINGS, assert_trainable, skeleton
+from vae.training.module import VAEModule
 
 __all__ = [
     "assert_feasible",

@@ -30,8 +30,8 @@ from vae.run.record import describe_run
 from vae.run.signals import Interrupted, Interruption
 from vae.run.wandb import finish_wandb, wandb_logger
 from vae.training.capture import CaptureError
-from vae.training.nonfinite import NonFiniteError
 from vae.training.module import VAEModule
+from vae.training.nonfinite import NonFiniteError
 
 __all__ = ["Session", "page_of"]
 
