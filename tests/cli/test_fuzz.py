@@ -21,8 +21,9 @@ from wandb.proto import wandb_internal_pb2 as pb
 
 import vae.data.mnist_files
 from vae.data.mnist_files import load_mnist, read_idx
+from vae.models.checkpoint import read_checkpoint
 from vae.run.atomic import PREVIOUS, AtomicCheckpointIO
-from vae.run.checkpoint import find_last, load, load_data, read_checkpoint
+from vae.run.checkpoint import find_last, load, load_data
 from vae.run.folder import new_run
 from vae.run.metrics import JSONLLogger
 from vae.run.wandb import RunLogger, rows_sent

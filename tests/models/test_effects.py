@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from vae import ELBO
-from vae.estimators import ESTIMATORS, options_of
+from vae.estimators import ESTIMATORS, StickingTheLanding, options_of
 from vae.models.effects import refuse, tolerated
-from vae.run.checkpoint import build
+from vae.models.load import rebuild
 from vae.training.presets import ContinuousVAE, DiscreteVAE, GaussianVAE
 
 SMALL = {"image_shape": (1, 3, 3), "hidden": [5], "test_samples": 2}
@@ -251,12 +251,10 @@ def test_an_option_without_effect_is_refused_in_one_line(name):
 def test_a_checkpoint_with_such_options_is_still_read():
     with tolerated():
         old = GaussianVAE(estimator="stl", **CONTINUOUS)
-    contents = {
-        "vae": {"module": "GaussianVAE"},
-        "hyper_parameters": dict(old.hparams),
-        "state_dict": old.state_dict(),
-    }
-    assert isinstance(build(contents, "x.ckpt"), GaussianVAE)
+    contents = {"vae": old.names(), "state_dict": old.state_dict()}
+    assert isinstance(rebuild(contents, "x.ckpt").estimator, StickingTheLanding)
+    contents["vae"]["parts"] = None  # of an older version
+    assert isinstance(rebuild(contents, "x.ckpt").estimator, StickingTheLanding)
     with pytest.raises(ValueError, match="still refused"):
         refuse("still refused")
 

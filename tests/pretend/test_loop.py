@@ -20,7 +20,7 @@ from torch.testing import assert_close
 import vae.training.module
 from vae.cli.resume import resume
 from vae.devices import set_generators
-from vae.run.checkpoint import read_checkpoint
+from vae.models.checkpoint import read_checkpoint
 from vae.run.folder import new_run
 from vae.training.capture import CaptureError
 from vae.training.module import VAEModule

@@ -18,7 +18,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from vae.cli.app import VAECLI
 from vae.data.digits import DigitsDataModule
 from vae.data.loader import ImageLoader
-from vae.run.checkpoint import read_checkpoint
+from vae.models.checkpoint import read_checkpoint
 
 FLAGS = [
     *("--data", "DigitsDataModule", "--data.binarization", "static", "--name", "t"),

@@ -22,8 +22,9 @@ from chaos import (
 from small import MODULES, fit
 
 from vae.cli.app import VAECLI
+from vae.models.checkpoint import read_checkpoint
 from vae.run.atomic import PREVIOUS, AtomicCheckpointIO
-from vae.run.checkpoint import find_last, read_checkpoint
+from vae.run.checkpoint import find_last
 from vae.run.folder import new_run
 from vae.run.metrics import JSONLLogger
 

@@ -9,11 +9,12 @@ from small import MODULES, ONE_HOT, SMALL, fit, logged
 
 from vae.data.digits import DigitsDataModule
 from vae.estimators import ESTIMATORS
+from vae.models.checkpoint import read_checkpoint
 from vae.models.latents.binary import Binary
 from vae.models.latents.one_hot import OneHot
 from vae.models.latents.relaxed_one_hot import RelaxedOneHot
 from vae.models.schedules import LinearWarmup
-from vae.run.checkpoint import find_checkpoint, load, load_data, newest_run, read_checkpoint
+from vae.run.checkpoint import find_checkpoint, load, load_data, load_module, newest_run
 from vae.run.folder import new_run, runs_dir
 from vae.training.presets import ContinuousVAE, DiscreteVAE, GaussianVAE
 
@@ -29,9 +30,9 @@ def test_a_few_steps_lower_the_loss_and_the_checkpoint_gives_the_same_bound(name
     path = run / "checkpoints" / "best.ckpt"
     trainer.save_checkpoint(path)
     again, contents, found = load(run)
-    assert found == path and type(again) is type(module)
-    assert contents["vae"]["module"] == type(module).__name__
-    assert contents["vae"]["data"] == "DigitsDataModule"
+    assert found == path and type(load_module(run)) is type(module)
+    assert contents["vae"]["model"]["class_path"] == f"vae.{type(module).__name__}"
+    assert contents["vae"]["data"]["class_path"] == "vae.DigitsDataModule"
     data = load_data(contents)
     x = next(iter(data.test_dataloader()))
     module.eval()
@@ -279,9 +280,9 @@ class Payload:
         (lambda p: torch.save(Payload(), p), "cannot be read"),
         (
             lambda p: torch.save(
-                {"vae": {"module": "Foo"}, "state_dict": {}, "hyper_parameters": {}}, p
+                {"vae": {"module": 3}, "state_dict": {}, "hyper_parameters": {}}, p
             ),
-            "holds a Foo",
+            "names no class",
         ),
     ],
 )

@@ -5,7 +5,7 @@ import torch
 from chaos import RUNS, finish, run_of, start
 from small import MODULES, SMALL, fit
 
-from vae.run.checkpoint import read_checkpoint
+from vae.models.checkpoint import read_checkpoint
 from vae.run.folder import new_run
 from vae.run.last import LastCheckpoint
 from vae.training.nonfinite import NonFiniteError, first_non_finite
