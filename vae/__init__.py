@@ -48,7 +48,20 @@ PLACES = {name: f"vae.{module}" for module, names in _PUBLIC.items() for name in
 __all__ = sorted(PLACES)  # noqa: PLE0605
 
 
+OLD = "callbacks families latents likelihoods model module networks".split()
+"""Modules of older versions, whose names configurations may have."""
+
+
+class _Moved:
+    """A module of an older version: what it held is here, by its name."""
+
+    def __getattr__(self, name: str) -> Any:
+        return __getattr__(name)
+
+
 def __getattr__(name: str) -> Any:
+    if name in OLD:
+        return _Moved()
     if name not in PLACES:
         raise AttributeError(f"module 'vae' has no attribute {name!r}")
     value = getattr(import_module(PLACES[name]), name)

@@ -40,6 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import singledispatch
+from typing import Any
 
 import torch
 from torch import Size, Tensor
@@ -159,9 +160,14 @@ class GeneralizedDReG(_Reparameterized):
     objectives = "weighted"
     paper = "Bauer & Mnih 2021"
 
-    def __init__(self, prior: Callable[[], Distribution]) -> None:
+    def __init__(self, prior: Callable[[], Distribution] | None = None) -> None:
         super().__init__()
-        self.prior = prior
+        if prior is not None:
+            self.prior = prior
+
+    def bind(self, model: Any) -> None:
+        if not hasattr(self, "prior"):
+            self.prior = model.prior
 
     def supports(self, q: Distribution) -> bool:
         return q.has_rsample and isinstance(base_of(self.prior()), (Normal, MultivariateNormal))

@@ -11,8 +11,9 @@ from typing import Any
 
 import jsonargparse
 import torch
+from lightning.pytorch import LightningDataModule
 
-from vae.data.module import ImageDataModule
+from vae.data.source import ImageSource, images_of
 from vae.models import files
 from vae.models.checkpoint import Spec, has_parts, read_checkpoint
 from vae.models.effects import tolerated
@@ -309,7 +310,7 @@ def _plain(value: Any) -> Any:
     return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
-def load_data(checkpoint: dict[str, Any]) -> ImageDataModule:
+def load_data(checkpoint: dict[str, Any]) -> ImageSource:
     """The data module that a checkpoint's model was trained on, with its binarisation and seeds,
     set up on the CPU.
 
@@ -320,9 +321,9 @@ def load_data(checkpoint: dict[str, Any]) -> ImageDataModule:
     spec = checkpoint["vae"]["data"]
     if spec is None:
         raise ValueError("the checkpoint does not say on which data its model was trained")
-    data_class = resolve(spec["class_path"], ImageDataModule, "the checkpoint")
+    data_class = resolve(spec["class_path"], LightningDataModule, "the checkpoint")
     try:
-        data: ImageDataModule = instantiate_class(data_class, spec.get("init_args", {}))
+        data = images_of(instantiate_class(data_class, spec.get("init_args", {})))
     except Exception as error:  # another version's values raise anything
         raise ValueError(f"the checkpoint's data do not fit this version: {error}") from None
     data.prepare_data()
