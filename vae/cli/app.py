@@ -25,6 +25,7 @@ from vae.cli.checks import (
     assert_fits_in_memory,
     assert_no_nulls,
     assert_supported,
+    name_by_public_names,
 )
 from vae.cli.parser import OneLine
 from vae.cli.quiet import quiet
@@ -150,6 +151,7 @@ class VAECLI(LightningCLI):
         assert_free(words, read_configurations(words))
         super().parse_arguments(parser, words)
         options = self.config[self.config.subcommand]
+        name_by_public_names(options)
         assert_no_nulls(options, vars(self._parser("fit").get_defaults()))
         assert_trains(options.trainer, continued=bool(options.ckpt_path))
         assert_supported(options.trainer)

@@ -17,6 +17,7 @@ from vae.data.source import ImageSource
 from vae.devices import takes_graphs
 from vae.models.likelihoods import assert_defined
 from vae.models.load import instantiate_class
+from vae.models.parts import current_name
 from vae.models.sizes import DECODINGS, assert_trainable, skeleton
 from vae.training.module import VAEModule
 
@@ -26,6 +27,7 @@ __all__ = [
     "assert_no_nulls",
     "assert_runs_here",
     "assert_supported",
+    "name_by_public_names",
 ]
 
 
@@ -43,6 +45,15 @@ def class_of(path: str) -> Any:
     """The class at a dotted path."""
     module, _, name = path.rpartition(".")
     return getattr(importlib.import_module(module), name)
+
+
+def name_by_public_names(options: Any) -> None:
+    """Gives every class in parsed options its present name; files of this library move."""
+    for key, value in vars(options).items():
+        if isinstance(value, jsonargparse.Namespace):
+            name_by_public_names(value)
+        elif key == "class_path":
+            options[key] = current_name(value)
 
 
 def defaults_of(class_: type) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from vae.distributions.operations import describe
 from vae.estimators import ESTIMATORS, Enumerate, Estimator, build, options_of
 from vae.models.latents.family_names import FAMILIES
 from vae.models.latents.names import LATENTS
+from vae.models.sizes import DECODINGS, assert_memory, floats_per_decoding
 from vae.models.vae import VAE
 from vae.objectives import ELBO, IWAE, Objective
 from vae.run.checkpoint import folder_of, load, load_data
@@ -36,7 +37,6 @@ from vae.run.files import writable, write_json
 from vae.run.lock import is_running
 from vae.run.record import find_device, hardware
 from vae.run.wandb import log_table
-from vae.training.sizes import DECODINGS, assert_memory, floats_per_decoding
 
 COLUMNS = {
     "label": "estimator",
@@ -228,7 +228,7 @@ def report(
         "match_evaluations": match_evaluations,
         "seed": seed,
         "truth": "; ".join(truth.source for truth in truths.values()),
-        "training": contents["hyper_parameters"].get("estimator"),
+        "training": module.estimator.extra_name(),
         "hardware": hardware(device),
     }
     write(stem, about, rows)

@@ -9,7 +9,8 @@ import torch
 
 from vae.cli.parser import checkpoint_parser
 from vae.devices import generators, set_generators
-from vae.run.checkpoint import find_last, load, load_data
+from vae.models.schedules import fill
+from vae.run.checkpoint import find_last, load_data, load_module
 from vae.run.record import find_device
 from vae.training.nonfinite import first_non_finite
 
@@ -30,7 +31,8 @@ def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto
     if checkpoint is None:
         raise ValueError("name a checkpoint or a run's folder")
     device = find_device(device)
-    module, contents, path = load(find_last(checkpoint)[0])
+    path, contents = find_last(checkpoint)
+    module = load_module(path)
     module.to(device).train()
     data = load_data(contents)
     position, start = contents["loops"]["fit_loop"], contents["global_step"]
@@ -50,8 +52,7 @@ def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto
         loader = data.loader("train", device=device, train=True)
         left = None if total is None else total - first
         for batch, x in enumerate(islice(loader.batches(first, epoch), left), first):
-            for schedule in module.schedules:
-                schedule.apply(module, step)
+            fill(module, module.schedules, step)
             before, own = generators(module.device), [b.clone() for b in module.buffers()]
             with autocast:
                 found = first_non_finite(module, x)

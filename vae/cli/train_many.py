@@ -52,14 +52,14 @@ from vae.training.callbacks.progress import Progress
 from vae.training.limits import count_in_steps
 from vae.training.many.data import EnsembleData
 from vae.training.many.module import VARIABLE, Ensemble, check_mappable, seeded
-from vae.training.presets import ImageVAE
+from vae.training.module import VAEModule
 
 
 @dataclass
 class Run:
     """One of the models, and what it leaves behind: what its own run would."""
 
-    model: ImageVAE
+    model: VAEModule
     data: ImageSource
     config: dict[str, Any]
     seed: int = 0
@@ -236,7 +236,7 @@ class ManyCLI(VAECLI):
         self.datamodule = EnsembleData([run.data for run in self.runs])
         self.trainer = self.instantiate_trainer()
 
-    def _build(self) -> ImageVAE:
+    def _build(self) -> VAEModule:
         """One model, as train.py builds it: by the same parser, after the same draws."""
         self.__dict__.pop("config_dump", None)  # of the model before
         self.config_init = self.parser.instantiate_classes(self.config)

@@ -20,7 +20,6 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
-from torch.distributions import Distribution
 from torch.optim import Adam
 
 from vae.analysis import evaluation
