@@ -13,6 +13,7 @@ from vae.data.batch import DataError, assert_pixels, images_in
 from vae.data.digits import DigitsDataModule
 from vae.data.module import ImageDataModule
 from vae.data.noise import Noise
+from vae.data.plain_loader import PlainLoader
 from vae.data.source import image_shape_of, images_of
 
 
@@ -109,6 +110,16 @@ def test_processes_take_turns_at_the_batches():
         assert len(loader) == len(shares[-1]) == 3
     mixed = [x for pair in zip(*shares, strict=True) for x in pair]
     assert all(torch.equal(a, b) for a, b in zip(alone, mixed, strict=True))
+
+
+def test_processes_have_a_part_of_every_batch_of_an_evaluation():
+    read = lambda x: x
+    batches = [torch.arange(4), torch.arange(4, 9), torch.arange(9, 10)]
+    parts = [
+        PlainLoader(batches, read, 0, 4, rank=r, world_size=2, evaluates=True) for r in (0, 1)
+    ]
+    found = [[x.tolist() for x in part] for part in parts]
+    assert found == [[[0, 2], [4, 6, 8]], [[1, 3], [5, 7]]]  # too few are left for the third
 
 
 def test_evaluation_has_its_own_batch_size_and_limit():

@@ -71,7 +71,7 @@ def show_results(
     if metrics:
         rows = {name: f"{value:.2f}" for name, value in metrics.items()}
         print_table(f"test set, {data.pixels}", rows)
-    if binary and not data.is_binary:
+    if metrics and binary and not data.is_binary:
         print(
             "grey pixels under a Bernoulli likelihood: these are cross-entropies, not bounds on"
             " log p(x)"

@@ -167,6 +167,7 @@ class PlainImages(ImageSource):
             lambda: 0 if repeats or not (train and trainer) else trainer.current_epoch,
             trainer.global_rank if trainer else 0,
             trainer.world_size if trainer else 1,
+            evaluates=not train,
         )
         if batch_size is None and limit is None:
             return loader

@@ -24,8 +24,10 @@ class PlainLoader:
         seed: With the epoch, what the loader's draws follow from.
         batch_size: Images a batch, as far as it is known.
         epoch: Tells the epoch when an iteration starts.
-        rank: This process's number among ``world_size``, which take turns at the batches.
+        rank: This process's number among ``world_size``, which take turns at the batches or, in an
+            evaluation, have a part of each.
         world_size: The number of processes.
+        evaluates: Whether this is an evaluation.
     """
 
     def __init__(
@@ -37,12 +39,15 @@ class PlainLoader:
         epoch: Callable[[], int] = lambda: 0,
         rank: int = 0,
         world_size: int = 1,
+        evaluates: bool = False,
     ) -> None:
         self.loader, self.read, self.seed, self.batch_size = loader, read, seed, batch_size
         self.epoch, self.rank, self.world_size = epoch, rank, world_size
+        self.evaluates = evaluates
 
     def __len__(self) -> int:
-        return len(self.loader) // self.world_size  # type: ignore[arg-type]
+        total = len(self.loader)  # type: ignore[arg-type]
+        return total if self.evaluates else total // self.world_size
 
     def __iter__(self) -> Iterator[Tensor]:
         return self.batches()
@@ -50,9 +55,13 @@ class PlainLoader:
     def batches(self, first: int = 0, epoch: int | None = None) -> Iterator[Tensor]:
         """The batches of an epoch, by default the present one, from number ``first`` on; those
         before it are read too, so that their draws are made."""
-        share = None if self.world_size == 1 else len(self)
-        own = islice(self._all(epoch), self.rank, None, self.world_size)
-        return islice(own, first, share)
+        rank, world_size = self.rank, self.world_size
+        if world_size == 1:
+            return islice(self._all(epoch), first, None)
+        if self.evaluates:
+            parts = (x[rank::world_size] for x in self._all(epoch) if len(x) >= world_size)
+            return islice(parts, first, None)
+        return islice(islice(self._all(epoch), rank, None, world_size), first, len(self))
 
     def _all(self, epoch: int | None) -> Iterator[Tensor]:
         """Every process's batches."""
