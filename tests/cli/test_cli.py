@@ -208,7 +208,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_exits_as_shells_expect(tmp_path):
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     (last,) = tmp_path.glob("*/checkpoints/last.ckpt")
-    assert f"continue: make resume RUN={last.parent.parent}" in out
+    assert f"continue: vae resume {last.parent.parent}" in out
     assert torch.load(last, weights_only=True)["global_step"] > 0
 
 

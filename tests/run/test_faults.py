@@ -35,7 +35,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_it_goes_on_later(trained_run, 
     errors = [line for line in (tmp_path / "log").read_text().splitlines() if "error" in line]
     assert len(errors) == 1 and errors[0].startswith("error: cannot write "), errors
     assert "the checkpoint before it is whole" in errors[0]
-    assert errors[0].endswith(f"make resume RUN={run_of(tmp_path)}")
+    assert errors[0].endswith(f"vae resume {run_of(tmp_path)}")
     assert not list(tmp_path.rglob("*.tmp"))
     finish(start("resume.py", [str(run_of(tmp_path))], tmp_path), tmp_path)
     assert_same_run(run_of(tmp_path), trained_run("gaussian"))

@@ -104,7 +104,7 @@ def test_a_signal_stops_all_processes_within_a_group_of_steps(target, tmp_path):
             os.killpg(first.pid, signal.SIGKILL)
     said = (tmp_path / "log").read_text()
     step = read_checkpoint(run_of(tmp_path) / "checkpoints" / "last.ckpt")["global_step"]
-    assert f"interrupted at step {step}; " in said and said.count("make resume RUN=") == 1
+    assert f"interrupted at step {step}; " in said and said.count("vae resume ") == 1
     assert "Traceback" not in said and step - before < 60  # a group of 20, and what it took to ask
 
 

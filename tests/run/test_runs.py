@@ -319,7 +319,7 @@ def test_a_result_that_cannot_be_written_is_known_before_it_is_computed(folder, 
 
 def test_only_what_can_be_resumed_is_promised_to_be(folder):
     path = only_run(folder)
-    assert how_to_go_on(path) == f"continue: make resume RUN={path}"
+    assert how_to_go_on(path) == f"continue: vae resume {path}"
     last = path / "checkpoints" / "last.ckpt"
     whole = last.read_bytes()
     (last.parent / "last-previous.ckpt").unlink()
@@ -330,7 +330,7 @@ def test_only_what_can_be_resumed_is_promised_to_be(folder):
     spaced = path.with_name("a b")
     (spaced / "checkpoints").mkdir(parents=True)
     (spaced / "checkpoints" / "last.ckpt").write_bytes(whole)
-    assert how_to_go_on(spaced) == f"continue: make resume RUN='{spaced}'"
+    assert how_to_go_on(spaced) == f"continue: vae resume '{spaced}'"
 
 
 def test_the_first_checkpoint_on_a_full_disk_promises_nothing(folder, monkeypatch):

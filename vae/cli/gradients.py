@@ -35,7 +35,7 @@ from vae.objectives import ELBO, IWAE, Objective
 from vae.run.checkpoint import folder_of, load, load_data
 from vae.run.files import writable, write_json
 from vae.run.lock import is_running
-from vae.run.record import find_device, hardware
+from vae.run.record import command_line, find_device, hardware
 from vae.run.wandb import log_table
 
 COLUMNS = {
@@ -216,7 +216,7 @@ def report(
     about = {
         "checkpoint": str(path),
         "step": contents.get("global_step"),
-        "command": " ".join(["python", "experiments/gradients.py", *sys.argv[1:]]),
+        "command": command_line(),
         "model": in_words(vae, x),
         "family": describe(vae.posterior(x[:1])),
         "objective": objective,

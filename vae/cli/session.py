@@ -220,7 +220,7 @@ class Session:
         except NonFiniteError as error:
             crash = self.run / "checkpoints" / "crash.ckpt"
             if self.trainer.is_global_zero:  # all processes share the gradients, and the error
-                repeat = f"; repeat it: make replay CKPT={crash}" if crash.exists() else ""
+                repeat = f"; repeat it: vae replay {crash}" if crash.exists() else ""
                 print(f"error: {error}{repeat}", file=sys.stderr)
             raise SystemExit(1) from None
         except OSError as error:  # a full disk: what was written before is whole

@@ -8,7 +8,7 @@ rounding, and is in a run of its own: a folder, a W&B page and checkpoints that 
 ``config.yaml`` trains it alone. The group's folder holds ``summary.json``: means and standard errors over seeds.
 
 A model that diverges goes on beside the others; it is named at the end, and is in no mean. What a
-run of train.py has and these have not: image grids (make reconstruct CKPT=...), a watch for
+run of train.py has and these have not: image grids (``vae reconstruct``), a watch for
 collapse, a checkpoint from which training is continued, and copies of the checkpoints in W&B.
 """
 
@@ -205,7 +205,7 @@ class ManyCLI(VAECLI):
         trainer = [f"trainer.{name}" for name in ("callbacks", "fast_dev_run", "overfit_batches")]
         for name in ("ckpt_path", "checkpoint_every_n_steps", *model, *trainer):
             if options.get(name) not in (None, False, []):
-                raise ValueError(f"{name} is not for many models at once: use train.py")
+                raise ValueError(f"{name} is not for many models at once: use vae fit")
         for name in ("logger", "enable_checkpointing"):
             if options.trainer[name] not in (None, True):
                 raise ValueError(f"trainer.{name} is not for many models at once: leave it out")
@@ -213,7 +213,7 @@ class ManyCLI(VAECLI):
             raise ValueError(f"seeds must be at most {MOST}, got {options.seeds}")
         self.models = options.seeds * math.prod(map(len, options.vary.values()))
         if "WANDB_SWEEP_ID" in os.environ:
-            raise ValueError("a sweep's agent asks for one model at a time: use train.py")
+            raise ValueError("a sweep's agent asks for one model at a time: use vae fit")
         if str(options.trainer.precision) == "16-mixed":
             raise ValueError(
                 "precision 16-mixed has one loss scale for all models: use bf16-mixed"

@@ -54,7 +54,7 @@ RUN_STATE = {
 """What a run is continued from, besides its model."""
 
 
-HINT = "continue with the run's own configuration (make resume RUN=...)"
+HINT = "continue with the run's own configuration (vae resume RUN)"
 
 
 def newest_run() -> Path:
@@ -66,7 +66,7 @@ def newest_run() -> Path:
     runs = find_runs()
     if not runs:
         raise FileNotFoundError(
-            f"no run with a checkpoint in {runs_dir()}: train one first (make train), or name a checkpoint"
+            f"no run with a checkpoint in {runs_dir()}: train one first (vae fit), or name a checkpoint"
         )
     return runs[-1]
 
@@ -118,7 +118,7 @@ def can_go_on(run: Path) -> bool:
 def how_to_go_on(run: Path) -> str:
     """What to do about a run that was cut short: no promise that cannot be kept."""
     if can_go_on(run):
-        return f"continue: make resume RUN={shlex.quote(str(run))}"
+        return f"continue: vae resume {shlex.quote(str(run))}"
     return "start it anew: there is no checkpoint to continue from yet"
 
 

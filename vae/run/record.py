@@ -17,14 +17,14 @@ import wandb
 
 from vae.run.folder import run_id
 
-__all__ = ["describe_run", "find_device", "git_says", "hardware"]
+__all__ = ["command_line", "describe_run", "find_device", "git_says", "hardware"]
 
 
 def describe_run(run: Path, seed: int | None, device: str) -> dict[str, Any]:
     """What ``run.json`` holds: enough to know where a number came from, and who works there."""
     return {
         "id": run_id(run),
-        "command": shlex.join(["python", *sys.argv]),
+        "command": command_line(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "host": platform.node(),
         "pid": os.getpid(),
@@ -37,6 +37,12 @@ def describe_run(run: Path, seed: int | None, device: str) -> dict[str, Any]:
         "wandb": wandb.__version__,
         "hardware": hardware(device),
     }
+
+
+def command_line() -> str:
+    """What was typed: ``vae fit ...``, or ``python script.py ...``."""
+    path, *words = sys.argv
+    return shlex.join(["vae", *words] if Path(path).name == "vae" else ["python", path, *words])
 
 
 def find_device(name: str) -> str:
