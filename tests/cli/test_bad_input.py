@@ -640,7 +640,7 @@ def test_ctrl_c_is_one_line(folder, monkeypatch):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vae.run.checkpoint.load", interrupt)
+    monkeypatch.setattr("vae.cli.sample.load", interrupt)
     assert run("sample.py run", folder) == (130, "", "interrupted\n")
 
 

@@ -87,7 +87,7 @@ def test_a_signal_stops_all_processes_within_a_group_of_steps(target, tmp_path):
     """Whoever gets it: a supervisor sends it to all, a person to one."""
     flags = [*FLAGS, *TWO, "--trainer.max_steps", "100000", "--trainer.log_every_n_steps", "1"]
     environment = {**os.environ, "VAE_RUNS_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(ROOT / "experiments" / "train.py"), "fit", *flags]
+    command = [sys.executable, "-m", "vae", "fit", *flags]  # Lightning starts the second alike
     with (tmp_path / "log").open("w") as log:
         first = subprocess.Popen(
             command, env=environment, stdout=log, stderr=log, start_new_session=True

@@ -97,9 +97,7 @@ def test_a_run_that_diverges_ends_in_one_line_and_is_replayed(others, tmp_path):
     said = (tmp_path / "log").read_text().strip().splitlines()[-1]
     run = run_of(tmp_path)
     crash = run / "checkpoints" / "crash.ckpt"
-    assert (
-        said.startswith("error: ") and " at step " in said and f"vae replay {crash}" in said
-    )
+    assert said.startswith("error: ") and " at step " in said and f"vae replay {crash}" in said
     what = said.removeprefix("error: ").partition(" (epoch")[0]
     finish(start("replay.py", [str(crash)], tmp_path), tmp_path)
     assert (tmp_path / "log").read_text().strip().splitlines()[-1].startswith(what)
