@@ -16,6 +16,7 @@ from forked import together
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from vae.cli.app import VAECLI
+from vae.cli.replay import replay
 from vae.data.digits import DigitsDataModule
 from vae.data.loader import ImageLoader
 from vae.models.checkpoint import read_checkpoint
@@ -76,6 +77,8 @@ def test_a_run_of_two_processes_is_resumed_exactly(tmp_path):
     assert states.shape[0] == 2 and not torch.equal(states[0], states[1])
     for key, value in ends[0]["state_dict"].items():
         assert torch.equal(value, ends[1]["state_dict"][key])
+    with pytest.raises(ValueError, match="is of several processes"):
+        replay(str(run_of(whole)))
 
 
 @pytest.mark.e2e

@@ -33,6 +33,9 @@ def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto
     device = find_device(device)
     path, contents = find_last(checkpoint)
     module = load_module(path)
+    random_states = contents["vae"]["generators"]
+    if any(state.dim() > 1 for state in random_states.values()):
+        raise ValueError(f"{path} is of several processes: replay repeats the steps of one")
     module.to(device).train()
     data = load_data(contents)
     position, start = contents["loops"]["fit_loop"], contents["global_step"]
@@ -46,7 +49,7 @@ def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto
     autocast = torch.autocast(module.device.type, dtype, enabled=dtype is not None)
     if data.promise:
         print(data.promise)
-    set_generators(contents["vae"]["generators"], module.device)
+    set_generators(random_states, module.device)
     step = start
     while step < start + steps:
         loader = data.loader("train", device=device, train=True)
