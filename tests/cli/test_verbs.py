@@ -155,3 +155,16 @@ print("all", len(VERBS))
     (tmp_path / "check.py").write_text(code)
     done = script(tmp_path / "check.py")
     assert done.out.split() == ["all", str(len(main.VERBS))], done.err
+
+
+@pytest.mark.e2e
+def test_sampling_imports_no_lightning(trained_run, tmp_path):
+    code = (
+        "import sys; from vae.cli.main import run; run('sample', 'vae sample', sys.argv[1:]);"
+        "print([name for name in ('lightning', 'wandb', 'vae.training') if name in sys.modules])"
+    )
+    words = [str(trained_run("gaussian")), "--output", str(tmp_path / "samples.png")]
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stdout + done.stderr
+    assert (tmp_path / "samples.png").stat().st_size > 1000

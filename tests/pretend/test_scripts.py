@@ -16,7 +16,8 @@ from vae.cli.app import VAECLI
 from vae.cli.evaluate import evaluate
 from vae.cli.replay import replay
 from vae.cli.train_many import ManyCLI
-from vae.run.checkpoint import load, read_checkpoint
+from vae.models.checkpoint import read_checkpoint
+from vae.run.checkpoint import load
 from vae.run.record import find_device
 
 

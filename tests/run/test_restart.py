@@ -8,9 +8,9 @@ from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoi
 
 from vae.data.digits import DigitsDataModule
 from vae.run.atomic import AtomicCheckpointIO
-from vae.run.checkpoint import find_last
 from vae.run.last import LastCheckpoint
 from vae.run.metrics import JSONLLogger
+from vae.run.state import find_last
 from vae.training.averaging import average_every_step
 from vae.training.callbacks.collapse import CollapseWatch
 from vae.training.callbacks.images import ImageGrids

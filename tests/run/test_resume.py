@@ -24,9 +24,9 @@ from small import MODULES, fit
 from vae.cli.app import VAECLI
 from vae.models.checkpoint import read_checkpoint
 from vae.run.atomic import PREVIOUS, AtomicCheckpointIO
-from vae.run.checkpoint import find_last
 from vae.run.folder import new_run
 from vae.run.metrics import JSONLLogger
+from vae.run.state import find_last
 
 
 def killed_and_resumed(name, folder, seed, moment, number, wandb="disabled", group=False):

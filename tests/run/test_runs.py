@@ -21,11 +21,12 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from vae.data.folder import data_dir
 from vae.run.atomic import PREVIOUS
 from vae.run.best import BestCheckpoint, forget_foreign_paths
-from vae.run.checkpoint import find_checkpoint, folder_of, how_to_go_on, newest_run
+from vae.run.checkpoint import find_checkpoint, folder_of, newest_run
 from vae.run.files import writable
 from vae.run.finding import find_runs, set_aside
 from vae.run.folder import new_run, run_id, runs_dir
 from vae.run.lock import RunLock, is_running
+from vae.run.state import how_to_go_on
 from vae.run.wandb import RunLogger, wandb_id
 
 SMALL = "--model.hidden [16] --model.test_samples 2 --image_every 0"

@@ -11,7 +11,8 @@ from lightning.pytorch.callbacks import EarlyStopping, StochasticWeightAveraging
 
 from vae.cli.app import VAECLI
 from vae.data.digits import DigitsDataModule
-from vae.run.checkpoint import load, load_data
+from vae.run.checkpoint import load
+from vae.run.restore import load_data
 from vae.training.averaging import average_every_step
 from vae.training.presets import GaussianVAE
 

@@ -14,8 +14,9 @@ from vae.models.latents.binary import Binary
 from vae.models.latents.one_hot import OneHot
 from vae.models.latents.relaxed_one_hot import RelaxedOneHot
 from vae.models.schedules import LinearWarmup
-from vae.run.checkpoint import find_checkpoint, load, load_data, load_module, newest_run
+from vae.run.checkpoint import find_checkpoint, load, newest_run
 from vae.run.folder import new_run, runs_dir
+from vae.run.restore import load_data, load_module
 from vae.training.presets import ContinuousVAE, DiscreteVAE, GaussianVAE
 
 

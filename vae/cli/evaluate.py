@@ -17,9 +17,10 @@ from vae.analysis.evaluation import active_units, elbo_terms
 from vae.cli.parser import checkpoint_parser
 from vae.cli.results import print_table
 from vae.models.sizes import DECODINGS, assert_memory, floats_per_decoding
-from vae.run.checkpoint import folder_of, load, load_data
+from vae.run.checkpoint import folder_of, load
 from vae.run.files import read_json, writable, write_json
 from vae.run.record import find_device, hardware
+from vae.run.restore import load_data
 
 
 def evaluate(

@@ -32,10 +32,11 @@ from vae.models.latents.names import LATENTS
 from vae.models.sizes import DECODINGS, assert_memory, floats_per_decoding
 from vae.models.vae import VAE
 from vae.objectives import ELBO, IWAE, Objective
-from vae.run.checkpoint import folder_of, load, load_data
+from vae.run.checkpoint import folder_of, load
 from vae.run.files import writable, write_json
 from vae.run.lock import is_running
 from vae.run.record import command_line, find_device, hardware
+from vae.run.restore import load_data
 from vae.run.wandb import log_table
 
 COLUMNS = {

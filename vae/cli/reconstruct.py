@@ -9,7 +9,8 @@ from torchvision.utils import save_image
 
 from vae.analysis.images import image_file, reconstruction_grid
 from vae.cli.parser import checkpoint_parser
-from vae.run.checkpoint import folder_of, load, load_data
+from vae.run.checkpoint import folder_of, load
+from vae.run.restore import load_data
 
 
 def reconstruct(

@@ -10,8 +10,9 @@ import torch
 from vae.cli.parser import checkpoint_parser
 from vae.devices import generators, set_generators
 from vae.models.schedules import fill
-from vae.run.checkpoint import find_last, load_data, load_module
 from vae.run.record import find_device
+from vae.run.restore import load_data, load_module
+from vae.run.state import find_last
 from vae.training.nonfinite import first_non_finite
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from vae.cli.app import VAECLI
 from vae.cli.parser import ScriptParser
-from vae.run.checkpoint import can_go_on
 from vae.run.finding import find_runs
 from vae.run.folder import runs_dir
 from vae.run.lock import is_running
+from vae.run.state import can_go_on
 
 
 def resume(run: str | None, flags: list[str]) -> None:

@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 from vae.cli.parser import ScriptParser
-from vae.run.checkpoint import can_go_on
 from vae.run.files import read_json, writable, write_json
 from vae.run.folder import assert_name, runs_dir
 from vae.run.plain_yaml import read_yaml
+from vae.run.state import can_go_on
 
 MOST = 10_000
 """Seeds of a study."""

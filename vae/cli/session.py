@@ -19,8 +19,8 @@ from vae.cli.source import Source, run_folder
 from vae.cli.trainer import as_list
 from vae.data.batch import DataError
 from vae.data.source import ImageSource
+from vae.models.checkpoint import read_checkpoint
 from vae.run.best import BestCheckpoint, forget_foreign_paths
-from vae.run.checkpoint import how_to_go_on, read_checkpoint
 from vae.run.files import read_json, replace_text, write_json
 from vae.run.finding import set_aside
 from vae.run.last import LastCheckpoint
@@ -28,6 +28,7 @@ from vae.run.lock import RunLock
 from vae.run.metrics import JSONLLogger
 from vae.run.record import describe_run
 from vae.run.signals import Interrupted, Interruption
+from vae.run.state import how_to_go_on
 from vae.run.wandb import finish_wandb, wandb_logger
 from vae.training.capture import CaptureError
 from vae.training.module import VAEModule

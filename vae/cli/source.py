@@ -5,16 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vae.run.checkpoint import (
-    assert_not_past,
-    assert_same_data,
-    assert_same_model,
-    find_last,
-    folder_of,
-)
-from vae.run.continued import assert_same_run
+from vae.run.checkpoint import folder_of
+from vae.run.continued import assert_not_past, assert_same_data, assert_same_model, assert_same_run
 from vae.run.files import read_json
 from vae.run.folder import new_run
+from vae.run.state import find_last
 
 __all__ = ["Source", "find_source", "run_folder"]
 

@@ -1,4 +1,4 @@
-"""What must be the same when a run is continued: else it would be another run under its name."""
+"""What must be the same when a run is continued: otherwise it would be another run of that name."""
 
 from __future__ import annotations
 
@@ -6,10 +6,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonargparse
+
+from vae.models.checkpoint import Spec
+from vae.models.load import plain_names, rebuild
+from vae.models.parts import current_name
+from vae.models.trust import class_names, trusting
 from vae.run.plain_yaml import read_yaml
+from vae.training.composed import HOW
 
-__all__ = ["FREE", "FREE_OF_TRAINER", "assert_same_run"]
+__all__ = [
+    "FREE",
+    "FREE_OF_TRAINER",
+    "assert_not_past",
+    "assert_same_data",
+    "assert_same_model",
+    "assert_same_run",
+    "roots",
+]
 
+
+HINT = "continue with the run's own configuration (vae resume RUN)"
+"""What to do instead."""
 
 FREE = frozenset(
     "model data trainer seed_everything ckpt_path group tags image_every"
@@ -41,23 +59,136 @@ def assert_same_run(folder: Path, options: Mapping[str, Any]) -> None:
     if not path.exists():
         return
     before = read_yaml(path)
-    _assert_same(path, "", before, options, FREE)
-    _assert_same(path, "trainer.", before.get("trainer"), options["trainer"], FREE_OF_TRAINER)
+    _assert_same_options(path, "", before, options, FREE)
+    _assert_same_options(
+        path, "trainer.", before.get("trainer"), options["trainer"], FREE_OF_TRAINER
+    )
 
 
-def _assert_same(
+def _assert_same_options(
     path: Path, prefix: str, before: Any, asked: Mapping[str, Any], free: frozenset[str]
 ) -> None:
     for name, value in (before if isinstance(before, dict) else {}).items():
-        if name in asked and name not in free and _plain(name, value) != _plain(name, asked[name]):
+        if (
+            name in asked
+            and name not in free
+            and _as_trainer_takes(name, value) != _as_trainer_takes(name, asked[name])
+        ):
             raise ValueError(
                 f"{prefix}{name} was {value} in {path}, not {asked[name]}: that would be another"
                 " run; leave it as it was, or train anew"
             )
 
 
-def _plain(name: str, value: Any) -> str:
+def _as_trainer_takes(name: str, value: Any) -> str:
     """Equal for what the trainer takes as equal."""
     if name == "precision" and value in (None, 32, "32"):
         return "32-true"
     return "1.0" if name.startswith("limit_") and value is None else str(value)
+
+
+def assert_same_model(path: Path, checkpoint: dict[str, Any], model: Any) -> None:
+    """Refuses to continue a run with another model than its own: Lightning would train that of
+    the checkpoint, and not say so.
+
+    Arguments:
+        path: The checkpoint's.
+        checkpoint: What it holds.
+        model: The configuration's ``class_path`` and ``init_args``, whose modules are trusted.
+
+    Raises:
+        ValueError: If the class or an option differs, or the checkpoint is of another version.
+    """
+    held = checkpoint["vae"]["model"]
+    if held is None:
+        raise ValueError(
+            f"{path} does not say how to make its model again ({checkpoint['vae']['why_not']}):"
+            " continue it in Python, by trainer.fit(module, data, ckpt_path=...)"
+        )
+    if plain_names(checkpoint["state_dict"]).keys() != checkpoint["state_dict"].keys():
+        raise ValueError(
+            f"{path} holds the weights of a wrapped module (module. or _orig_mod. in their"
+            " names): it can be evaluated, but not continued"
+        )
+    with trusting(roots(model)):
+        rebuild(checkpoint, path)
+    _assert_same_class(path, held, model, "holds a")
+    _assert_same(path, held["init_args"], model.get("init_args"), {"image_shape", *HOW})
+
+
+def roots(*specs: Any) -> list[str]:
+    """The modules whose classes a configuration names."""
+    return sorted({name.partition(".")[0] for spec in specs for name in class_names(spec)})
+
+
+def assert_same_data(path: Path, checkpoint: dict[str, Any], data: Any) -> None:
+    """Refuses to continue a run on other data than its own, or in another order.
+
+    Arguments:
+        path: The checkpoint's.
+        checkpoint: What it holds.
+        data: The configuration's ``class_path`` and ``init_args``.
+
+    Raises:
+        ValueError: If the class or an option differs; the grouping of steps may, between epochs.
+    """
+    held = checkpoint["vae"]["data"]
+    if held is None:
+        return  # nothing is known of them
+    _assert_same_class(path, held, data, "was trained on")
+    free = {"eval_batch_size"} | (set() if _position(path, checkpoint)[2] else {"steps_per_batch"})
+    _assert_same(path, held.get("init_args", {}), data.get("init_args"), free)
+
+
+def _assert_same_class(path: Path, held: Spec, asked: Any, verb: str) -> None:
+    before, now = current_name(held["class_path"]), current_name(asked.class_path)
+    if before != now:
+        on = "on " if verb.endswith(" on") else "a "
+        names = [name.removeprefix("vae.") for name in (before, now)]
+        raise ValueError(f"{path} {verb} {names[0]}, not {on}{names[1]}: {HINT}")
+
+
+def assert_not_past(
+    path: Path, checkpoint: dict[str, Any], max_epochs: int | None, max_steps: int
+) -> None:
+    """Refuses to end a run before where it already is.
+
+    Raises:
+        ValueError: If more epochs, or steps, are done.
+    """
+    epochs, steps, _ = _position(path, checkpoint)
+    for name, most, done in (("epochs", max_epochs, epochs), ("steps", max_steps, steps)):
+        if most is not None and -1 < most < done:
+            raise ValueError(f"max_{name} {most} is less than what {path} has done ({done})")
+
+
+def _position(path: Path, checkpoint: dict[str, Any]) -> tuple[int, int, int]:
+    """Epochs and steps that are done, and batches of the epoch that is not."""
+    try:
+        loop = checkpoint["loops"]["fit_loop"]
+        loaders = loop["state_dict"].get("combined_loader") or [{"batch": 0}]
+        epochs = loop["epoch_progress"]["current"]["processed"]
+        return int(epochs), int(checkpoint["global_step"]), int(loaders[0]["batch"])
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError):
+        raise ValueError(f"{path} does not say where its run was: it is damaged") from None
+
+
+def _assert_same(
+    path: Path, held: Mapping[str, Any], asked: Mapping[str, Any] | None, free: set[str]
+) -> None:
+    for name, value in (asked or {}).items():
+        if name in held and name not in free and _plain(held[name]) != _plain(value):
+            raise ValueError(
+                f"{path} was trained with {name} {_plain(held[name])}, not {_plain(value)}: {HINT}"
+            )
+
+
+def _plain(value: Any) -> Any:
+    """Equal for what is the same in a checkpoint and in a configuration."""
+    if isinstance(value, jsonargparse.Namespace):
+        value = value.as_dict()
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items() if part not in ({}, None)}
+    if isinstance(value, str):
+        return current_name(value)
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
