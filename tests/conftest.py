@@ -2,7 +2,8 @@
 
 Tests are cheap unless they must not be; an interpreter of its own costs five seconds:
 
-- ``script("train.py", "fit", ...)`` runs a script in a forked process, in a tenth of a second.
+- ``script("-m", "vae", "fit", ...)`` runs a verb, ``script("bench.py", ...)`` a script of
+  ``experiments``, in a forked process that starts in a tenth of a second.
 - ``trained_run("gaussian")`` is a run that is trained once for all tests, those of other pytest
   workers too. It is read, not written to: ``shutil.copytree`` what a test changes.
 - ``bad_input.run("train.py fit ...", folder)`` is for mistakes: in this process.
@@ -62,7 +63,7 @@ def mnist_dir() -> Path:
 @pytest.fixture(scope="session")
 def script(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., forked.Done]:
     """``script("train.py", "fit", ..., VAE_RUNS_DIR="x")``: runs a script of ``experiments``, or
-    ``script("-m", "module", ...)``, in a forked process, in the project's folder, with variables
+    ``script("-m", "vae", "fit", ...)``, in a forked process, in the project's folder, with variables
     beside those of this test; its exit code, what it printed on standard output, and on standard
     error. There is no MNIST, unless ``VAE_DATA_DIR`` is given."""
 

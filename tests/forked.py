@@ -19,7 +19,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_MNIST = {"VAE_DATA_DIR": "/nowhere"}
-PRELOADED = ["vae.cli.app"]
+PRELOADED = ["vae.cli.app", "vae.cli.evaluate", "vae.cli.gradients", "vae.cli.train_many"]
 
 
 class Done(NamedTuple):
