@@ -27,7 +27,6 @@ from vae.models.latents.beta import BetaLatent
 from vae.models.latents.dirichlet import DirichletLatent
 from vae.models.latents.family_names import FAMILIES
 from vae.models.latents.gamma import GammaLatent
-from vae.models.latents.positive import MIN_BETA_CONCENTRATION, MIN_CONCENTRATION, MIN_RATE
 from vae.models.likelihoods import Bernoulli
 from vae.models.networks import MLPDecoder, MLPEncoder
 from vae.models.vae import VAE
@@ -125,11 +124,11 @@ def test_the_prior_is_the_one_that_was_asked_for(name):
 def test_parameters_stay_above_their_floors_whatever_the_features(name):
     layer = FAMILIES[name](H, **LAYERS[name][0])
     floors = {
-        "gamma": {"concentration": MIN_CONCENTRATION, "rate": MIN_RATE},
-        "beta": {n: MIN_BETA_CONCENTRATION for n in ("concentration1", "concentration0")},
-        "dirichlet": {"concentration": MIN_CONCENTRATION},
+        "gamma": {"concentration": 0.1, "rate": 1e-3},
+        "beta": {"concentration1": 0.5, "concentration0": 0.5},
+        "dirichlet": {"concentration": 0.1},
         "von_mises": {"concentration": 0.0},
-        "poisson": {"rate": MIN_RATE},
+        "poisson": {"rate": 1e-3},
     }[name]
     for scale in (1e-4, 1.0, 1e4):
         found = parameters(layer(scale * torch.randn(50, H)))
@@ -293,7 +292,7 @@ def test_gradcheck_of_the_von_mises_density_and_kl():
 
 def test_beta_samples_stay_inside_in_single_precision():
     # torch's own clamp, on which IWAE with Beta latents relies
-    zero = torch.full((20_000,), MIN_BETA_CONCENTRATION, requires_grad=True)
+    zero = torch.full((20_000,), BetaLatent.least["concentration0"], requires_grad=True)
     q = Beta(torch.tensor(20.0), zero)
     z = q.rsample()
     assert ((z > 0) & (z < 1)).all() and q.log_prob(z).isfinite().all()
@@ -387,7 +386,9 @@ def test_each_layer_trains_in_a_vae(name, objective):
         ("dirichlet", {"prior_concentration": 0.1}, "prior_concentration must be more than 0.1"),
         ("von_mises", {"prior_concentration": -1.0}, "must not be negative"),
         ("von_mises", {"learned_prior": True}, "learned prior"),
+        ("von_mises", {"prior_concentration": math.inf}, "negative or infinite, got inf"),
         ("poisson", {"prior_rate": -2.0}, "prior_rate must be more than 0.001"),
+        ("poisson", {"prior_rate": math.inf}, "0.001 and finite, got inf"),
     ],
 )
 def test_bad_arguments_are_refused(name, options, message):

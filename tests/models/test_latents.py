@@ -13,11 +13,16 @@ from vae.distributions.concrete import ExpRelaxedOneHotCategorical
 from vae.distributions.operations import parameters, rebuild, support
 from vae.estimators import Enumerate, Estimate, Estimator, LeaveOneOut, Pathwise, ScoreFunction
 from vae.models.latents.base import Latent
+from vae.models.latents.beta import BetaLatent
 from vae.models.latents.binary import Binary
+from vae.models.latents.dirichlet import DirichletLatent
+from vae.models.latents.gamma import GammaLatent
 from vae.models.latents.gaussian import DiagonalGaussian
 from vae.models.latents.names import LATENTS
 from vae.models.latents.one_hot import OneHot
+from vae.models.latents.poisson import PoissonLatent
 from vae.models.latents.relaxed_one_hot import RelaxedOneHot
+from vae.models.latents.von_mises import VonMisesLatent
 from vae.models.likelihoods import Bernoulli
 from vae.models.networks import MLPDecoder, MLPEncoder
 from vae.models.vae import VAE
@@ -295,12 +300,35 @@ def test_distributions_are_in_single_precision_under_autocast(name):
         (RelaxedOneHot, {"temperature": 0.0}),
         (RelaxedOneHot, {"temperature": -1.0}),
         (RelaxedOneHot, {"prior_temperature": 0.0}),
+        (DiagonalGaussian, {"in_features": 0}),
+        (RelaxedOneHot, {"temperature": float("inf")}),
     ],
 )
 def test_bad_options_raise(layer, options):
-    (name,) = options
-    with pytest.raises(ValueError, match=name.removeprefix("prior_")):
-        layer(H, **options)
+    ((name, value),) = options.items()
+    with pytest.raises(ValueError, match=f"^{name} must be .*, got {value}$"):
+        layer(**{"in_features": H, **options})
+
+
+STATE = {  # in a checkpoint, with a fixed prior
+    DiagonalGaussian: "prior_loc prior_log_scale parameters_of.weight parameters_of.bias",
+    Binary: "prior_logits logits.weight logits.bias",
+    OneHot: "prior_logits logits.weight logits.bias",
+    RelaxedOneHot: "temperature prior_temperature discrete.prior_logits discrete.logits.weight"
+    " discrete.logits.bias",
+    GammaLatent: "prior_log_concentration prior_log_rate parameters_of.weight parameters_of.bias",
+    BetaLatent: "prior_log_concentration1 prior_log_concentration0 parameters_of.weight"
+    " parameters_of.bias",
+    DirichletLatent: "prior_log_concentration parameters_of.weight parameters_of.bias",
+    VonMisesLatent: "prior_log_concentration prior_loc parameters_of.weight parameters_of.bias",
+    PoissonLatent: "prior_log_rate parameters_of.weight parameters_of.bias",
+}
+
+
+@pytest.mark.parametrize("layer", STATE)
+def test_checkpoints_name_the_weights_as_they_always_have(layer):
+    # in this order: an optimiser's state goes by it where the prior is learned
+    assert list(layer(H).state_dict()) == STATE[layer].split()
 
 
 def test_a_sampled_kl_is_an_average_over_its_samples():

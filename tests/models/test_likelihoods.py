@@ -191,3 +191,9 @@ def test_distributions_are_in_single_precision_under_autocast(family):
         p = likelihood(torch.randn(3, D))
         assert p.mean.dtype == torch.float32
         assert p.log_prob(torch.ones(3, 1, 4, 4)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_scale_that_is_none_is_refused(scale):
+    with pytest.raises(ValueError, match=f"scale must be positive and finite, got {scale}"):
+        Gaussian(MLPDecoder(D, (1, 2, 2)), scale)

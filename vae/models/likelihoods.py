@@ -1,4 +1,4 @@
-r"""Likelihoods: a decoder's output to a distribution :math:`p(x|z)` over images.
+r"""Likelihoods: from a decoder's output to a distribution :math:`p(x|z)` over images.
 
 Every ``log_prob`` is normalised, in nats, and summed over pixels. A Bernoulli likelihood is one of
 binary images only (``binary``): on grey pixels its "log-probability" is a negative cross-entropy
@@ -37,8 +37,9 @@ __all__ = [
 
 
 class Likelihood(nn.Module, metaclass=Recorded):
-    """Maps what the decoder reads, ``(*, D)``, to p(x|z) with batch shape ``(*)`` and the image
-    as event.
+    """Maps what the decoder reads, ``(*, D)``, to p(x|z), with batch shape ``(*)``.
+
+    A likelihood of one's own sets ``channels`` and ``binary``, and needs :meth:`pixels`.
 
     Attributes:
         channels: How many parameters the likelihood needs for each pixel.
@@ -46,6 +47,20 @@ class Likelihood(nn.Module, metaclass=Recorded):
 
     Arguments:
         decoder: A module ``(*, D)`` to ``(*, channels, *image)``.
+
+    Example:
+        >>> from torch.distributions import Laplace
+        >>> from vae import MLPDecoder
+        >>> class LaplacePixels(Likelihood):
+        ...     channels = 2
+        ...
+        ...     def pixels(self, parameters):
+        ...         loc, log_scale = parameters  # each (*, *image)
+        ...         return Laplace(loc, log_scale.exp())
+        >>> likelihood = LaplacePixels(MLPDecoder(20, (1, 28, 28), channels=2))
+        >>> p = likelihood(torch.randn(5, 20))
+        >>> p.batch_shape, p.event_shape
+        (torch.Size([5]), torch.Size([1, 28, 28]))
     """
 
     channels: int = 1
@@ -62,14 +77,19 @@ class Likelihood(nn.Module, metaclass=Recorded):
 
     @abstractmethod
     def pixels(self, parameters: Tensor) -> D.Distribution:
-        """The distribution of each pixel, of parameters ``(channels, *, *image)``."""
+        """The distribution of each pixel, with batch shape ``(*, *image)``.
+
+        Arguments:
+            parameters: What the decoder returns, as ``(channels, *, *image)``.
+        """
 
 
 class _BernoulliLogProb(torch.autograd.Function):
-    """``value * logits - softplus(logits)`` and its derivative ``value - sigmoid(logits)``, in as
-    few passes as there are: they are by far the largest tensor of the model.
+    """``value * logits - softplus(logits)`` and its derivative ``value - sigmoid(logits)``.
 
-    An infinite logit is taken as the largest number, and the derivative is written without 1 - 1.
+    In as few passes as possible: it works on the largest tensor of the model.
+
+    An infinite logit counts as the largest number, and the derivative avoids 1 - 1.
     """
 
     generate_vmap_rule = True
@@ -104,10 +124,10 @@ class _BernoulliLogProb(torch.autograd.Function):
 
 
 class _BernoulliPixels(BernoulliDistribution):
-    """With a faster log-probability."""
+    """A Bernoulli distribution with a faster log-probability."""
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if torch.compiler.is_compiling():  # which fuses it, and may not know such functions
+        if torch.compiler.is_compiling():  # fuses the plain formula itself
             return bernoulli_log_prob(self.logits, value)
         return _BernoulliLogProb.apply(self.logits, value)  # type: ignore[no-any-return, no-untyped-call]
 
@@ -122,11 +142,13 @@ class Bernoulli(Likelihood):
 
 
 class ContinuousBernoulli(Likelihood):
-    """Creates independent continuous Bernoulli pixels on [0, 1]: what grey images under a
-    cross-entropy were meant to be.
+    """Creates independent continuous Bernoulli pixels on [0, 1], for grey images.
+
+    Their density is the cross-entropy, normalised.
 
     References:
-        | The continuous Bernoulli (Loaiza-Ganem & Cunningham, 2019).
+        | The continuous Bernoulli (Loaiza-Ganem & Cunningham, 2019)
+        | (https://arxiv.org/abs/1907.06845).
     """
 
     def pixels(self, parameters: Tensor) -> D.Distribution:
@@ -137,12 +159,16 @@ class Gaussian(Likelihood):
     """Creates independent Gaussian pixels with one learned scale for all.
 
     Arguments:
-        decoder: The decoder.
         scale: The initial standard deviation, in units of the pixel range [0, 1].
+
+    Raises:
+        ValueError: If the scale is not positive.
     """
 
     def __init__(self, decoder: nn.Module, scale: float = 0.1) -> None:
         super().__init__(decoder)
+        if not 0 < scale < math.inf:
+            raise ValueError(f"scale must be positive and finite, got {scale}")
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
 
     def pixels(self, parameters: Tensor) -> D.Distribution:

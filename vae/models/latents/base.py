@@ -1,8 +1,8 @@
 r"""The latent-distribution layer: features to :math:`q(z|x)`, together with the prior :math:`p(z)`.
 
-A layer is the one place that knows how a family is parameterized. What comes out is a
-:class:`torch.distributions.Distribution` with batch shape ``(B,)``; everything after it sees that
-distribution only. The layer exposes both ways through the random node:
+Only a layer knows how its family is parameterized. It returns a
+:class:`torch.distributions.Distribution` with batch shape ``(B,)``, and everything after it sees
+that distribution only. There are two ways through the random node:
 
 * :meth:`Latent.expectation` estimates :math:`\mathbb{E}_q[R(f(z_1), \dots, f(z_K))]` and its
   gradient with any estimator, pathwise or score function;
@@ -20,16 +20,41 @@ from vae.estimators import Estimate, Estimator, Integrand
 from vae.objectives import ELBO, Objective
 from vae.recorded import Recorded
 
-__all__ = ["Latent", "assert_at_least_one", "prior_parameter"]
+__all__ = ["Latent"]
 
 
 class Latent(nn.Module, metaclass=Recorded):
     """Maps features ``(B, H)`` to q(z|x), and owns the prior.
 
+    A layer of one's own takes the width of the features first, sets ``code_features``, and needs
+    :meth:`forward` and :meth:`prior`. Where the two have no closed-form KL, the ELBO needs
+    ``analytic_kl=False``, or :func:`torch.distributions.kl.register_kl`.
+
     Attributes:
         code_features: The width D of what the decoder reads.
         rsample_error: The largest relative error of the sample's derivative in a parameter, between
             its 1st and 99th percentile; 0 where it is exact.
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Independent, Laplace
+        >>> class LaplaceLatent(Latent):
+        ...     def __init__(self, in_features, num_variables=20):
+        ...         super().__init__()
+        ...         self.code_features = num_variables
+        ...         self.loc_and_log_scale = nn.Linear(in_features, 2 * num_variables)
+        ...         self.register_buffer("zeros", torch.zeros(num_variables))
+        ...
+        ...     def forward(self, features):
+        ...         loc, log_scale = self.loc_and_log_scale(features).chunk(2, -1)
+        ...         return Independent(Laplace(loc, log_scale.exp()), 1)
+        ...
+        ...     def prior(self):
+        ...         return Independent(Laplace(self.zeros, 1.0), 1)
+        >>> layer = LaplaceLatent(in_features=400, num_variables=3)
+        >>> q = layer(torch.randn(5, 400))
+        >>> q.batch_shape, q.event_shape, layer.kl(q).shape
+        (torch.Size([5]), torch.Size([3]), torch.Size([5]))
     """
 
     code_features: int
@@ -49,8 +74,8 @@ class Latent(nn.Module, metaclass=Recorded):
 
     @property
     def hard(self) -> Latent:
-        """The exact family whose relaxation this is; itself, unless it is one. Every evaluated
-        number uses it."""
+        """The exact family that this layer relaxes, for every evaluated number; itself, unless it
+        is a relaxation."""
         return self
 
     def expectation(
@@ -61,7 +86,7 @@ class Latent(nn.Module, metaclass=Recorded):
         estimator: Estimator,
         context: Tensor | None = None,
     ) -> Estimate:
-        """E_q[R(f)], with the gradient that ``estimator`` gives it; shape (B,)."""
+        """E_q[R(f)] with shape (B,), and the gradient that ``estimator`` gives it."""
         return estimator(self(features), f, objective, context)
 
     def kl(
@@ -92,15 +117,3 @@ class Latent(nn.Module, metaclass=Recorded):
             return q.log_prob(z) - prior.log_prob(z)
 
         return estimator(q, log_ratio, ELBO(num_samples)).bound
-
-
-def prior_parameter(layer: nn.Module, name: str, value: Tensor, learned: bool) -> None:
-    if learned:
-        layer.register_parameter(name, nn.Parameter(value))
-    else:
-        layer.register_buffer(name, value)
-
-
-def assert_at_least_one(name: str, value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")

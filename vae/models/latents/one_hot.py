@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from vae.distributions.one_hot import OneHotCategorical
-from vae.models.latents.base import Latent, assert_at_least_one, prior_parameter
-from vae.models.networks import widen
+from vae.models.latents.linear import LinearLatent
 
 __all__ = ["OneHot"]
 
 
-class OneHot(Latent):
-    """Creates L independent one-hot variables of C categories, with a uniform (or learned) prior.
-
-    Arguments:
-        in_features: The width H of the features.
-        num_variables: The number L of variables.
-        num_categories: The number C of categories of each.
-        learned_prior: Whether the prior's logits are trained.
-    """
+class OneHot(LinearLatent):
+    """Creates L independent one-hot variables of C categories, with a uniform (or learned) prior."""
 
     prior_logits: Tensor
 
@@ -32,20 +23,14 @@ class OneHot(Latent):
         num_categories: int = 10,
         learned_prior: bool = False,
     ) -> None:
-        super().__init__()
-        assert_at_least_one("num_variables", num_variables)
-        if num_categories < 2:
-            raise ValueError(f"num_categories must be at least 2, got {num_categories}")
-        self.shape = (num_variables, num_categories)
-        self.code_features = num_variables * num_categories
-        self.logits = nn.Linear(in_features, num_variables * num_categories)
-        prior_parameter(self, "prior_logits", torch.zeros(self.shape), learned_prior)
+        super().__init__(in_features, num_variables, learned_prior, num_categories)
+        self.logits = self.linear()
+        self.add_prior_parameter("prior_logits")
 
     def forward(self, features: Tensor) -> Distribution:
-        logits = widen(self.logits(features)).unflatten(-1, self.shape)  # (B, L, C)
-        return Independent(
-            OneHotCategorical(logits=logits, validate_args=False), 1, validate_args=False
-        )
+        (logits,) = self.split(self.logits(features))  # (B, L, C)
+        base = OneHotCategorical(logits=logits, validate_args=False)
+        return Independent(base, 1, validate_args=False)
 
     def prior(self) -> Distribution:
         base = OneHotCategorical(logits=self.prior_logits, validate_args=False)

@@ -1,73 +1,84 @@
-"""What latent layers of positive parameters share.
+"""What the latent layers with positive parameters share.
 
-Positive parameters are softplus of the features plus a floor, shifted so that features of zero
-give q = prior: training starts near KL = 0. Priors are parameterized by logarithms.
+A parameter of q is the softplus of a feature plus a floor, shifted so that features of zero give
+the prior: training starts near KL = 0. The prior is parameterized by logarithms.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any, ClassVar
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.distributions import Distribution, Independent
 from torch.nn.functional import softplus
 
-from vae.models.latents.base import Latent
-from vae.models.networks import widen
+from vae.models.latents.linear import LinearLatent
 
-__all__ = ["PositiveLatent", "assert_above", "positive"]
-
-
-MIN_CONCENTRATION = 0.1
-"""Of Gamma and Dirichlet. A Gamma variable of concentration a falls below float32's smallest
-normal number with probability of about 1e-38^a: at 0.1, once in six thousand draws; at 0.01, in
-two draws of five, and then neither its density nor its derivative means anything."""
-
-MIN_BETA_CONCENTRATION = 0.5
-"""Of Beta: between 1 and its neighbour in float32 lies a probability of about 6e-8^a."""
-
-MIN_RATE = 1e-3
-"""Of Gamma and Poisson."""
-
-MIN_CIRCULAR_CONCENTRATION = 1e-6
-"""Of von Mises variables: uniform on the circle to six digits; torch cannot sample at zero."""
+__all__ = ["LEAST_CONCENTRATION", "LEAST_RATE", "PositiveLatent", "positive"]
 
 
-# Layers
-# ----------------------------------------------------------------------------------------
+LEAST_CONCENTRATION = 0.1
+"""Of Gamma and Dirichlet variables. One of concentration a falls below float32's smallest normal
+number with probability of about 1e-38^a: at 0.1 in one draw of six thousand, at 0.01 in two of
+five, and then neither its density nor its derivative means anything."""
+
+LEAST_RATE = 1e-3
+"""Of Gamma and Poisson variables."""
 
 
-def positive(raw: Tensor, start: float, floor: float) -> Tensor:
-    """softplus plus a floor, shifted so that 0 goes to ``start``."""
-    above = start - floor
-    return softplus(raw + (above + math.log(-math.expm1(-above)))) + floor
+def positive(raw: Tensor, start: float, least: float) -> Tensor:
+    """Any number to one above ``least``, with 0 to ``start``."""
+    above = start - least
+    return softplus(raw + (above + math.log(-math.expm1(-above)))) + least
 
 
-def assert_above(floor: float, **values: float) -> None:
-    for name, value in values.items():
-        if not value > floor:
-            raise ValueError(f"{name} must be more than {floor:g}, got {value}")
+class PositiveLatent(LinearLatent):
+    """A layer of independent variables of one family, all of whose parameters are positive.
 
+    Arguments:
+        prior: The prior's parameters, by name.
 
-class PositiveLatent(Latent):
-    """What the layers share: one linear map to all parameters of q, and a prior by logarithms."""
+    Attributes:
+        family: The distribution of one variable.
+        least: What each of its parameters stays above, by name.
+    """
 
-    def _linear(self, in_features: int, shape: tuple[int, ...], *parameters: str) -> None:
-        for size in shape:
-            if size < 1:
-                raise ValueError(f"the numbers of variables must be at least 1, got {shape}")
-        self.shape, self.names = shape, parameters
-        self.parameters_of = nn.Linear(in_features, len(parameters) * math.prod(shape))
+    family: ClassVar[Any]
+    least: ClassVar[dict[str, float]]
 
-    def _raw(self, features: Tensor) -> tuple[Tensor, ...]:
-        """One tensor (B, *shape) for each parameter, in float32 or wider."""
-        raw = widen(self.parameters_of(features))
-        return raw.unflatten(-1, (len(self.names), *self.shape)).unbind(1)
+    def __init__(
+        self,
+        in_features: int,
+        num_variables: int,
+        learned_prior: bool,
+        num_categories: int | None = None,
+        **prior: float,
+    ) -> None:
+        super().__init__(in_features, num_variables, learned_prior, num_categories)
+        for name, value in prior.items():
+            if not self.least[name] < value < math.inf:
+                raise ValueError(
+                    f"prior_{name} must be more than {self.least[name]:g} and finite, got {value}"
+                )
+            self.add_prior_parameter(f"prior_log_{name}", math.log(value))
+        self.start = prior
+        self.parameters_of = self.linear(len(prior))
 
-    def _prior(self, learned: bool, **values: float) -> None:
-        for name, value in values.items():
-            log = torch.full(self.shape, math.log(value))
-            if learned:
-                self.register_parameter(f"prior_log_{name}", nn.Parameter(log))
-            else:
-                self.register_buffer(f"prior_log_{name}", log)
+    def forward(self, features: Tensor) -> Distribution:
+        raw = self.split(self.parameters_of(features))  # (B, *shape) each
+        return self._independent(
+            {
+                name: positive(value, start, self.least[name])
+                for value, (name, start) in zip(raw, self.start.items(), strict=True)
+            }
+        )
+
+    def prior(self) -> Distribution:
+        return self._independent(
+            {name: getattr(self, f"prior_log_{name}").exp() for name in self.start}
+        )
+
+    def _independent(self, parameters: dict[str, Tensor]) -> Distribution:
+        base = self.family(**parameters, validate_args=False)
+        return Independent(base, 1, validate_args=False)

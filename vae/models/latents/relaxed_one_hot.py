@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
@@ -31,9 +33,9 @@ class RelaxedOneHot(Latent):
 
     Arguments:
         in_features: The width H of the features.
-        num_variables: The number L of variables.
-        num_categories: The number C of categories of each.
-        learned_prior: Whether the prior's logits are trained.
+        num_variables: The number of latent variables.
+        num_categories: The number of categories of each variable.
+        learned_prior: Whether the prior's parameters are trained.
         temperature: The posterior's temperature, a buffer that a schedule may fill.
         prior_temperature: The prior's temperature.
     """
@@ -51,9 +53,12 @@ class RelaxedOneHot(Latent):
         prior_temperature: float = 0.5,
     ) -> None:
         super().__init__()
-        for value in (temperature, prior_temperature):
-            if not value > 0:
-                raise ValueError(f"temperature must be positive, got {value}")
+        for name, value in [
+            ("temperature", temperature),
+            ("prior_temperature", prior_temperature),
+        ]:
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name} must be positive and finite, got {value}")
         self.discrete = OneHot(in_features, num_variables, num_categories, learned_prior)
         self.code_features = self.discrete.code_features
         self.register_buffer("temperature", torch.tensor(float(temperature)))
