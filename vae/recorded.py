@@ -16,6 +16,12 @@ class Recorded(ABCMeta):
     Nothing is asked of a subclass: it may have any constructor, and no call to record it.
     """
 
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The constructor's, for ``help`` and editors, which would show that of ``__call__``."""
+        found = inspect.signature(cls.__init__)  # type: ignore[misc]
+        return found.replace(parameters=list(found.parameters.values())[1:])
+
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         instance = super().__call__(*args, **kwargs)
         bound = inspect.signature(cls.__init__).bind(instance, *args, **kwargs)  # type: ignore[misc]

@@ -74,3 +74,7 @@ def test_parts_are_made_by_class_path_with_what_comes_first_supplied_later(kind,
     instantiate = getattr(parser, "instantiate", parser.instantiate_classes)  # its name since 4.5x
     factory = instantiate(parser.parse_args(words)).part
     assert type(factory(*SUPPLIED[kind])) is getattr(vae, name)
+
+
+def test_a_constructor_shows_its_arguments():
+    assert list(inspect.signature(vae.OneHot).parameters)[:2] == ["in_features", "num_variables"]

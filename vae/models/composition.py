@@ -105,7 +105,7 @@ def compose(
     layer = latent(width)
     channels = _channels(likelihood)
     top = likelihood(decoder(layer.code_features, image_shape, channels))
-    vae = VAE(body, layer, top, None if prior is None else prior(layer))
+    vae = VAE(body, layer, top, None if prior is None else prior(layer), image_shape)
     chosen = ELBO() if objective is None else objective
     # made after the model, whose weights are so the same for every estimator
     made = named(estimator) if isinstance(estimator, str) else estimator
