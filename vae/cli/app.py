@@ -33,6 +33,7 @@ from vae.cli.session import Session
 from vae.cli.source import Source, find_source
 from vae.cli.trainer import add_parts, check_and_prepare
 from vae.data.source import ImageSource, image_shape_of, images_of
+from vae.models.trust import allow_current_folder
 from vae.run.signals import Interrupted, Interruption
 from vae.run.wandb import check_wandb
 from vae.training.limits import assert_trains
@@ -80,6 +81,7 @@ class VAECLI(LightningCLI):
                 raise
 
     def _start(self, args: list[str] | None) -> None:
+        allow_current_folder()  # where a user's own parts are
         super().__init__(
             VAEModule,
             LightningDataModule,

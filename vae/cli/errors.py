@@ -80,13 +80,35 @@ def take_debug_flag() -> None:
         os.environ["VAE_DEBUG"] = "1"  # for the processes that are started too
 
 
+def take_trust_flags() -> None:
+    """Takes every ``--trust MODULE`` from the command line: from here on these modules are trusted
+    (:mod:`vae.models.trust`), in the processes that are started too."""
+    words, kept, named = sys.argv[1:], sys.argv[:1], os.environ.get("VAE_TRUST", "").split()
+    while words:
+        name, given, value = words.pop(0).partition("=")
+        if name != "--trust":
+            kept.append(name + given + value)
+            continue
+        if not given:
+            value = words.pop(0) if words and not words[0].startswith("-") else ""
+        modules = value.replace(",", " ").split()
+        if not modules or not all(part.isidentifier() for m in modules for part in m.split(".")):
+            fail(f"--trust {value}: give the name of a module, such as mine")
+        named += modules
+    if kept != sys.argv:
+        sys.argv[:] = kept
+        os.environ["VAE_TRUST"] = " ".join(named)
+
+
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turns a user's mistake into one line and exit code 2, and Ctrl-C into one line and exit code
-    130. ``--debug`` on the command line, which is taken from it, keeps the traceback."""
+    130. ``--debug`` on the command line, which is taken from it, keeps the traceback; so is
+    ``--trust MODULE``."""
     if callable(signal.getsignal(signal.SIGINT)):  # in the background it is ignored, and stays so
         signal.signal(signal.SIGINT, signal.default_int_handler)
     take_debug_flag()
+    take_trust_flags()
     try:
         yield
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from vae.cli.errors import fail, one_line_errors, take_debug_flag
+from vae.cli.errors import fail, one_line_errors, take_debug_flag, take_trust_flags
 from vae.cli.shell import prepare
 
 __all__ = ["VERBS", "main", "run"]
@@ -38,6 +38,7 @@ def main() -> None:
     """Runs the verb that the command line names."""
     prepare()
     take_debug_flag()
+    take_trust_flags()
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help", "help"):
         print(USAGE, "", *(f"  {verb:<12} {line}" for verb, line in VERBS.items()), sep="\n")

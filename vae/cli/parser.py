@@ -20,7 +20,10 @@ class OneLine:
     """What the parsers of ``vae fit`` and of the other verbs share."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        note = "--debug, anywhere: a traceback where a mistake is otherwise one line."
+        note = (
+            "--debug, anywhere: a traceback where a mistake is otherwise one line. --trust MODULE:"
+            " a checkpoint may name classes of this module."
+        )
         super().__init__(*args, **{"epilog": note, **kwargs})
 
     def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from vae.cli.app import VAECLI
 from vae.cli.parser import ScriptParser
+from vae.models.trust import assert_trusted
 from vae.run.finding import find_runs
 from vae.run.folder import runs_dir
 from vae.run.lock import is_running
+from vae.run.plain_yaml import read_yaml
 from vae.run.state import can_go_on
 
 
@@ -37,6 +39,10 @@ def resume(run: str | None, flags: list[str]) -> None:
     if (folder / "results.json").exists() and not flags:
         print(f"{folder} is complete: nothing to do")
         return
+    # What a user gives as --config is trusted; this file is found in the run's folder.
+    content = read_yaml(config)
+    found = {part: content.get(part) for part in ("model", "data", "trainer")}
+    assert_trusted(found, config, also=("lightning.pytorch",))
     # Lightning starts further processes with the arguments that this one has.
     sys.argv[1:] = ["fit", "--config", str(config), "--ckpt_path", str(folder), *flags]
     VAECLI()

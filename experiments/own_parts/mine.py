@@ -1,0 +1,78 @@
+"""Parts of one's own: an estimator, an encoder, a latent layer with its prior, a likelihood, and data.
+
+Copy this file, and mine.yaml, to a folder of yours and run ``vae fit --config mine.yaml`` there."""
+
+import torch
+from sklearn.datasets import load_digits
+from torch import Size, Tensor, nn
+from torch.distributions import Bernoulli, Distribution, Independent, Laplace
+
+import vae
+from vae.estimators import Estimate, Integrand, attach
+
+
+class BatchMean(vae.Estimator):
+    """REINFORCE whose baseline is the batch's mean of f."""
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def estimate(
+        self, q: Distribution, f: Integrand, objective: vae.Objective, context: Tensor | None
+    ) -> Estimate:
+        z = q.sample(Size([objective.num_samples]))  # (K, B, *event)
+        fz = f(z, q)  # (K, B), in nats
+        baseline = fz.detach().mean().expand_as(fz)
+        signal = objective.signal(fz.detach(), self.weight * baseline)
+        return Estimate(attach(objective.reduce(fz), (signal * q.log_prob(z)).sum(0)))
+
+
+class Wide(nn.Module):
+    """An encoder: any module with out_features, made from the shape of the images."""
+
+    def __init__(self, image_shape: tuple[int, int, int], width: int = 64) -> None:
+        super().__init__()
+        self.out_features = width
+        self.body = nn.Sequential(nn.Flatten(), nn.LazyLinear(width), nn.Tanh())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+class LaplaceLatent(vae.Latent):
+    """q(z|x) and p(z) are Laplace distributions."""
+
+    def __init__(self, in_features: int, num_variables: int = 4) -> None:
+        super().__init__()
+        self.code_features = num_variables  # what the decoder reads
+        self.parameters_of = nn.Linear(in_features, 2 * num_variables)
+
+    def forward(self, features: Tensor) -> Distribution:
+        loc, log_scale = self.parameters_of(features).chunk(2, -1)
+        return Independent(Laplace(loc, log_scale.exp(), validate_args=False), 1)
+
+    def prior(self) -> Distribution:
+        zero = self.parameters_of.bias.new_zeros(self.code_features)
+        return Independent(Laplace(zero, zero + 1, validate_args=False), 1)
+
+
+class SoftBernoulli(vae.Likelihood):
+    """Bernoulli pixels whose logits are halved."""
+
+    binary = True
+
+    def pixels(self, parameters: Tensor) -> Distribution:
+        return Bernoulli(logits=parameters[0] / 2, validate_args=False)
+
+
+class Threes(vae.ImageDataModule):
+    """The threes among scikit-learn's digits."""
+
+    image_shape = (1, 8, 8)
+
+    def load(self) -> dict[str, Tensor]:
+        digits = load_digits()
+        images = torch.from_numpy(digits.images[digits.target == 3]) * (255 / 16)
+        train, val, test = images.round().to(torch.uint8)[:, None].split([103, 40, 40])
+        return {"train": train, "val": val, "test": test}
