@@ -10,7 +10,7 @@ from lightning.pytorch import LightningDataModule
 from vae.data.source import ImageSource, images_of
 from vae.models.effects import tolerated
 from vae.models.load import fill, instantiate_class, plain_names
-from vae.models.trust import resolve
+from vae.models.trust import assert_trusted, resolve
 from vae.run.checkpoint import load
 from vae.training.module import VAEModule
 
@@ -26,6 +26,7 @@ def load_module(path: str | Path | None = None) -> VAEModule:
     """
     loaded = load(path)
     spec = loaded.contents["vae"]["model"]
+    assert_trusted(spec["init_args"], loaded.path)
     module_class = resolve(spec["class_path"], VAEModule, loaded.path)
     with tolerated():
         module: VAEModule = instantiate_class(module_class, spec["init_args"])
@@ -44,6 +45,7 @@ def load_data(checkpoint: dict[str, Any]) -> ImageSource:
     spec = checkpoint["vae"]["data"]
     if spec is None:
         raise ValueError("the checkpoint does not say on which data its model was trained")
+    assert_trusted(spec, "the checkpoint")
     data_class = resolve(spec["class_path"], LightningDataModule, "the checkpoint")
     try:
         data = images_of(instantiate_class(data_class, spec.get("init_args", {})))
