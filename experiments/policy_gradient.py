@@ -30,7 +30,7 @@ from vae.analysis.plots import curve
 from vae.cli.errors import one_line_errors
 from vae.cli.parser import ScriptParser
 from vae.distributions.operations import rebuild
-from vae.estimators import ESTIMATORS, options_of
+from vae.estimators import accepts, named
 from vae.objectives import ELBO
 from vae.run.files import writable, write_json
 from vae.run.folder import runs_dir
@@ -152,7 +152,7 @@ def train(
     torch.manual_seed(seed)
     inputs, outputs = (4, 2) if task == "cartpole" else (2, 2)
     policy = nn.Sequential(nn.Linear(inputs, 32), nn.Tanh(), nn.Linear(32, outputs))
-    gradient, objective = ESTIMATORS[name](), ELBO(num_samples)
+    gradient, objective = named(name), ELBO(num_samples)
     context = torch.ones(1, 1)  # a learned baseline sees a constant: every episode starts alike
     f = total_reward if task == "cartpole" else cost_of_motion
 
@@ -204,9 +204,7 @@ def compare(
         raise ValueError("num_samples, updates and seeds must be at least 1")
     names = estimators or ["rloo" if task == "cartpole" else "pathwise"]
     for name in names:
-        if name not in ESTIMATORS:
-            raise ValueError(f"unknown estimator {name!r}: choose from {', '.join(ESTIMATORS)}")
-        if "prior" in options_of(name):
+        if accepts(name, "prior"):
             raise ValueError(f"estimator {name} needs a prior, and a policy has none")
     if (episodes := len(names) * num_samples * updates * seeds) > EPISODES:
         raise ValueError(f"{episodes:,} episodes would take weeks: give {EPISODES:,} at most")

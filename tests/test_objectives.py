@@ -228,5 +228,13 @@ def test_beta_is_a_buffer():
     assert_close(other.penalty(vae, q), before)
 
 
-def test_only_an_average_is_linear():
-    assert ELBO().linear and not IWAE().linear
+@pytest.mark.parametrize("bound", [ELBO, IWAE])
+def test_what_a_reduction_overrides_is_what_it_inherits(bound):
+    """Closed forms of share, signal and path weights, against the definitions for any R."""
+    torch.manual_seed(0)
+    f, b, objective = torch.randn(4, 5).double(), torch.randn(4, 5).double(), bound(4)
+    assert_close(objective.path_weights(f), Objective.path_weights(objective, f))
+    # of an average, those of any R but for the terms of the others
+    others = 0 if bound is IWAE else (f.sum(0) - f) / 4
+    assert_close(objective.share(f, b), Objective.share(objective, f, b) - others)
+    assert_close(objective.signal(f, b), objective.reduce(f) - objective.swap_one_out(f, b))

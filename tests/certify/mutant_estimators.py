@@ -56,8 +56,8 @@ MUTANTS: dict[str, Mutant] = {
     "score of log q forgotten": mutant(
         "vimco one_hot iwae3",
         "log q is frozen inside the importance weights, where its score has no zero mean",
-        "detach(q) if objective.linear else q",
-        "detach(q)",
+        "fz = f(z, without_score(q, objective))",
+        "from vae.distributions.operations import detach\n        fz = f(z, detach(q))",
     ),
     "path forgotten": mutant(
         "pathwise gaussian elbo2",
@@ -137,7 +137,7 @@ MUTANTS: dict[str, Mutant] = {
     "direct gradient forgotten": mutant(
         "rebar one_hot iwae3",
         "log q inside the importance weights is taken as a constant",
-        "if not objective.linear:",
+        "if not isinstance(objective, Average):",
         "if False:",
     ),
     "scale in one place only": mutant(

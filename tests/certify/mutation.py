@@ -13,8 +13,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from vae.certify.problems import example_prior
-from vae.estimators import Estimator, build
+from vae.certify.named import example
+from vae.estimators import Estimator
 
 
 class Mutant(NamedTuple):
@@ -60,7 +60,7 @@ def mutant(
     original, problem, objective = case.split()
 
     def make_original() -> Estimator:
-        return build(original, options, prior=example_prior).double().eval()
+        return example(original, options).double().eval()
 
     def make() -> Estimator:
         return mutate(make_original(), old, new)

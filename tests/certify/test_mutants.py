@@ -13,7 +13,7 @@ from mutation import mutate
 
 from vae.certify.assertions import assert_unbiased
 from vae.certify.problems import OBJECTIVES, PROBLEMS
-from vae.estimators import ESTIMATORS, build
+from vae.estimators import ESTIMATORS, named
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = json.loads((ROOT / "experiments" / "results" / "mutants.json").read_text())
@@ -44,13 +44,13 @@ def test_a_mutant_is_of_an_estimator_that_claims_to_be_unbiased(name):
 
 def test_a_mutant_whose_passage_is_gone_says_so():
     with pytest.raises(ValueError, match="has 'no such passage' 0 times, not once"):
-        mutate(build("reinforce"), "no such passage", "")
+        mutate(named("reinforce"), "no such passage", "")
 
 
 def test_mutating_one_leaves_the_class_alone():
-    mutant = mutate(build("rloo"), "f.sum(0) - f)", "f.sum(0))")
-    assert type(mutant) is not ESTIMATORS["rloo"] is type(build("rloo"))
-    assert type(mutant.baseline) is not type(build("rloo").baseline)
+    mutant = mutate(named("rloo"), "f.sum(0) - f)", "f.sum(0))")
+    assert type(mutant) is not ESTIMATORS["rloo"] is type(named("rloo"))
+    assert type(mutant.baseline) is not type(named("rloo").baseline)
 
 
 def test_the_committed_table_lists_these_mutants_as_caught(monkeypatch):

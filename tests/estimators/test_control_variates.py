@@ -126,7 +126,7 @@ TUNED = {
         (name, objective)
         for name, estimator in TUNED.items()
         for objective in (ELBO(2), IWAE(2), IWAE(3))
-        if estimator.objectives == "any" or not objective.linear
+        if isinstance(objective, estimator.objectives)
     ],
 )
 def test_unbiased_at_any_coefficient(name, family, objective):
@@ -353,4 +353,4 @@ def test_ovis_claims_to_be_unbiased_only_where_it_is():
 def test_ovis_monte_carlo_counts_its_samples():
     with pytest.raises(ValueError, match="auxiliary_samples must be at least 1"):
         OVISMonteCarlo(0)
-    assert OVISMonteCarlo(4).evaluations == "K + 4"
+    assert OVISMonteCarlo(4).cost(5, 3, 2) == 9

@@ -11,23 +11,22 @@ import torch
 from torch import nn
 from torch.distributions import Bernoulli, Independent, Normal
 
-from vae import estimators
 from vae.certify.assertions import (
     assert_unbiased,
     assert_value_unchanged,
     assert_zero_at_optimum,
     bias_z_scores,
 )
+from vae.certify.claims import assert_cost, assert_derivative
 from vae.certify.exact import exact_gradient, gradients
+from vae.certify.named import example, named_cases
 from vae.certify.problems import (
     OBJECTIVES,
     PROBLEMS,
     bernoulli_problem,
-    cases,
     defined,
-    example_prior,
 )
-from vae.estimators import ESTIMATORS, Enumerate, MovingAverage, ScoreFunction
+from vae.estimators import ESTIMATORS, Enumerate, MovingAverage, ScoreFunction, named
 from vae.objectives import ELBO, IWAE
 
 SCORES = ("reinforce", "reinforce_moving_average", "nvil", "rloo", "vimco")
@@ -38,7 +37,7 @@ def build(name):
     """The estimator in a state it has in mid-training: averages that are not zero, weights
     drawn."""
     torch.manual_seed(0)
-    estimator = estimators.build(name, prior=example_prior).double()
+    estimator = example(name).double()
     for module in estimator.modules():
         if isinstance(module, MovingAverage):
             module.average.fill_(0.3)
@@ -46,7 +45,7 @@ def build(name):
     return estimator.eval()
 
 
-CASES = cases()
+CASES = named_cases()
 UNBIASED = [c for c in CASES if build(c[0]).bias is None]
 BIASED = [c for c in CASES if build(c[0]).bias is not None]
 
@@ -106,36 +105,12 @@ def test_what_is_not_claimed_is_refused_by_name(name):
 
 @pytest.mark.parametrize("name, family, key", [c for c in CASES if c[2] in ("elbo3", "iwae3")])
 def test_evaluations_are_as_many_as_claimed(name, family, key):
-    problem, rows = PROBLEMS[family], []
-    q = problem.make_q(*(p.expand(2, *p.shape) for p in problem.parameters))
-
-    def f(z, q):
-        rows.append(len(z))
-        return problem.f(z, q)
-
-    estimator = build(name)
-    estimator(q, f, OBJECTIVES[key], torch.ones(2, 1).double())
-    D = q.event_shape[0]
-    C = q.event_shape[1] if len(q.event_shape) == 2 else 2
-    claim = estimator.evaluations_for(q)
-    assert sum(rows) == eval(claim, {"K": 3, "D": D, "C": C, "S": C**D}), claim
+    assert_cost(build(name), PROBLEMS[family], OBJECTIVES[key])
 
 
 @pytest.mark.parametrize("name, family, key", [c for c in CASES if c[2] in ("elbo3", "iwae3")])
 def test_claims_about_the_derivative_of_f(name, family, key):
-    """What does not need it gives the same estimate when f has none."""
-    problem, objective = PROBLEMS[family], OBJECTIVES[key]
-    estimator = build(name)
-
-    def blind(z, q):
-        return problem.f(z.detach(), q) + 0 * z.flatten(2).sum(-1)
-
-    gradients(estimator, problem, objective, 2)  # gives lazy layers their shape
-    torch.manual_seed(1)
-    seeing, _ = gradients(estimator, problem, objective, 50)
-    torch.manual_seed(1)
-    blinded, _ = gradients(estimator, problem._replace(f=blind), objective, 50)
-    assert torch.allclose(seeing, blinded) != estimator.needs_gradient
+    assert_derivative(build(name), PROBLEMS[family], OBJECTIVES[key])
 
 
 @pytest.mark.parametrize("family", ["bernoulli", "one_hot"])
@@ -350,7 +325,7 @@ def test_rloo_with_a_monte_carlo_kl_is_vargrad():
 
     torch.manual_seed(0)
     q = make_q()
-    estimate = estimators.build("rloo")(q, lambda z, q: log_p(z) - q.log_prob(z), ELBO(K))
+    estimate = named("rloo")(q, lambda z, q: log_p(z) - q.log_prob(z), ELBO(K))
     (found,) = torch.autograd.grad(estimate.bound.sum(), loc)
     torch.manual_seed(0)
     q = make_q()

@@ -9,8 +9,9 @@ fails with a probability below 1e-11, were its seed redrawn.
 import pytest
 
 from vae.certify.assertions import assert_lower_variance_than
-from vae.certify.problems import OBJECTIVES, PROBLEMS, defined, example_prior
-from vae.estimators import ESTIMATORS, Pathwise, build
+from vae.certify.named import example
+from vae.certify.problems import OBJECTIVES, PROBLEMS, defined
+from vae.estimators import ESTIMATORS, Pathwise, named
 from vae.estimators.straight_through import GumbelRao, StraightThroughGumbel
 
 N = 50_000
@@ -21,7 +22,7 @@ def test_disarm_below_arm(key):
     # the noise integrated out given the pair (Dong et al., 2020): whatever f, and whatever R,
     # which sees the pairs only
     assert_lower_variance_than(
-        build("disarm"), build("arm"), PROBLEMS["bernoulli"], OBJECTIVES[key], N
+        named("disarm"), named("arm"), PROBLEMS["bernoulli"], OBJECTIVES[key], N
     )
 
 
@@ -43,7 +44,7 @@ def test_gumbel_rao_below_the_straight_through_gumbel_softmax(family, key, tempe
 def test_local_expectations_below_reinforce(family, key):
     # the term of each sample, averaged over one variable given all the rest
     assert_lower_variance_than(
-        build("local_expectation"), build("reinforce"), PROBLEMS[family], OBJECTIVES[key], N
+        named("local_expectation"), named("reinforce"), PROBLEMS[family], OBJECTIVES[key], N
     )
 
 
@@ -51,7 +52,7 @@ def discrete_case(name):
     """A problem and a bound that can be enumerated; None if the estimator claims none."""
     for family in ("one_hot", "bernoulli"):
         for key in ("iwae3", "elbo3"):
-            if defined(build(name, prior=example_prior), PROBLEMS[family], OBJECTIVES[key]):
+            if defined(example(name), PROBLEMS[family], OBJECTIVES[key]):
                 return family, key
     return None
 
@@ -59,9 +60,9 @@ def discrete_case(name):
 @pytest.mark.parametrize("name", [n for n in ESTIMATORS if n != "enumerate" and discrete_case(n)])
 def test_enumeration_below_everything(name):
     family, key = discrete_case(name)
-    estimator = build(name).double()
+    estimator = named(name).double()
     assert_lower_variance_than(
-        build("enumerate"), estimator, PROBLEMS[family], OBJECTIVES[key], 2_000
+        named("enumerate"), estimator, PROBLEMS[family], OBJECTIVES[key], 2_000
     )
 
 
@@ -74,7 +75,7 @@ def test_enumeration_below_everything(name):
 def test_it_fails_the_other_way_round(low, high, key):
     with pytest.raises(AssertionError, match="not seen to have a lower variance"):
         assert_lower_variance_than(
-            build(high), build(low), PROBLEMS["bernoulli"], OBJECTIVES[key], 10_000
+            named(high), named(low), PROBLEMS["bernoulli"], OBJECTIVES[key], 10_000
         )
 
 
@@ -82,13 +83,13 @@ def test_it_fails_the_other_way_round(low, high, key):
 def test_it_fails_for_an_estimator_and_itself(name):
     with pytest.raises(AssertionError, match="not seen to have a lower variance"):
         assert_lower_variance_than(
-            build(name), build(name), PROBLEMS["bernoulli"], OBJECTIVES["elbo2"], 10_000
+            named(name), named(name), PROBLEMS["bernoulli"], OBJECTIVES["elbo2"], 10_000
         )
 
 
 def test_estimators_of_one_variance_pass_as_often_as_stated():
     # at 5 %, of 1000 tries: the binomial law leaves 20 to 87 with a probability of 1e-6
-    passed, score = 0, build("reinforce")
+    passed, score = 0, named("reinforce")
     for _ in range(1000):
         try:
             assert_lower_variance_than(
@@ -101,6 +102,6 @@ def test_estimators_of_one_variance_pass_as_often_as_stated():
 
 
 def test_a_small_difference_takes_many_estimates():
-    arms = (build("disarm"), build("arm"), PROBLEMS["bernoulli"], OBJECTIVES["elbo1"])
+    arms = (named("disarm"), named("arm"), PROBLEMS["bernoulli"], OBJECTIVES["elbo1"])
     with pytest.raises(AssertionError, match="limit 4.8 at a false-pass rate of 1e-06"):
         assert_lower_variance_than(*arms, n=50)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch import distributions as D
 from torch.distributions import kl_divergence
 
-from vae.certify.problems import example_prior
+from vae.certify.named import example
 from vae.distributions.bernoulli import Bernoulli
 from vae.distributions.concrete import ExpRelaxedOneHotCategorical
 from vae.distributions.continuous_bernoulli import ContinuousBernoulli
@@ -29,7 +29,7 @@ from vae.distributions.gamma import Beta, Dirichlet, Gamma, Poisson
 from vae.distributions.normal import Normal
 from vae.distributions.one_hot import OneHotCategorical
 from vae.distributions.von_mises import VonMises
-from vae.estimators import ESTIMATORS, Estimate, build
+from vae.estimators import ESTIMATORS, Enumerate, Estimate
 from vae.models.latents.family_names import FAMILIES
 from vae.models.latents.names import LATENTS
 from vae.models.likelihoods import _BernoulliPixels
@@ -432,7 +432,7 @@ def test_every_estimator_is_finite_where_a_value_is_impossible(name, family):
             leaf.requires_grad_()
             q = limit(family, leaf)
             prior = limit(family, torch.zeros(leaf.shape[1:]))
-            estimator = build(name, prior=example_prior)
+            estimator = example(name)
             try:
                 estimator.check(q, objective)
             except (NotImplementedError, ValueError):
@@ -454,7 +454,7 @@ def test_every_estimator_is_finite_where_a_value_is_impossible(name, family):
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_an_unbiased_gradient_is_that_of_what_is_possible(name, family):
     """z-tests against the sum over all samples: false alarms, of all together, below 1e-3."""
-    estimator, objective = build(name, prior=example_prior).double(), ELBO(2, analytic_kl=False)
+    estimator, objective = example(name).double(), ELBO(2, analytic_kl=False)
     logits = {"bernoulli": [-INF, 0.4, INF], "one_hot": [[-INF, 0.3, -0.9], [0.2, -INF, -INF]]}
     leaf = torch.tensor(logits[family], dtype=torch.float64).repeat(
         4000, *[1] * (1 + (family == "one_hot"))
@@ -475,7 +475,7 @@ def test_an_unbiased_gradient_is_that_of_what_is_possible(name, family):
         return torch.autograd.grad(bound.sum(), leaf, retain_graph=True)[0].flatten(1)
 
     torch.manual_seed(0)
-    found, truth = gradient(estimator), gradient(build("enumerate"))[0]
+    found, truth = gradient(estimator), gradient(Enumerate())[0]
     error = found.std(0) / len(found) ** 0.5
     assert ((found.mean(0) - truth).abs() <= 4.6 * error + 1e-12).all()
     assert (found[:, (leaf[0] == -INF).flatten()] == 0).all() and truth.abs().max() > 0.01
@@ -493,7 +493,7 @@ LAYERS_OF_TWO = {
 def test_a_bound_of_impossible_samples_is_minus_infinity(name, family):
     """One image of which the model can make nothing, beside an ordinary one."""
     q = LATENTS[family](4, **LAYERS_OF_TWO[family])(torch.ones(2, 4))
-    estimator = build(name, prior=example_prior)
+    estimator = example(name)
     for objective in (ELBO(3, analytic_kl=False), IWAE(3)):
         try:
             estimator.check(q, objective)

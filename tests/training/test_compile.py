@@ -10,8 +10,9 @@ from torch import nn
 from torch.distributions import Independent, Normal
 from torch.testing import assert_close
 
-from vae.certify.problems import OBJECTIVES, PROBLEMS, defined, example_prior
-from vae.estimators import ESTIMATORS, ScoreFunction, build
+from vae.certify.named import ExampleModel, example
+from vae.certify.problems import OBJECTIVES, PROBLEMS, defined
+from vae.estimators import ESTIMATORS, ScoreFunction, named
 
 # Inductor draws Bernoulli variables in its own way, so that noise can be common to both sides
 # everywhere but there: the Bernoulli problem is for those that are defined for nothing else.
@@ -32,7 +33,7 @@ backward pass that the forward pass has changed. Inductor happens to save what i
 
 def case_of(name, key):
     """The first problem on which an estimator claims a bound; None if it claims it on none."""
-    estimator = build(name, prior=example_prior)
+    estimator = example(name)
     for family in FAMILIES:
         if defined(estimator, PROBLEMS[family], OBJECTIVES[key]):
             return family
@@ -63,8 +64,12 @@ def outcome(name, family, key, backend=None, fullgraph=True):
     problem, objective, n = PROBLEMS[family], OBJECTIVES[key], 7
     torch.manual_seed(0)
     loc, scale = (torch.full((1,), x).double().requires_grad_() for x in (0.3, 0.8))
-    prior = lambda: Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
-    estimator = build(name, prior=prior).double()
+    model = ExampleModel()
+    model.prior = lambda: Independent(
+        Normal(loc, scale, validate_args=False), 1, validate_args=False
+    )
+    estimator = named(name).double()
+    estimator.bind(model)
     leaves = [p.expand(n, *p.shape).clone().requires_grad_() for p in problem.parameters]
     net = nn.Linear(problem.make_q(*leaves).event_shape.numel(), 1).double()
 

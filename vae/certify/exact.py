@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from vae.certify.problems import Problem
 from vae.estimators import Enumerate, Estimator, Integrand
-from vae.objectives import Objective
+from vae.objectives import Average, Objective
 
 __all__ = ["exact_gradient", "gradients", "with_model"]
 
@@ -73,17 +75,28 @@ def exact_gradient(
     return torch.cat([g.flatten() for g in grads]), value.detach()
 
 
+@cache
+def _gauss_hermite(n: int) -> tuple[Tensor, Tensor]:
+    """Nodes and log-weights, (n,) each, of an expectation under a standard Gaussian.
+
+    The nodes are the eigenvalues of the Jacobi matrix of the Hermite polynomials.
+
+    References:
+        | Calculation of Gauss Quadrature Rules (Golub & Welsch, 1969), section 2
+        | (https://doi.org/10.1090/S0025-5718-69-99647-1).
+    """
+    jacobi = torch.diag(torch.arange(1, n, dtype=torch.float64).sqrt(), 1)
+    nodes, vectors = torch.linalg.eigh(jacobi + jacobi.T)
+    return nodes, vectors[0].square().log()
+
+
 def _quadrature(q: Distribution, f: Integrand, objective: Objective) -> Tensor:
     assert isinstance(q, Independent)
-    K, D = (1 if objective.linear else objective.num_samples), q.event_shape.numel()
+    K, D = (1 if isinstance(objective, Average) else objective.num_samples), q.event_shape.numel()
     if K * D > 3:
         raise ValueError(f"quadrature over {K} x {D} coordinates is too large: at most 3")
     n = 120 if K * D <= 2 else 64
-    # The eigenvalues of the Jacobi matrix of Hermite polynomials are the nodes (Golub & Welsch,
-    # 1969).
-    jacobi = torch.diag(torch.arange(1, n, dtype=torch.float64).sqrt(), 1)
-    nodes, vectors = torch.linalg.eigh(jacobi + jacobi.T)
-    log_w = vectors[0].square().log()
+    nodes, log_w = _gauss_hermite(n)
     grid = torch.cartesian_prod(*[torch.arange(n)] * (K * D)).view(-1, K, D)  # (S, K, D)
     z = q.base_dist.loc + q.base_dist.scale * nodes[grid]  # (S, K, D)
     fz = f(z.transpose(0, 1), q.expand(torch.Size([len(grid)])))  # (K, S)

@@ -25,13 +25,13 @@ from vae.analysis.gradients import GROUPS, posterior_gradients, warm_up
 from vae.analysis.moments import Moments, summarize
 from vae.analysis.plots import pareto
 from vae.cli.parser import checkpoint_parser
-from vae.distributions.operations import describe
-from vae.estimators import ESTIMATORS, Enumerate, Estimator, build, options_of
+from vae.distributions.operations import base_of, describe
+from vae.estimators import ESTIMATORS, Enumerate, Estimator, accepts, named
 from vae.models.latents.family_names import FAMILIES
 from vae.models.latents.names import LATENTS
 from vae.models.sizes import DECODINGS, assert_memory, floats_per_decoding
 from vae.models.vae import VAE
-from vae.objectives import ELBO, IWAE, Objective
+from vae.objectives import ELBO, IWAE, Average, Objective
 from vae.run.checkpoint import folder_of, load
 from vae.run.files import writable, write_json
 from vae.run.lock import is_running
@@ -156,7 +156,9 @@ def report(
 
     def choose(name: str, analytic_kl: bool) -> None:
         torch.manual_seed(seed)
-        estimator = build(name, {}, prior=vae.prior, temperature=temperature).to(device).eval()
+        options = {"temperature": temperature} if accepts(name, "temperature") else {}
+        estimator = named(name, options).to(device).eval()
+        estimator.bind(vae)
         k = _samples(estimator, vae, x, num_samples, match_evaluations)
         if k is None:
             unmatched.append(name)
@@ -186,7 +188,7 @@ def report(
         )
     if not chosen:
         raise ValueError("no estimator is left: all are undefined for this model and objective")
-    if given is not None and not any("temperature" in options_of(n) for n, *_ in chosen.values()):
+    if given is not None and not any(accepts(n, "temperature") for n, *_ in chosen.values()):
         raise ValueError(f"{', '.join(chosen)}: none has a temperature, leave it out")
 
     # Under an average the expectation is the same for every K, and more samples an estimate cost
@@ -196,7 +198,7 @@ def report(
     with Progress(transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("truth", total=len(chosen))
         for label, (name, estimator, bound) in chosen.items():
-            k = 8 if bound.linear else bound.num_samples
+            k = 8 if isinstance(bound, Average) else bound.num_samples
             if k not in truths:
                 reference = make_objective(k).to(device)
                 truths[k] = true_gradient(vae, reference, x, reference_replicates, chunk, seed)
@@ -271,7 +273,7 @@ def _draw(pool: Tensor, count: int) -> Tensor:
 
 def _try(vae: VAE, objective: Objective, estimator: Estimator, x: Tensor) -> None:
     """One evaluation: raises where the pair is undefined, and gives lazy layers their shape."""
-    if "S" in estimator.evaluations_for(vae.posterior(x[:1])):
+    if isinstance(estimator, Enumerate):
         _assert_enumerable(vae, objective, x)
     for _ in posterior_gradients(vae, objective, estimator, x[:2], 2, 2, encoder=False):
         pass
@@ -285,10 +287,10 @@ def _samples(
         return max(num_samples, estimator.min_samples)
     q = vae.posterior(x[:1])
     D, C = _sizes(q)
-    if "S" in estimator.evaluations_for(q):
+    if isinstance(estimator, Enumerate):
         return None
     for k in range(estimator.min_samples, evaluations + 1):
-        if eval(estimator.evaluations_for(q), {"K": k, "D": D, "C": C}) == evaluations:
+        if estimator.cost(k, D, C, type(base_of(q))) == evaluations:
             return k
     return None
 
@@ -302,7 +304,7 @@ def _assert_enumerable(vae: VAE, objective: Objective, x: Tensor) -> None:
     """Raises where the exact gradient is not to be had in bounded memory."""
     q = vae.posterior(x[:1])
     D, C = _sizes(q)
-    K = 1 if objective.linear else objective.num_samples
+    K = 1 if isinstance(objective, Average) else objective.num_samples
     if Enumerate().supports(q) and (
         D * math.log(C) > math.log(MAX_DECODED / len(x))
         or D * K * math.log(C) > math.log(MAX_TUPLES / K / len(x))
@@ -334,7 +336,7 @@ def true_gradient(
     try:
         _try(vae, objective, Enumerate(), x)
     except (NotImplementedError, ValueError):
-        unbiased = "rloo" if objective.linear else "vimco"
+        unbiased = "rloo" if isinstance(objective, Average) else "vimco"
         name = unbiased if objective.num_samples > 1 else "reinforce"
         name = "pathwise" if vae.posterior(x[:1]).has_rsample else name
         n = replicates
@@ -359,7 +361,7 @@ def measure(
 ) -> dict[str, Any]:
     """A row of the report."""
     moments = [Moments(m.mean) for m in truth.moments]
-    if "S" in estimator.evaluations_for(vae.posterior(x[:1])):  # exact: all replicates are one
+    if isinstance(estimator, Enumerate):  # exact: all replicates are one
         replicates, chunk = 4, 1
     for parts in posterior_gradients(vae, objective, estimator, x, replicates, chunk):
         for m, g in zip(moments, parts, strict=True):

@@ -26,9 +26,9 @@ from torch import Size, Tensor
 from torch.distributions import Bernoulli, Distribution
 
 from vae.distributions.one_hot import gumbel_like
-from vae.distributions.operations import detach, logits_of
+from vae.distributions.operations import logits_of
 from vae.distributions.special import change
-from vae.estimators.base import Estimate, Estimator, Integrand, attach
+from vae.estimators.base import Estimate, Estimator, Integrand, attach, without_score
 from vae.objectives import Objective
 
 __all__ = ["ARM", "Antithetic", "DisARM"]
@@ -42,7 +42,9 @@ class Antithetic(Estimator):
     """
 
     families: tuple[type[Distribution], ...] = (Bernoulli,)
-    evaluations = "2*K"
+
+    def cost(self, K: int, D: int, C: int, family: type[Distribution] = Distribution) -> int:
+        return 2 * K
 
     @abstractmethod
     def couple(self, q: Distribution, sample_shape: Size) -> tuple[Tensor, Tensor, Tensor]:
@@ -54,8 +56,7 @@ class Antithetic(Estimator):
         self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
     ) -> Estimate:
         z, z_tilde, direction = self.couple(q, Size([objective.num_samples]))
-        # one call of f for both; under an average the score of -log q has mean zero
-        both = f(torch.cat([z, z_tilde]), detach(q) if objective.linear else q)  # (2K, B)
+        both = f(torch.cat([z, z_tilde]), without_score(q, objective))  # (2K, B)
         fz, ft = both.chunk(2)
         bound = (objective.reduce(fz) + objective.reduce(ft)) / 2
         fz, ft = fz.detach(), ft.detach()

@@ -29,7 +29,7 @@ from torch.distributions import Bernoulli, Distribution
 from vae.distributions.operations import detach, logits_of
 from vae.distributions.special import change
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
-from vae.objectives import Objective
+from vae.objectives import Average, Objective
 
 __all__ = ["ARMS"]
 
@@ -50,7 +50,7 @@ class ARMS(Estimator):
     """
 
     families = (Bernoulli,)
-    objectives = "average"
+    objectives = (Average,)
     min_samples = 2
     paper = "Dimitriev & Zhou 2021"
 

@@ -1,30 +1,30 @@
 r"""The one interface of all gradient estimators.
 
-An estimator owns the evaluation of the integrand: it draws the samples it likes, calls :math:`f`
-as often as it likes, and returns a tensor whose *value* is the bound and whose *gradient* is the
-estimate. Autograd then does the rest: the parameters of the model inside :math:`f` get their
-ordinary gradient, the parameters of :math:`q` get the estimator's.
+An estimator evaluates the integrand itself: it draws the samples that it needs, calls :math:`f` as
+often as it needs, and returns a tensor whose *value* is the bound and whose *gradient* is the
+estimate. Autograd does the rest: the parameters of the model inside :math:`f` get their ordinary
+gradient, the parameters of :math:`q` get the estimator's.
 
-:math:`f` takes the distribution as an argument, so that an estimator may hand it ``detach(q)``; a
-closure over :math:`q` would make sticking-the-landing and frozen-entropy scores impossible. Its
-direct dependence on :math:`q` must be through :math:`\log q(z)`.
+:math:`f` takes the distribution as an argument, so that an estimator may give it ``detach(q)``: if
+:math:`f` held :math:`q` itself, sticking-the-landing could not be written. :math:`f` may depend on
+:math:`q` directly only through :math:`\log q(z)`.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vae.distributions.operations import base_of, describe
-from vae.objectives import Objective
+from vae.distributions.operations import base_of, describe, detach
+from vae.objectives import Average, Model, Objective
 from vae.recorded import Recorded
 
-__all__ = ["Estimate", "Estimator", "Integrand", "Twin", "attach"]
+__all__ = ["Estimate", "Estimator", "Integrand", "Twin", "attach", "without_score"]
 
 Integrand = Callable[[Tensor, Distribution], Tensor]
 """``f(z, q)``: latents ``(K, B, *event)`` and the distribution they came from, to ``(K, B)``."""
@@ -62,29 +62,27 @@ class Twin(NamedTuple):
 class Estimator(nn.Module, metaclass=Recorded):
     """Estimates the gradient of E_q[R(f(z_1), ..., f(z_K))] in the parameters of q.
 
-    An estimator states its claims as attributes, in the manner of ``torch.distributions``; the
-    tests check every one of them, and :meth:`check` refuses what they exclude.
+    A subclass writes :meth:`estimate` and states its claims as attributes, as
+    ``torch.distributions`` does. :meth:`check` refuses what they exclude, and
+    :func:`vae.certify.assert_claims` tests them.
 
     Attributes:
-        families: The families that it is defined for, as base of an ``Independent``.
-        bias: None if the estimate is unbiased; else in what it is not.
-        exact_for: Integrands for which a biased estimator is exact: "linear", "quadratic", or
+        families: The families it is defined for, as base of an ``Independent``.
+        objectives: The bounds it is defined for.
+        bias: None if the estimate is unbiased; else what it is biased towards.
+        exact_for: The integrands for which a biased estimator is exact: "linear", "quadratic", or
             None.
-        objectives: "any"; "average" (R must be a mean); "weighted" (R must not be).
         needs_gradient: Whether it differentiates f in z.
         min_samples: The smallest K.
-        evaluations: Evaluations of f an image, an expression in K samples, D variables of C
-            categories, and S = C^D configurations.
-        paper: Where it comes from.
+        paper: Authors and year of its source.
     """
 
     families: tuple[type[Distribution], ...] = (Distribution,)
+    objectives: tuple[type[Objective], ...] = (Objective,)
     bias: str | None = None
     exact_for: str | None = None
-    objectives: str = "any"
     needs_gradient: bool = False
     min_samples: int = 1
-    evaluations: str = "K"
     paper: str = ""
 
     def forward(
@@ -116,35 +114,46 @@ class Estimator(nn.Module, metaclass=Recorded):
     ) -> Estimate:
         """What :meth:`forward` returns, for arguments that passed :meth:`check`."""
 
+    def bind(self, model: Model) -> None:
+        """Tells the estimator which model it serves, once, before its first use.
+
+        Most do not care; an estimator that uses the model's prior takes ``model.prior`` here.
+        """
+
     def supports(self, q: Distribution) -> bool:
         """Whether the estimator is defined for the family of ``q``."""
         return isinstance(base_of(q), self.families)
 
-    def evaluations_for(self, q: Distribution) -> str:
-        """``evaluations`` for the family of ``q``, where families differ."""
-        return self.evaluations
+    def cost(self, K: int, D: int, C: int, family: type[Distribution] = Distribution) -> int:
+        """Evaluations of f an image.
 
-    def bind(self, model: Any) -> None:
-        """Takes from the model what the estimator needs of it, such as its prior; called once, when
-        both are put together."""
+        Arguments:
+            K: Samples of the bound.
+            D: Variables.
+            C: Categories of each, where they have categories; 2 of binary variables.
+            family: Their distribution, where the cost depends on it.
+        """
+        return K
 
     def check(self, q: Distribution, objective: Objective) -> None:
         """Raises what :meth:`forward` says, naming both types."""
-        name, kind = self.extra_name(), type(objective).__name__
+        name = self.extra_name()
         if not self.supports(q):
             raise NotImplementedError(f"{name} is not defined for {describe(q)}{self.hint()}")
-        if self.objectives == "average" and not objective.linear:
-            raise NotImplementedError(f"{name} is defined for averages (ELBO), not for {kind}")
-        if self.objectives == "weighted" and objective.linear:
-            raise NotImplementedError(f"{name} is defined for importance weights, not for {kind}")
+        if not isinstance(objective, self.objectives):
+            taken = [
+                c.__name__ for base in self.objectives for c in base.__subclasses__() or [base]
+            ]
+            raise NotImplementedError(
+                f"{name} is not defined for {type(objective).__name__}: it takes {', '.join(taken)}"
+            )
         if objective.num_samples < self.min_samples:
             raise ValueError(
                 f"{name} needs num_samples >= {self.min_samples}, got {objective.num_samples}"
             )
 
     def twin(self, objective: Objective) -> Twin | None:
-        """The simpler estimator that this one is under an objective; None if it is one of its
-        own."""
+        """The simpler estimator that is the same under an objective; None if there is none."""
         return None
 
     def extra_name(self) -> str:
@@ -158,9 +167,17 @@ class Estimator(nn.Module, metaclass=Recorded):
 
 
 def attach(value: Tensor, surrogate: Tensor) -> Tensor:
-    """Forward: the value. Backward: the gradient of the value plus that of the surrogate.
+    """The value, with its own gradient plus that of the surrogate.
 
-    A value that is infinite stays so, whatever the surrogate is: as infinite, it has no difference
-    from itself."""
+    A value that is infinite stays so, whatever the surrogate is.
+    """
     zero = surrogate - surrogate.detach()
     return value + torch.where(value.isfinite(), zero, torch.zeros_like(zero))
+
+
+def without_score(q: Distribution, objective: Objective) -> Distribution:
+    """q as f should see it: detached under an average, else q itself.
+
+    Under an average the score of the ``-log q(z)`` in f has mean zero: dropping it costs no bias.
+    """
+    return detach(q) if isinstance(objective, Average) else q

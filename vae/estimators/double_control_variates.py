@@ -29,7 +29,8 @@ from vae.distributions.one_hot import OneHotCategorical
 from vae.distributions.operations import logits_of, with_logits
 from vae.distributions.special import change
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
-from vae.objectives import Objective
+from vae.objectives import Average, Objective
+from vae.ranges import assert_finite
 
 __all__ = ["DoubleControlVariates"]
 
@@ -65,6 +66,7 @@ class DoubleControlVariates(Estimator):
 
     def __init__(self, alpha: float = 0.5) -> None:
         super().__init__()
+        assert_finite("alpha", alpha)
         self.alpha = nn.Parameter(torch.tensor(float(alpha)))
 
     def estimate(
@@ -91,8 +93,7 @@ class DoubleControlVariates(Estimator):
             signal = objective.signal(value, _others(value))
             (score,) = pull((signal, torch.zeros_like(mean)))  # (B, *event)
             (control,) = pull((c - _others(c), -taylor.sum(0)))
-            # Under an average the score of -log q has mean zero: dropping it costs no bias.
-            if not objective.linear:
+            if not isinstance(objective, Average):  # else the score of -log q has mean zero
                 v = objective.weights(value).reshape(weight.shape)
                 score = score + (v * direct).sum(0)
 

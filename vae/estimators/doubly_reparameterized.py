@@ -40,7 +40,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import singledispatch
-from typing import Any
 
 import torch
 from torch import Size, Tensor
@@ -48,7 +47,7 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 
 from vae.distributions.operations import base_of, describe, detach, parameters
 from vae.estimators.base import Estimate, Estimator, Integrand, Twin, attach
-from vae.objectives import Objective
+from vae.objectives import Average, LogMeanExp, Model, Objective
 
 __all__ = [
     "DoublyReparameterized",
@@ -90,7 +89,7 @@ class StickingTheLanding(_Reparameterized):
         | Inference (Roeder, Wu & Duvenaud, 2017; https://arxiv.org/abs/1703.09194).
     """
 
-    objectives = "average"
+    objectives = (Average,)
     paper = "Roeder et al. 2017"
 
     def twin(self, objective: Objective) -> Twin | None:
@@ -122,7 +121,7 @@ class DoublyReparameterized(_Reparameterized):
         | 2019), equation 8 (https://arxiv.org/abs/1810.04152).
     """
 
-    objectives = "weighted"
+    objectives = (LogMeanExp,)
     paper = "Tucker et al. 2019"
 
     def estimate(
@@ -153,21 +152,33 @@ class GeneralizedDReG(_Reparameterized):
         | https://proceedings.mlr.press/v139/bauer21a.html
 
     Arguments:
-        prior: Returns the prior :math:`p_\theta(z)` with its live parameters: Gaussian, with
-            whatever batch shape broadcasts with that of q.
+        prior: Returns the prior :math:`p_\theta(z)` with its live parameters: Gaussian, with a
+            batch shape that broadcasts with that of q. By default the prior of the model that the
+            estimator is bound to.
     """
 
-    objectives = "weighted"
+    objectives = (LogMeanExp,)
     paper = "Bauer & Mnih 2021"
 
     def __init__(self, prior: Callable[[], Distribution] | None = None) -> None:
         super().__init__()
-        if prior is not None:
-            self.prior = prior
+        self._prior = prior
 
-    def bind(self, model: Any) -> None:
-        if not hasattr(self, "prior"):
-            self.prior = model.prior
+    def bind(self, model: Model) -> None:
+        if self._prior is None:
+            self._prior = model.prior
+
+    def prior(self) -> Distribution:
+        """The prior.
+
+        Raises:
+            ValueError: If none was given, and the estimator is not bound to a model.
+        """
+        if self._prior is None:
+            raise ValueError(
+                "GeneralizedDReG needs a prior: give it one, or bind it to a model that has one"
+            )
+        return self._prior()
 
     def supports(self, q: Distribution) -> bool:
         return q.has_rsample and isinstance(base_of(self.prior()), (Normal, MultivariateNormal))

@@ -14,15 +14,16 @@ from torch.distributions import Distribution
 
 from vae.distributions.operations import MAX_SUPPORT, base_of, describe, support
 from vae.estimators.base import Estimate, Estimator, Integrand
-from vae.objectives import Objective
+from vae.objectives import Average, Objective
 
 __all__ = ["Enumerate"]
 
 
 class Enumerate(Estimator):
-    """Creates the exact estimator: no variance, S evaluations of f whatever K is."""
+    """Creates the exact estimator: no variance, and an f for each configuration, whatever K is."""
 
-    evaluations = "S"
+    def cost(self, K: int, D: int, C: int, family: type[Distribution] = Distribution) -> int:
+        return C**D
 
     def supports(self, q: Distribution) -> bool:
         return base_of(q).has_enumerate_support
@@ -36,7 +37,7 @@ class Enumerate(Estimator):
         z = support(q)  # (S, B, *event)
         fz, log_q = f(z, q), q.log_prob(z)  # (S, B)
         fz = torch.where(log_q.exp() == 0, torch.zeros_like(fz), fz)  # 0 log 0 = 0
-        if objective.linear:  # the mean over K is that of one
+        if isinstance(objective, Average):  # the mean over K is that of one
             return Estimate((log_q.exp() * fz).sum(0))
         S, K = z.shape[0], objective.num_samples
         if S**K > MAX_SUPPORT:

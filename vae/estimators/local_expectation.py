@@ -22,7 +22,7 @@ from torch.distributions import Bernoulli, Distribution
 
 from vae.distributions.one_hot import OneHotCategorical
 from vae.distributions.operations import base_of, describe, detach
-from vae.estimators.base import Estimate, Estimator, Integrand, attach
+from vae.estimators.base import Estimate, Estimator, Integrand, attach, without_score
 from vae.objectives import Objective
 
 __all__ = ["LocalExpectation", "local_gain", "one_at_a_time", "other_values"]
@@ -100,15 +100,16 @@ class LocalExpectation(Estimator):
     """
 
     families = (Bernoulli, OneHotCategorical)
-    evaluations = "K*(1+D*(C-1))"
     paper = "Titsias & Lazaro-Gredilla 2015; Tokui & Sato 2017"
+
+    def cost(self, K: int, D: int, C: int, family: type[Distribution] = Distribution) -> int:
+        return K * (1 + D * (C - 1))
 
     def estimate(
         self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
     ) -> Estimate:
         z = q.sample(Size([objective.num_samples]))  # (K, B, *event)
-        # Under an average the score of -log q has mean zero: dropping it costs no bias.
-        fz = f(z, detach(q) if objective.linear else q)  # (K, B)
+        fz = f(z, without_score(q, objective))  # (K, B)
         bound = objective.reduce(fz)
         values, probs = other_values(base_of(q), z)
         gain = local_gain(q, z, values, fz, f, objective)  # (C - 1, K, B, D)

@@ -38,9 +38,9 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Bernoulli, Distribution, Normal, Poisson
 
-from vae.distributions.operations import base_of, describe, detach, parameters
+from vae.distributions.operations import base_of, describe, parameters
 from vae.distributions.special import change
-from vae.estimators.base import Estimate, Estimator, Integrand, attach
+from vae.estimators.base import Estimate, Estimator, Integrand, attach, without_score
 from vae.estimators.local_expectation import local_gain
 from vae.objectives import Objective
 
@@ -122,19 +122,17 @@ class MeasureValued(Estimator):
     """
 
     families = (Normal, Bernoulli, Poisson)
-    evaluations = "K*(1+D)"
     paper = "Pflug 1989; Mohamed et al. 2020; Rosca et al. 2019"
 
-    def evaluations_for(self, q: Distribution) -> str:
-        # two points for the location, one for the scale
-        return "K*(1+3*D)" if isinstance(base_of(q), Normal) else self.evaluations
+    def cost(self, K: int, D: int, C: int, family: type[Distribution] = Distribution) -> int:
+        # of a Normal two points for the location, one for the scale
+        return K * (1 + (3 if issubclass(family, Normal) else 1) * D)
 
     def estimate(
         self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
     ) -> Estimate:
         z, derivatives = weak_derivatives(base_of(q), Size([objective.num_samples]))
-        # Under an average the score of -log q has mean zero: dropping it costs no bias.
-        fz = f(z, detach(q) if objective.linear else q)  # (K, B)
+        fz = f(z, without_score(q, objective))  # (K, B)
         bound = objective.reduce(fz)
         points = [p for d in derivatives for p in (d.plus, d.minus) if p is not None]
         gain = iter(local_gain(q, z, torch.stack(points), fz, f, objective))

@@ -29,7 +29,7 @@ from torch.func import vjp
 
 from vae.distributions.one_hot import OneHotCategorical
 from vae.distributions.operations import detach
-from vae.estimators.base import Estimate, Estimator, Integrand, attach
+from vae.estimators.base import Estimate, Estimator, Integrand, attach, without_score
 from vae.estimators.running import RunningScale
 from vae.estimators.score_function import Baseline, NoBaseline
 from vae.objectives import Objective
@@ -61,7 +61,6 @@ class MuProp(Estimator):
 
     families = (Bernoulli, OneHotCategorical, Normal)
     needs_gradient = True
-    evaluations = "K + 1"
     paper = "Gu et al. 2016"
 
     def __init__(self, baseline: Baseline | None = None, scale: bool = False) -> None:
@@ -70,6 +69,9 @@ class MuProp(Estimator):
         self.min_samples = self.baseline.min_samples
         self.scale = RunningScale() if scale else None
         self.bias = RunningScale.bias if scale else None
+
+    def cost(self, K: int, D: int, C: int, family: type[Distribution] = Distribution) -> int:
+        return K + 1
 
     def check(self, q: Distribution, objective: Objective) -> None:
         super().check(q, objective)
@@ -82,8 +84,7 @@ class MuProp(Estimator):
         if self.scale is not None:
             q = self.scale(q)
         z, frozen, mean = q.sample(torch.Size([objective.num_samples])), detach(q), q.mean
-        # Under an average the score of -log q has mean zero: dropping it costs no bias.
-        fz = f(z, frozen if objective.linear else q)  # (K, B)
+        fz = f(z, without_score(q, objective))  # (K, B)
         bound, value = objective.reduce(fz), fz.detach()
         with torch.no_grad():  # the control variate trains neither the model nor q
             f_mean, pull = vjp(lambda z: f(z, frozen), mean.detach()[None])  # (1, B)

@@ -33,7 +33,8 @@ from torch.func import vjp
 
 from vae.distributions.operations import detach
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
-from vae.objectives import Objective
+from vae.objectives import LogMeanExp, Objective
+from vae.ranges import assert_at_least_one
 
 __all__ = ["OVIS", "OVISMonteCarlo"]
 
@@ -56,7 +57,7 @@ class OVIS(Estimator):
             many, is the authors' default.
     """
 
-    objectives = "weighted"
+    objectives = (LogMeanExp,)
     min_samples = 2
     paper = "Liévin et al. 2020"
 
@@ -101,15 +102,16 @@ class OVISMonteCarlo(Estimator):
         auxiliary_samples: S, shared by all k.
     """
 
-    objectives = "weighted"
+    objectives = (LogMeanExp,)
     paper = "Liévin et al. 2020"
 
     def __init__(self, auxiliary_samples: int = 1) -> None:
         super().__init__()
-        if auxiliary_samples < 1:
-            raise ValueError(f"auxiliary_samples must be at least 1, got {auxiliary_samples}")
+        assert_at_least_one("auxiliary_samples", auxiliary_samples)
         self.auxiliary_samples = auxiliary_samples
-        self.evaluations = f"K + {auxiliary_samples}"
+
+    def cost(self, K: int, D: int, C: int, family: type[Distribution] = Distribution) -> int:
+        return K + self.auxiliary_samples
 
     def estimate(
         self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None

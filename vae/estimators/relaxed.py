@@ -39,7 +39,8 @@ from vae.distributions.couplings import condition, differential, harden, perturb
 from vae.distributions.one_hot import OneHotCategorical
 from vae.distributions.operations import detach, logits_of, with_logits
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
-from vae.objectives import Objective
+from vae.objectives import Average, Objective
+from vae.ranges import assert_at_least_one, assert_finite, assert_positive
 
 __all__ = ["REBAR", "RELAX", "Relaxed"]
 
@@ -59,8 +60,8 @@ class Relaxed(Estimator):
 
     def __init__(self, eta: float = 1.0, temperature: float = 0.5) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ValueError(f"temperature must be positive, got {temperature}")
+        assert_finite("eta", eta)
+        assert_positive("temperature", temperature)
         self.eta = nn.Parameter(torch.tensor(float(eta)))
         self.log_temperature = nn.Parameter(torch.tensor(float(temperature)).log())
 
@@ -103,8 +104,7 @@ class Relaxed(Estimator):
         own = dict(self.named_parameters())
         with torch.no_grad():  # no graph to the parameters of the model, inside f
             g, pull = vjp(gradient, {name: value.detach() for name, value in own.items()})
-            # Under an average the score of -log q has mean zero: dropping it costs no bias.
-            if not objective.linear:
+            if not isinstance(objective, Average):  # else the score of -log q has mean zero
                 g = g + pull_f(objective.weights(fixed))[0]
             (slopes,) = pull(2 * g / g.shape[0])
         variance = (g.square().sum() / g.shape[0]).detach()
@@ -131,8 +131,10 @@ class REBAR(Relaxed):
     """
 
     needs_gradient = True
-    evaluations = "2*K"
     paper = "Tucker et al. 2017"
+
+    def cost(self, K: int, D: int, C: int, family: type[Distribution] = Distribution) -> int:
+        return 2 * K
 
     def stand_in(
         self,
@@ -181,9 +183,12 @@ class RELAX(Relaxed):
         relax_f: bool = True,
     ) -> None:
         super().__init__(eta, temperature)
+        assert_at_least_one("hidden", hidden)
         self.relax_f = self.needs_gradient = relax_f
-        self.evaluations = "2*K" if relax_f else "K"
         self.critic = nn.Sequential(nn.LazyLinear(hidden), nn.Tanh(), nn.Linear(hidden, 1))
+
+    def cost(self, K: int, D: int, C: int, family: type[Distribution] = Distribution) -> int:
+        return 2 * K if self.relax_f else K
 
     def stand_in(
         self,

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vae.distributions.operations import detach
-from vae.estimators.base import Estimate, Estimator, Integrand, attach
+from vae.estimators.base import Estimate, Estimator, Integrand, attach, without_score
 from vae.estimators.running import RunningMean, RunningScale
-from vae.objectives import Objective
+from vae.objectives import Average, LogMeanExp, Objective
+from vae.ranges import assert_at_least_one
 from vae.recorded import Recorded
 
 __all__ = [
@@ -106,6 +106,7 @@ class Learned(Baseline):
 
     def __init__(self, hidden: int = 100, centre: bool = False) -> None:
         super().__init__()
+        assert_at_least_one("hidden", hidden)
         self.centre = RunningMean() if centre else None
         self.net = nn.Sequential(
             nn.Flatten(), nn.LazyLinear(hidden), nn.Tanh(), nn.Linear(hidden, 1)
@@ -178,8 +179,7 @@ class ScoreFunction(Estimator):
         z = q.sample(torch.Size([objective.num_samples]))  # (K, B, *event)
         if self.scale is not None:
             q = self.scale(q)
-        # Under an average the score of -log q has mean zero: dropping it costs no bias.
-        fz = f(z, detach(q) if objective.linear else q)  # (K, B)
+        fz = f(z, without_score(q, objective))  # (K, B)
         bound = objective.reduce(fz)
         alternative, loss = self.baseline(fz.detach(), context)
         signal = objective.signal(fz.detach(), alternative)
@@ -210,7 +210,7 @@ class RLOO(ScoreFunction):
         | 2020). https://arxiv.org/abs/2010.10436
     """
 
-    objectives = "average"
+    objectives = (Average,)
 
     def __init__(self) -> None:
         super().__init__(LeaveOneOut())
@@ -233,7 +233,7 @@ class VIMCO(ScoreFunction):
         | (https://arxiv.org/abs/1602.06725).
     """
 
-    objectives = "weighted"
+    objectives = (LogMeanExp,)
 
     def __init__(self) -> None:
         super().__init__(LeaveOneOut())

@@ -40,6 +40,7 @@ from vae.distributions.couplings import (
 from vae.distributions.one_hot import OneHotCategorical
 from vae.distributions.operations import detach, logits_of
 from vae.estimators.pathwise import Sampler
+from vae.ranges import assert_at_least_one, assert_finite, assert_positive
 
 __all__ = [
     "GappedStraightThrough",
@@ -66,8 +67,7 @@ class Tempered(Sampler):
 
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ValueError(f"temperature must be positive, got {temperature}")
+        assert_positive("temperature", temperature)
         self.register_buffer("temperature", torch.tensor(float(temperature)))
 
 
@@ -175,8 +175,7 @@ class GumbelRao(Tempered):
 
     def __init__(self, temperature: float = 1.0, num_inner: int = 10) -> None:
         super().__init__(temperature)
-        if num_inner < 1:
-            raise ValueError(f"num_inner must be at least 1, got {num_inner}")
+        assert_at_least_one("num_inner", num_inner)
         self.num_inner = num_inner
 
     def forward(self, q: Distribution, sample_shape: Size) -> Tensor:
@@ -210,7 +209,8 @@ class GappedStraightThrough(Tempered):
 
     def __init__(self, temperature: float = 1.0, gap: float = 1.0) -> None:
         super().__init__(temperature)
-        if not gap >= 0:
+        assert_finite("gap", gap)
+        if gap < 0:
             raise ValueError(f"gap must not be negative, got {gap}")
         self.gap = gap
 

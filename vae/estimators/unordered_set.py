@@ -37,7 +37,7 @@ from torch.distributions import Distribution
 from vae.distributions.one_hot import gumbel_like
 from vae.distributions.operations import base_of, describe, detach, support
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
-from vae.objectives import Objective
+from vae.objectives import Average, Objective
 
 __all__ = ["UnorderedSet"]
 
@@ -62,7 +62,7 @@ class UnorderedSet(Estimator):
         | van Hoof & Welling, 2020; https://arxiv.org/abs/2002.06043).
     """
 
-    objectives = "average"
+    objectives = (Average,)
     min_samples = 2
     paper = "Kool et al. 2020"
 

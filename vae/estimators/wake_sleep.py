@@ -23,7 +23,7 @@ from torch.distributions import Distribution
 
 from vae.distributions.operations import detach
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
-from vae.objectives import Objective
+from vae.objectives import LogMeanExp, Objective
 
 __all__ = ["WakeSleep"]
 
@@ -44,7 +44,7 @@ class WakeSleep(Estimator):
     """
 
     bias = "follows KL(posterior || q), not the bound"
-    objectives = "weighted"
+    objectives = (LogMeanExp,)
     min_samples = 2  # the weight of a single sample is 1: its score is noise of mean zero
     paper = "Bornschein & Bengio 2015; Le et al. 2019"
 

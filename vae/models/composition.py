@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vae.estimators import ESTIMATORS, Estimate, Estimator
+from vae.estimators import Estimate, Estimator, constructor
 from vae.models.bound import bound
 from vae.models.effects import refuse
 from vae.models.latents.base import Latent
@@ -108,7 +108,7 @@ def compose(
     vae = VAE(body, layer, top, None if prior is None else prior(layer), image_shape)
     chosen = ELBO() if objective is None else objective
     # made after the model, whose weights are so the same for every estimator
-    made = named(estimator) if isinstance(estimator, str) else estimator
+    made = constructor(estimator) if isinstance(estimator, str) else estimator
     found = made if isinstance(made, Estimator) else made()
     found.bind(vae)
     composition = Composition(vae, chosen, found, schedules)
@@ -120,18 +120,6 @@ def compose(
             f" use {twin.name}"
         )
     return composition
-
-
-def named(name: str) -> Callable[[], Estimator]:
-    """What makes the estimator of a paper name, with its defaults.
-
-    Raises:
-        ValueError: If there is none of that name.
-    """
-    if name not in ESTIMATORS:
-        hint = f"; or the class path of your own ({name} was not found)" if "." in name else ""
-        raise ValueError(f"unknown estimator {name!r}: choose from {', '.join(ESTIMATORS)}{hint}")
-    return ESTIMATORS[name]
 
 
 def _channels(likelihood: Any) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor
 from vae.analysis.evaluation import fixed_noise
 from vae.analysis.gradients import posterior_gradients, warm_up
 from vae.analysis.moments import Moments, summarize
-from vae.estimators import Estimator, build, options_of
+from vae.estimators import Estimator, constructor, named
 from vae.models.vae import VAE
 from vae.objectives import Objective
 
@@ -51,7 +51,7 @@ class ShadowEstimators(Callback):
                 f" {warm_up_steps}"
             )
         for name in estimators:
-            options_of(name)  # raises if there is no such estimator
+            constructor(name)  # raises if there is no such estimator
         self.names = estimators
         self.shadows: dict[str, Estimator] = {}
         self._states: dict[str, dict[str, Any]] = {}  # of a run that is continued
@@ -70,7 +70,8 @@ class ShadowEstimators(Callback):
         with fixed_noise(device, 0):  # nothing is drawn from the run's own
             x = vae.sample(1)
             for name in self.names:
-                estimator = build(name, prior=vae.prior).to(device).eval()
+                estimator = named(name).to(device).eval()
+                estimator.bind(vae)
                 try:
                     for _ in posterior_gradients(vae, objective, estimator, x, 2, 2, False):
                         pass

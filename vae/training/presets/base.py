@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from torch import nn
 
-from vae.estimators import ESTIMATORS, Estimator, options_of
+from vae.estimators import Estimator, accepts, named
 from vae.models.effects import refuse
 from vae.models.latents.base import Latent
 from vae.models.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Likelihood
@@ -17,7 +17,6 @@ from vae.models.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from vae.models.prior import Prior
 from vae.models.schedules import LinearWarmup, Schedule
 from vae.objectives import ELBO, IWAE, Objective
-from vae.options import assert_options
 from vae.training.module import VAEModule
 
 __all__ = ["Options", "Preset", "assert_choices", "chosen_estimator", "part_of"]
@@ -166,7 +165,5 @@ def chosen_estimator(
                 " --model.estimator.NAME"
             )
         return estimator
-    options_of(estimator)  # raises if there is none of that name
-    assert_options(f"estimator {estimator}", ESTIMATORS[estimator], options or {})
-    accepted = {name: value for name, value in offered.items() if name in options_of(estimator)}
-    return partial(ESTIMATORS[estimator], **(accepted | (options or {})))
+    accepted = {name: value for name, value in offered.items() if accepts(estimator, name)}
+    return partial(named, estimator, accepted | (options or {}))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from vae.estimators import Estimator
+from vae.keywords import checked
 from vae.models.latents import (
     BetaLatent,
     DirichletLatent,
@@ -17,7 +18,6 @@ from vae.models.latents import (
     PoissonLatent,
     VonMisesLatent,
 )
-from vae.options import assert_options
 from vae.training.presets.base import (
     Options,
     Preset,
@@ -71,8 +71,8 @@ class ContinuousVAE(Preset):
                 " --model.latent.NAME"
             )
         if latent_options:
-            assert_options(f"latent {latent}", layer, latent_options, "in_features")
-            layer = partial(layer, **latent_options)
+            options = checked(f"latent {latent}", layer, latent_options, "in_features")
+            layer = partial(layer, **options)
         super().__init__(
             make_latent=layer,
             analytic_kl=kl == "analytic",

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 
-from vae.estimators import Estimator, options_of
+from vae.estimators import Estimator, accepts
 from vae.models.effects import refuse
 from vae.models.latents import Binary, OneHot, RelaxedOneHot
 from vae.models.schedules import ExponentialDecay
@@ -79,7 +79,7 @@ class DiscreteVAE(Preset):
             raise ValueError("prior_temperature is the relaxed prior's: set kl=relaxed")
         name = estimator or ("pathwise" if relaxed else "gumbel_softmax")
         shown = name if isinstance(name, str) else name.extra_name()
-        relaxes = relaxed or (isinstance(name, str) and "temperature" in options_of(name))
+        relaxes = relaxed or (isinstance(name, str) and accepts(name, "temperature"))
         given = {
             "temperature": temperature,
             "temperature_min": temperature_min,

@@ -1,0 +1,212 @@
+"""The estimators by the names that the field calls them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vae.estimators.antithetic import ARM, DisARM
+from vae.estimators.arms import ARMS
+from vae.estimators.base import Estimator
+from vae.estimators.categorical_disarm import DisARMStickBreaking, DisARMTree
+from vae.estimators.double_control_variates import DoubleControlVariates
+from vae.estimators.doubly_reparameterized import (
+    DoublyReparameterized,
+    GeneralizedDReG,
+    StickingTheLanding,
+)
+from vae.estimators.enumerate import Enumerate
+from vae.estimators.local_expectation import LocalExpectation
+from vae.estimators.measure_valued import MeasureValued
+from vae.estimators.muprop import MuProp
+from vae.estimators.ovis import OVIS, OVISMonteCarlo
+from vae.estimators.pathwise import Pathwise
+from vae.estimators.relaxed import REBAR, RELAX
+from vae.estimators.score_function import RLOO, VIMCO, Learned, MovingAverage, ScoreFunction
+from vae.estimators.straight_through import (
+    GappedStraightThrough,
+    GumbelRao,
+    GumbelSoftmax,
+    ReinMax,
+    StraightThrough,
+    StraightThroughGumbel,
+)
+from vae.estimators.unordered_set import UnorderedSet
+from vae.estimators.wake_sleep import WakeSleep
+from vae.keywords import checked
+
+__all__ = ["ESTIMATORS", "accepts", "constructor", "named"]
+
+
+def gumbel_softmax(temperature: float = 1.0) -> Estimator:
+    """Creates the Gumbel-softmax estimator.
+
+    Arguments:
+        temperature: The temperature of the relaxation.
+    """
+    return Pathwise(GumbelSoftmax(temperature))
+
+
+def straight_through() -> Estimator:
+    """Creates the straight-through estimator."""
+    return Pathwise(StraightThrough())
+
+
+def gumbel_rao(temperature: float = 1.0, num_inner: int = 10) -> Estimator:
+    """Creates the Gumbel-Rao estimator.
+
+    Arguments:
+        temperature: The temperature of the relaxation.
+        num_inner: Draws of the noise given each vertex.
+    """
+    return Pathwise(GumbelRao(temperature, num_inner))
+
+
+def reinmax(temperature: float = 1.0) -> Estimator:
+    """Creates the ReinMax estimator.
+
+    Arguments:
+        temperature: The temperature of what the vertex is averaged with.
+    """
+    return Pathwise(ReinMax(temperature))
+
+
+def gapped_straight_through(temperature: float = 1.0, gap: float = 1.0) -> Estimator:
+    """Creates the gapped straight-through estimator.
+
+    Arguments:
+        temperature: The temperature of the softmax.
+        gap: The distance, in nats, between the chosen category and the others.
+    """
+    return Pathwise(GappedStraightThrough(temperature, gap))
+
+
+def st_gumbel(temperature: float = 1.0) -> Estimator:
+    """Creates the straight-through Gumbel-softmax estimator.
+
+    Arguments:
+        temperature: The temperature of the relaxation.
+    """
+    return Pathwise(StraightThroughGumbel(temperature))
+
+
+def reinforce_moving_average(decay: float = 0.99) -> Estimator:
+    """Creates REINFORCE with a moving average of earlier f as its baseline.
+
+    Arguments:
+        decay: The weight of the past in the average.
+    """
+    return ScoreFunction(MovingAverage(decay))
+
+
+def pathwise() -> Estimator:
+    """Creates the pathwise estimator: the reparameterization trick."""
+    return Pathwise()
+
+
+def reinforce() -> Estimator:
+    """Creates REINFORCE: the score function without a baseline."""
+    return ScoreFunction()
+
+
+def nvil(hidden: int = 100, centre: bool = False, scale: bool = False) -> Estimator:
+    """Creates the NVIL estimator: the score function with a learned baseline of the image.
+
+    Arguments:
+        hidden: The width of the baseline's hidden layer.
+        centre: Whether the running mean of what it leaves of f is added to it.
+        scale: Whether the gradient of q is divided by the signal's standard deviation in earlier
+            steps.
+    """
+    return ScoreFunction(Learned(hidden, centre), scale)
+
+
+def muprop(hidden: int | None = None, centre: bool = False, scale: bool = False) -> Estimator:
+    """Creates the MuProp estimator.
+
+    Arguments:
+        hidden: The width of the hidden layer of a learned baseline; None for no such baseline.
+        centre: Whether the running mean of what is left of f is subtracted.
+        scale: Whether the gradient of q is divided by the signal's standard deviation in earlier
+            steps.
+    """
+    if hidden is None:
+        return MuProp(MovingAverage(0.8) if centre else None, scale)
+    return MuProp(Learned(hidden, centre), scale)
+
+
+ESTIMATORS: dict[str, Callable[..., Estimator]] = {
+    "pathwise": pathwise,
+    "stl": StickingTheLanding,
+    "dreg": DoublyReparameterized,
+    "gdreg": GeneralizedDReG,
+    "gumbel_softmax": gumbel_softmax,
+    "straight_through": straight_through,
+    "st_gumbel": st_gumbel,
+    "gumbel_rao": gumbel_rao,
+    "gst": gapped_straight_through,
+    "reinmax": reinmax,
+    "reinforce": reinforce,
+    "reinforce_moving_average": reinforce_moving_average,
+    "nvil": nvil,
+    "rloo": RLOO,
+    "vimco": VIMCO,
+    "muprop": muprop,
+    "double_cv": DoubleControlVariates,
+    "ovis": OVIS,
+    "ovis_mc": OVISMonteCarlo,
+    "rebar": REBAR,
+    "relax": RELAX,
+    "arm": ARM,
+    "disarm": DisARM,
+    "arms": ARMS,
+    "disarm_sb": DisARMStickBreaking,
+    "disarm_tree": DisARMTree,
+    "unordered_set": UnorderedSet,
+    "measure_valued": MeasureValued,
+    "local_expectation": LocalExpectation,
+    "wake_sleep": WakeSleep,
+    "enumerate": Enumerate,
+}
+"""Paper name to class, or to a function that composes several: ``ESTIMATORS["nvil"](hidden=50)``."""
+
+
+def constructor(name: str) -> Callable[..., Estimator]:
+    """The class or function of a name.
+
+    Raises:
+        ValueError: If the name is unknown.
+    """
+    if name not in ESTIMATORS:
+        hint = f"; or the class path of your own ({name} was not found)" if "." in name else ""
+        raise ValueError(f"unknown estimator {name!r}: choose from {', '.join(ESTIMATORS)}{hint}")
+    return ESTIMATORS[name]
+
+
+def named(name: str, options: Mapping[str, Any] | None = None) -> Estimator:
+    """The estimator of a name, with options that a configuration gives.
+
+    Arguments:
+        name: A name in ``ESTIMATORS``.
+        options: Arguments of its class or function, of plain types.
+
+    Raises:
+        ValueError: If the name is unknown, or an option is unknown, of another type or out of its
+            range.
+    """
+    make = constructor(name)
+    arguments = checked(f"estimator {name}", make, options) if options else {}
+    try:
+        return make(**arguments)
+    except ValueError as error:
+        raise ValueError(f"estimator {name}: {error}") from None
+
+
+def accepts(name: str, option: str) -> bool:
+    """Whether the estimator of a name has an option.
+
+    Raises:
+        ValueError: If the name is unknown.
+    """
+    return option in inspect.signature(constructor(name)).parameters
