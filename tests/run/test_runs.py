@@ -351,7 +351,7 @@ def test_what_was_made_is_set_aside_when_training_goes_on(folder):
     step = json.loads(made["evaluation-test.json"])["step"]
     done = run(f"resume.py {path} --trainer.max_epochs 3", folder, train=True)
     aside = path / "superseded" / f"step-{step}"
-    assert done.code == 0 and f"is now in {aside}" in done.out, done.err
+    assert done.code == 0 and f"are now in {aside}" in done.out, done.err
     assert {name: (aside / name).read_bytes() for name in made} == made
     assert (aside / "images" / "samples.png").exists()
     assert not (path / "evaluation-test.json").exists() and (path / "results.json").exists()

@@ -147,7 +147,7 @@ class Session:
             raise
         if trains and self.source and not new:
             if aside := set_aside(self.run, self.source.step):
-                print(f"results of the checkpoints before this continuation are now in {aside}")
+                print(f"the results made before are now in {aside}")
         replace_text(self.run / "config.yaml", self.text)
         if self.metrics:
             self.metrics.begin()
