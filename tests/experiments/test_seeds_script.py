@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from vae.cli import seeds
+from vae.cli import seeds, study_runs
+from vae.cli.summary import statistics
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "experiments" / "configs" / "digits.yaml"
@@ -67,9 +68,9 @@ def test_a_run_is_found_by_its_whole_name(tmp_path):
     names = ["20260101-000000-high-lr-seed0-00aa", "20260101-000001-lr-seed10-00aa"]
     for name in names:
         (tmp_path / name).mkdir()
-    assert seeds.find(tmp_path, "lr", 0) is None
-    assert seeds.find(tmp_path, "high-lr", 0) == tmp_path / names[0]
-    assert seeds.find(tmp_path, "lr", 10) == tmp_path / names[1]
+    assert study_runs.find(tmp_path, "lr", 0) is None
+    assert study_runs.find(tmp_path, "high-lr", 0) == tmp_path / names[0]
+    assert study_runs.find(tmp_path, "lr", 10) == tmp_path / names[1]
 
 
 def test_nothing_is_handed_on_as_null():
@@ -77,9 +78,9 @@ def test_nothing_is_handed_on_as_null():
 
 
 def test_statistics():
-    assert seeds.statistics([1.0, 3.0]) == {"mean": 2.0, "se": 1.0}
-    assert seeds.statistics([5.0]) == {"mean": 5.0, "se": None}
-    four = seeds.statistics([1.0, 2.0, 3.0, 4.0])
+    assert statistics([1.0, 3.0]) == {"mean": 2.0, "se": 1.0}
+    assert statistics([5.0]) == {"mean": 5.0, "se": None}
+    four = statistics([1.0, 2.0, 3.0, 4.0])
     assert four["se"] == pytest.approx(math.sqrt(5 / 3) / 2, abs=1e-4)
 
 
@@ -107,7 +108,7 @@ def test_a_study_that_is_interrupted_ends_its_runs_and_begins_no_other(tmp_path,
         begun.append(real([sys.executable, "-c", "import time; time.sleep(60)"]))
         return begun[-1]
 
-    monkeypatch.setattr(seeds.subprocess, "Popen", popen)
+    monkeypatch.setattr(study_runs.subprocess, "Popen", popen)
     main = threading.main_thread().ident
     threading.Timer(1.0, signal.pthread_kill, (main, signal.SIGINT)).start()
     started = time.monotonic()

@@ -18,6 +18,7 @@ __all__ = [
     "assert_free",
     "assert_values",
     "assert_words",
+    "named_configuration",
     "read_configurations",
     "with_named_configurations",
 ]
@@ -40,30 +41,39 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 """The configurations that come with the package."""
 
 
-def with_named_configurations(words: Sequence[str]) -> list[str]:
-    """A command line in which ``--config gaussian`` is the path of that configuration.
+def named_configuration(name: str) -> str:
+    """The path of one of the package's configurations; whatever else is given, as it is.
 
     A file of that name in the current folder comes first.
 
     Raises:
-        ValueError: If there is neither.
+        ValueError: If a bare word is neither.
     """
-    named, known = list(words), sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+    if not re.fullmatch(r"\w+", name) or Path(name).exists():
+        return name
+    known = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+    if name not in known:
+        raise ValueError(
+            f"config {name} is no file, and none of the package's: {', '.join(known)}"
+        )
+    return str(CONFIGS / f"{name}.yaml")
+
+
+def with_named_configurations(words: Sequence[str]) -> list[str]:
+    """A command line in which ``--config gaussian`` is the path of that configuration.
+
+    Raises:
+        ValueError: As :func:`named_configuration`.
+    """
+    named = list(words)
     for number, word in enumerate(words):
         option, joined, value = word.partition("=")
-        place = number if joined else number + 1
-        if option not in ("--config", "-c") or place == len(words):
+        if option not in ("--config", "-c"):
             continue
-        name = value if joined else words[place]
-        if not re.fullmatch(r"\w+", name) or Path(name).exists():
-            continue
-        if name not in known:
-            raise ValueError(
-                f"config {name} is no file, and none of the package's: {', '.join(known)}"
-            )
-        named[place] = (
-            f"{option}={CONFIGS / name}.yaml" if joined else str(CONFIGS / f"{name}.yaml")
-        )
+        if joined:
+            named[number] = f"{option}={named_configuration(value)}"
+        elif number + 1 < len(words):
+            named[number + 1] = named_configuration(words[number + 1])
     return named
 
 

@@ -7,36 +7,23 @@ are done and continues those that were cut short.
 
 from __future__ import annotations
 
-import math
-import os
-import re
 import signal
-import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+from vae.cli.arguments import named_configuration
 from vae.cli.parser import ScriptParser
+from vae.cli.study_runs import STOPPED, find, run, stop
+from vae.cli.summary import print_summary, summed_up
 from vae.run.files import read_json, writable, write_json
 from vae.run.folder import assert_name, runs_dir
 from vae.run.plain_yaml import read_yaml
-from vae.run.state import can_go_on
 
 MOST = 10_000
 """Seeds of a study."""
-
-TRAIN = [sys.executable, "-m", "vae", "fit"]
-"""The command that trains one run."""
-
-RUNNING: set[subprocess.Popen[bytes]] = set()
-STOPPED = threading.Event()
-"""The processes of a study, and whether it was told to end."""
 
 
 def study(
@@ -69,10 +56,10 @@ def study(
         raise ValueError(f"seeds and jobs must be at least 1, got {seeds} and {jobs}")
     if seeds > MOST:
         raise ValueError(f"seeds must be at most {MOST}, got {seeds}")
-    path = Path(config)
+    path = Path(named_configuration(config))
     if not path.is_file():
         raise FileNotFoundError(f"no configuration at {config}")
-    read_yaml(path)  # what is wrong in it is no matter of each run
+    read_yaml(path)  # a mistake in it is said once, and not by each run
     name = name or path.stem
     variants = variants or {path.stem: {}}
     for label in (name, *variants):
@@ -130,51 +117,6 @@ def _same_as_before(path: Path, settings: dict[str, Any], name: str) -> None:
         )
 
 
-def find(folder: Path, label: str, seed: int) -> Path | None:
-    """The newest folder of a variant's run with this seed."""
-    name = re.compile(rf"\d+-\d+-{re.escape(label)}-seed{seed}-[0-9a-z]+")
-    found = [p for p in folder.glob("*") if name.fullmatch(p.name) and p.is_dir()]
-    return max(found, default=None)
-
-
-def run(
-    folder: Path, config: Path, label: str, seed: int, flags: list[str], jobs: int
-) -> Path | None:
-    """One run, by ``vae fit`` in a process of its own; None if it did not end."""
-    before = find(folder, label, seed)
-    if before and (before / "results.json").exists():
-        return before
-    flags = [f"{word}{seed}" if word == f"{label}-seed" else word for word in flags]
-    command = [*TRAIN, "--config", str(config), *flags]
-    command += ["--seed_everything", str(seed)]
-    if before and can_go_on(before):
-        command += ["--ckpt_path", str(before)]
-    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
-    # A vae.py in the current folder is not this package.
-    environment = os.environ | {"VAE_RUNS_DIR": str(folder), "PYTHONSAFEPATH": "1"}
-    if jobs > 1:
-        environment |= {"OMP_NUM_THREADS": str(threads)}
-    if STOPPED.is_set():
-        return None
-    print(f"{label}, seed {seed}{' (continued)' if '--ckpt_path' in command else ''}", flush=True)
-    with (folder / f"{label}-seed{seed}.log").open("a") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    RUNNING.add(process)
-    if STOPPED.is_set():  # meanwhile
-        process.terminate()
-    code = process.wait()
-    RUNNING.discard(process)
-    after = find(folder, label, seed)
-    return after if code == 0 and after and (after / "results.json").exists() else None
-
-
-def stop() -> None:
-    """Ends the runs that are being trained, which save; no other is begun."""
-    STOPPED.set()
-    for process in list(RUNNING):
-        process.terminate()  # of one that has Ctrl-C already, nothing changes
-
-
 def summarize(
     folder: Path,
     name: str,
@@ -183,40 +125,32 @@ def summarize(
     seeds: range,
     path: Path,
 ) -> dict[str, Any]:
-    """Means and standard errors over seeds, and of the differences to the first variant by seed;
-    prints them and writes them as JSON."""
+    """Sums up the runs of a study, prints a table, and writes it as JSON."""
     results: dict[str, list[dict[str, Any]]] = {}
     records: list[dict[str, Any]] = []
     for label in variants:
-        found = [find(folder, label, seed) for seed in seeds]
-        results[label] = [_result(path) for path in found if path]
-        records += [
-            read_json(path / "run.json", hardware=str, torch=str) for path in found if path
-        ]
-    metrics = list(next(iter(results.values()))[0]["metrics"])
+        found = [run for seed in seeds if (run := find(folder, label, seed))]
+        results[label] = [_result(run) for run in found]
+        records += [read_json(run / "run.json", hardware=str, torch=str) for run in found]
+    first = next(iter(variants))
+    metrics = list(results[first][0]["metrics"])
     if not metrics:
         raise ValueError("the data have no test images: the runs have no results to sum up")
-    first = next(iter(variants))
-    rows: dict[str, Any] = {}
+    rows: dict[str, Any] = {label: {"flags": flags} for label, flags in variants.items()}
+    for metric in metrics:
+        values = {label: [r["metrics"][metric] for r in runs] for label, runs in results.items()}
+        for label, row in summed_up(values).items():
+            rows[label][metric] = row
     for label, runs in results.items():
-        row: dict[str, Any] = {"flags": variants[label]}
-        for metric in metrics:
-            values = [r["metrics"][metric] for r in runs]
-            base = [r["metrics"][metric] for r in results[first]]
-            row[metric] = statistics(values) | {"values": values}
-            if label != first:
-                gaps = [a - b for a, b in zip(values, base, strict=True)]
-                row[metric]["difference"] = statistics(gaps)
-        row["steps"] = runs[0]["steps"]
-        row["seconds"] = round(mean(r["seconds"] for r in runs), 1)
-        rows[label] = row
+        rows[label]["steps"] = runs[0]["steps"]
+        rows[label]["seconds"] = round(mean(r["seconds"] for r in runs), 1)
     summary = {
         "study": name,
         "config": settings["config"],
         "options": settings["options"],
         "seeds": len(seeds),
         "first_seed": seeds.start,
-        "binarization": next(iter(results.values()))[0]["binarization"],
+        "binarization": results[first][0]["binarization"],
         "compared_with": first,
         "hardware": records[0]["hardware"],
         "torch": records[0]["torch"],
@@ -224,7 +158,8 @@ def summarize(
         "variants": rows,
     }
     write_json(path, summary)
-    show(summary, metrics)
+    number = f"{len(seeds)} seed{'s' * (len(seeds) > 1)}"
+    print_summary(f"{name}: mean ± standard error over {number}", rows, metrics)
     print(f"written {path}")
     return summary
 
@@ -238,35 +173,6 @@ def _result(run: Path) -> dict[str, Any]:
     if not all(isinstance(value, number) for value in result["metrics"].values()):
         raise ValueError(f"{path} has metrics that are no numbers: it was edited; delete it")
     return result
-
-
-def statistics(values: list[float]) -> dict[str, float | None]:
-    """Mean and its standard error; no error of a single value."""
-    error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
-    return {"mean": round(mean(values), 4), "se": None if error is None else round(error, 4)}
-
-
-def show(summary: dict[str, Any], metrics: list[str]) -> None:
-    """The summary as a table."""
-    first, seeds = summary["compared_with"], summary["seeds"]
-    title = f"{summary['study']}: mean ± standard error over {seeds} seed{'s' * (seeds > 1)}"
-    table = Table("variant", *metrics, title=title, title_justify="left")
-    if len(summary["variants"]) > 1:
-        table.add_column(f"{metrics[0]}, minus {first}'s, paired")
-    for label, row in summary["variants"].items():
-        cells = [text(row[metric]) for metric in metrics]
-        if len(summary["variants"]) > 1:
-            cells.append(text(row[metrics[0]].get("difference")))
-        table.add_row(label, *cells)
-    Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
-
-
-def text(value: dict[str, float | None] | None) -> str:
-    """A mean and its standard error, for people."""
-    if value is None:
-        return "-"
-    error = "" if value["se"] is None else f" ± {value['se']:.2f}"
-    return f"{value['mean']:.2f}{error}"
 
 
 def main(words: list[str], program: str) -> None:
