@@ -3,8 +3,11 @@ quadrature; false-alarm rates as in conftest.py."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
+from small import fit, logged
 from torch import Tensor, nn
 from torch.distributions import (
     Categorical,
@@ -26,6 +29,7 @@ from vae.models.networks import MLPDecoder, MLPEncoder
 from vae.models.prior import Posterior, Prior
 from vae.models.vae import VAE
 from vae.objectives import ELBO, IWAE
+from vae.training.module import VAEModule
 
 SHAPE = (1, 2, 2)
 
@@ -182,6 +186,33 @@ def test_the_analytic_kl_says_what_to_use_instead(vae, families, x):
     vae, objective = vae(), ELBO()
     with pytest.raises(NotImplementedError, match=f"{families} has no closed.*analytic_kl=False"):
         objective.penalty(vae, vae.posterior(x))
+
+
+def test_a_run_names_an_estimated_rate_in_every_split(tmp_path):
+    module = VAEModule(
+        image_shape=(1, 8, 8),
+        encoder=partial(MLPEncoder, hidden=[6]),
+        decoder=partial(MLPDecoder, hidden=[6]),
+        latent=partial(DiagonalGaussian, latent_dim=2),
+        prior=Mixture,
+        objective=ELBO(analytic_kl=False),
+        test_samples=3,
+    )
+    trainer = fit(module, tmp_path, steps=5, log_every=5, val_check_interval=5)
+    metrics = trainer.test(module, trainer.datamodule, verbose=False)[0]
+    assert {"test/elbo", "test/rate_mc", "test/distortion"} <= metrics.keys()
+    logged_names = {name for row in logged(tmp_path) for name in row} | metrics.keys()
+    assert {"train/rate_mc", "val/rate_mc"} <= logged_names
+    assert not {"train/rate", "val/rate", "test/rate"} & logged_names
+
+
+@pytest.mark.parametrize("prior", [Mixture, VampPrior])
+def test_the_analytic_kl_is_refused_before_training(prior):
+    with pytest.raises(
+        NotImplementedError, match="has no closed form.*analytic_kl=False"
+    ) as error:
+        VAEModule(image_shape=SHAPE, latent=partial(DiagonalGaussian, latent_dim=2), prior=prior)
+    assert "\n" not in str(error.value)
 
 
 def test_relaxed_latents_have_no_other_prior():

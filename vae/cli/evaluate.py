@@ -126,8 +126,6 @@ def evaluate(
         for name, row in rows.items()
     }
     print_table(title, shown)
-    if "rate_mc" in rows:
-        print("rate_mc: KL(q || p) has no closed form here, and is estimated from the samples")
     if result["images"] > 1:  # a variance over images
         print(f"active units {result['active_units']} of {result['latent_units']} entries of z")
     if vae.likelihood.binary and not data.is_binary:

@@ -25,6 +25,8 @@ def print_table(title: str, rows: Mapping[str, object]) -> None:
     for name, value in rows.items():
         table.add_row(name, str(value))
     Console(highlight=False, width=None if sys.stdout.isatty() else 100).print(table)
+    if any(name.endswith("rate_mc") for name in rows):
+        print("rate_mc: KL(q || p) has no closed form here, and is estimated from the samples")
 
 
 def epochs_trained(trainer: Trainer) -> int | float:

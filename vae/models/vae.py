@@ -146,8 +146,9 @@ class VAE(nn.Module):
             return self.latent.kl(q) if self.own_prior is None else self.latent.kl(q, prior)
         except NotImplementedError as error:
             raise NotImplementedError(
-                f"KL(q || p) of {describe(q)} and {describe(prior)} has no closed form: estimate it"
-                " by samples, with ELBO(analytic_kl=False) or --model.kl monte_carlo"
+                f"KL(q || p) of {describe(q)} and {describe(prior)} has no closed form: give the"
+                " ELBO analytic_kl=False (--model.objective.analytic_kl false, or --model.kl"
+                " monte_carlo), which estimates it by samples"
             ) from error
 
     @property

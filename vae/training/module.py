@@ -40,7 +40,8 @@ class VAEModule(ComposedModule):
 
     Logs, in nats an image: ``train/bound`` (what is maximised), and ``train/elbo``,
     ``train/rate``, ``train/distortion`` of the model with hard latents on the same batch;
-    ``val/...`` and ``test/...`` likewise; ``test/log_likelihood_K``.
+    ``val/...`` and ``test/...`` likewise; ``test/log_likelihood_K``. A rate without a closed form
+    is estimated from samples, and logged as ``rate_mc``.
 
     Arguments:
         lr: Adam's step size; by default 1e-3.
