@@ -26,8 +26,6 @@ _PUBLIC = {
         "BetaLatent Binary DiagonalGaussian DirichletLatent GammaLatent Latent OneHot PoissonLatent"
         " RelaxedOneHot VonMisesLatent"
     ),
-    "models.latents.family_names": "FAMILIES",
-    "models.latents.names": "LATENTS",
     "models.likelihoods": "Bernoulli ContinuousBernoulli Gaussian Likelihood",
     "models.load": "load",
     "models.networks": "ConvDecoder ConvEncoder MLPDecoder MLPEncoder",

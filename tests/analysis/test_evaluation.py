@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from every_part import FAMILIES, LATENTS, LIKELIHOODS
 from torch import distributions as distributions
 from torch import nn
 from torch.distributions import MultivariateNormal
@@ -11,12 +12,10 @@ from torch.distributions import MultivariateNormal
 from vae import VAE
 from vae.analysis import evaluation
 from vae.models.latents.binary import Binary
-from vae.models.latents.family_names import FAMILIES
 from vae.models.latents.gaussian import DiagonalGaussian
-from vae.models.latents.names import LATENTS
 from vae.models.latents.one_hot import OneHot
 from vae.models.latents.relaxed_one_hot import RelaxedOneHot
-from vae.models.likelihoods import LIKELIHOODS, Bernoulli, Gaussian
+from vae.models.likelihoods import Bernoulli, Gaussian
 from vae.models.networks import MLPDecoder, MLPEncoder
 
 SHAPE = (1, 2, 2)

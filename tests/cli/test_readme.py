@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vae import ELBO, ESTIMATORS, IWAE, LATENTS
+from vae import ELBO, ESTIMATORS, IWAE
 from vae.certify.assertions import assert_unbiased
 from vae.certify.problems import one_hot_problem
 from vae.estimators import Estimate, Estimator, attach
@@ -33,7 +33,7 @@ def test_python_runs_and_the_example_estimator_is_unbiased():
         return z.flatten(2).sum(-1)
 
     names = {
-        "torch": torch, "ELBO": ELBO, "ESTIMATORS": ESTIMATORS, "LATENTS": LATENTS, "features": features,
+        "torch": torch, "ELBO": ELBO, "ESTIMATORS": ESTIMATORS, "features": features,
         "f": f, "Estimate": Estimate, "Estimator": Estimator, "attach": attach,
     }  # fmt: skip
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)

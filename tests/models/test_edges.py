@@ -17,6 +17,7 @@ from typing import NamedTuple
 import mpmath as mp
 import pytest
 import torch
+from every_part import FAMILIES, LATENTS
 from torch import Tensor, nn
 from torch import distributions as D
 from torch.distributions import kl_divergence
@@ -30,8 +31,6 @@ from vae.distributions.normal import Normal
 from vae.distributions.one_hot import OneHotCategorical
 from vae.distributions.von_mises import VonMises
 from vae.estimators import ESTIMATORS, Enumerate, Estimate
-from vae.models.latents.family_names import FAMILIES
-from vae.models.latents.names import LATENTS
 from vae.models.likelihoods import _BernoulliPixels
 from vae.objectives import ELBO, IWAE
 

@@ -12,6 +12,7 @@ import math
 
 import pytest
 import torch
+from every_part import FAMILIES
 from torch import Size, Tensor
 from torch import distributions as D
 from torch.distributions import kl_divergence
@@ -25,7 +26,6 @@ from vae.models.bound import bound
 from vae.models.latents.base import Latent
 from vae.models.latents.beta import BetaLatent
 from vae.models.latents.dirichlet import DirichletLatent
-from vae.models.latents.family_names import FAMILIES
 from vae.models.latents.gamma import GammaLatent
 from vae.models.likelihoods import Bernoulli
 from vae.models.networks import MLPDecoder, MLPEncoder

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from every_part import LATENTS
 from torch import Size, Tensor
 from torch.distributions import Distribution, Independent
 from torch.testing import assert_close
@@ -18,7 +19,6 @@ from vae.models.latents.binary import Binary
 from vae.models.latents.dirichlet import DirichletLatent
 from vae.models.latents.gamma import GammaLatent
 from vae.models.latents.gaussian import DiagonalGaussian
-from vae.models.latents.names import LATENTS
 from vae.models.latents.one_hot import OneHot
 from vae.models.latents.poisson import PoissonLatent
 from vae.models.latents.relaxed_one_hot import RelaxedOneHot

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from every_part import LIKELIHOODS, NETWORKS
 from torch import Size
 from torch.nn.functional import softplus
 from torch.testing import assert_close
@@ -14,13 +15,12 @@ from vae.distributions.continuous_bernoulli import (
     ContinuousBernoulli as continuous_bernoulli_pixels,
 )
 from vae.models.likelihoods import (
-    LIKELIHOODS,
     Bernoulli,
     ContinuousBernoulli,
     Gaussian,
     _BernoulliPixels,
 )
-from vae.models.networks import NETWORKS, MLPDecoder
+from vae.models.networks import MLPDecoder
 
 D = 5
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from every_part import NETWORKS
 from torch import nn
 from torch.testing import assert_close
 
 from vae.models.networks import (
     ACTIVATIONS,
-    NETWORKS,
     ConvDecoder,
     ConvEncoder,
     MLPDecoder,

@@ -4,10 +4,10 @@ the CPU's numbers, no mixed devices, and nothing that waits, which is what a CUD
 import pretend_device
 import pytest
 import torch
+from every_part import FAMILIES
 from torch.testing import assert_close
 
 from vae.estimators import ESTIMATORS
-from vae.models.latents.family_names import FAMILIES
 from vae.training.presets import ContinuousVAE, DiscreteVAE, GaussianVAE
 
 SMALL = {"image_shape": (1, 8, 8), "hidden": [8]}

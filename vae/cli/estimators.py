@@ -12,11 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from vae.certify.named import example, named_cases
+from vae.cli.layers import LAYERS
 from vae.cli.parser import ScriptParser
 from vae.distributions.operations import base_of
 from vae.estimators import ESTIMATORS, named
-from vae.models.latents.family_names import FAMILIES
-from vae.models.latents.names import LATENTS
 from vae.objectives import ELBO, IWAE, Model
 
 HEADERS = ("name", "families", "bias", "bound", "∇f", "K ≥", "evaluations", "paper")
@@ -24,7 +23,7 @@ HEADERS = ("name", "families", "bias", "bound", "∇f", "K ≥", "evaluations", 
 
 def rows() -> list[tuple[str, ...]]:
     """A row an estimator: what it claims, and the latent layers it is defined for."""
-    layers = {name: layer(2) for name, layer in (LATENTS | FAMILIES).items()}
+    layers = {name: layer(2) for name, layer in LAYERS.items()}
     K, D, C = sympy.symbols("K D C")
     found: list[tuple[str, ...]] = []
     for name in ESTIMATORS:
@@ -67,7 +66,7 @@ def markdown() -> str:
 
 def footnote() -> str:
     """What "unbiased" means where torch's own derivative is an approximation."""
-    errors = {n: e for n, layer in (LATENTS | FAMILIES).items() if (e := layer.rsample_error)}
+    errors = {n: e for n, layer in LAYERS.items() if (e := layer.rsample_error)}
     said = ", ".join(f"{error:g} ({name})" for name, error in errors.items())
     return (
         "* Unbiased but for torch's derivative of the sample, an approximation with a relative error"

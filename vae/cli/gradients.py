@@ -24,11 +24,10 @@ from vae.analysis.cost import cost
 from vae.analysis.gradients import GROUPS, posterior_gradients, warm_up
 from vae.analysis.moments import Moments, summarize
 from vae.analysis.plots import pareto
+from vae.cli.layers import LAYERS
 from vae.cli.parser import checkpoint_parser
 from vae.distributions.operations import base_of, describe
 from vae.estimators import ESTIMATORS, Enumerate, Estimator, accepts, named
-from vae.models.latents.family_names import FAMILIES
-from vae.models.latents.names import LATENTS
 from vae.models.sizes import DECODINGS, assert_memory, floats_per_decoding
 from vae.models.vae import VAE
 from vae.objectives import ELBO, IWAE, Average, Objective
@@ -242,7 +241,7 @@ def report(
 
 def in_words(vae: VAE, x: Tensor) -> str:
     """The latent variables, for a title."""
-    names = {layer: name for name, layer in (LATENTS | FAMILIES).items()}
+    names = {layer: name for name, layer in LAYERS.items()}
     name = names.get(type(vae.latent), "latent")
     name = DISCRETE.get(name, name.replace("_", " ").title())
     shape = vae.posterior(x[:1]).event_shape

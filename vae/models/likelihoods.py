@@ -27,7 +27,6 @@ from vae.models.networks import widen
 from vae.recorded import Recorded
 
 __all__ = [
-    "LIKELIHOODS",
     "Bernoulli",
     "ContinuousBernoulli",
     "Gaussian",
@@ -173,13 +172,6 @@ class Gaussian(Likelihood):
 
     def pixels(self, parameters: Tensor) -> D.Distribution:
         return Normal(sigmoid(parameters[0]), self.log_scale.exp(), validate_args=False)
-
-
-LIKELIHOODS: dict[str, type[Likelihood]] = {
-    "bernoulli": Bernoulli,
-    "continuous_bernoulli": ContinuousBernoulli,
-    "gaussian": Gaussian,
-}
 
 
 def assert_defined(likelihood: Likelihood, binary: bool, binarization: str | None) -> None:

@@ -18,7 +18,6 @@ from vae.models.effects import refuse
 
 __all__ = [
     "ACTIVATIONS",
-    "NETWORKS",
     "ConvDecoder",
     "ConvEncoder",
     "MLPDecoder",
@@ -210,11 +209,3 @@ def _halved(image_shape: Sequence[int], hidden: Sequence[int]) -> tuple[int, int
             f" height, width) must be divisible by {scale}; shorten hidden or use network mlp"
         )
     return hidden[-1], image_shape[1] // scale, image_shape[2] // scale
-
-
-NETWORKS: dict[
-    str, tuple[type[MLPEncoder] | type[ConvEncoder], type[MLPDecoder] | type[ConvDecoder]]
-] = {
-    "mlp": (MLPEncoder, MLPDecoder),
-    "conv": (ConvEncoder, ConvDecoder),
-}

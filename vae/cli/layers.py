@@ -1,18 +1,26 @@
-"""Names of the continuous families."""
+"""Short names of the latent layers, for tables and titles."""
 
 from __future__ import annotations
 
 from vae.models.latents.base import Latent
 from vae.models.latents.beta import BetaLatent
+from vae.models.latents.binary import Binary
 from vae.models.latents.dirichlet import DirichletLatent
 from vae.models.latents.gamma import GammaLatent
+from vae.models.latents.gaussian import DiagonalGaussian
+from vae.models.latents.one_hot import OneHot
 from vae.models.latents.poisson import PoissonLatent
+from vae.models.latents.relaxed_one_hot import RelaxedOneHot
 from vae.models.latents.von_mises import VonMisesLatent
 
-__all__ = ["FAMILIES"]
+__all__ = ["LAYERS"]
 
 
-FAMILIES: dict[str, type[Latent]] = {
+LAYERS: dict[str, type[Latent]] = {
+    "gaussian": DiagonalGaussian,
+    "binary": Binary,
+    "one_hot": OneHot,
+    "relaxed_one_hot": RelaxedOneHot,
     "gamma": GammaLatent,
     "beta": BetaLatent,
     "dirichlet": DirichletLatent,
