@@ -73,7 +73,7 @@ def test_a_run_leaves_everything_in_one_folder(trained):
     assert "test/elbo" in process.out and str(path) in process.out
     assert process.err == ""  # piped: no bar, no warnings, no banners
     contents = torch.load(path / "checkpoints" / "best.ckpt", weights_only=True)
-    assert contents["hyper_parameters"]["image_shape"] == (1, 8, 8)
+    assert tuple(contents["hyper_parameters"]["image_shape"]) == (1, 8, 8)
     assert contents["datamodule_hyper_parameters"]["binarization_seed"] == 0
 
 
