@@ -22,6 +22,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.kl import register_kl
 from torch.types import _size
 
+from vae.distributions.log_prob import LogProb, derivatives
 from vae.distributions.special import polynomial, sigmoid
 
 __all__ = ["ContinuousBernoulli"]
@@ -93,11 +94,8 @@ def _log_prob(logits: Tensor, value: Tensor) -> Tensor:
     return torch.where(small, near, far)
 
 
-class _LogProb(torch.autograd.Function):
-    """log p(x) and its derivatives in few passes: these tensors are by far the largest of the
-    model."""
-
-    generate_vmap_rule = True
+class _LogProb(LogProb):
+    """log p(x) and its derivatives."""
 
     @staticmethod
     def forward(logits: Tensor, value: Tensor) -> Tensor:
@@ -110,19 +108,8 @@ class _LogProb(torch.autograd.Function):
         return torch.addcmul(log_ratio.neg_(), from_end, logits.clamp(limits.min, limits.max))
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[override]
-        logits, value = ctx.saved_tensors
-        of_logits, of_value = ctx.needs_input_grad
-        in_logits = in_value = None
-        if of_logits:
-            in_logits = (_slope(logits, value) * grad).sum_to_size(logits.shape)
-        if of_value:
-            in_value = (logits * grad).sum_to_size(value.shape)
-        return in_logits, in_value
+        return derivatives(ctx, grad, _slope)
 
 
 class ContinuousBernoulli(Distribution):

@@ -29,15 +29,14 @@ from torch.func import vjp
 
 from vae.distributions.one_hot import OneHotCategorical
 from vae.distributions.operations import detach
-from vae.estimators.base import Estimate, Estimator, Integrand, attach, without_score
-from vae.estimators.running import RunningScale
-from vae.estimators.score_function import Baseline, NoBaseline
+from vae.estimators.base import Estimate, Integrand, attach, without_score
+from vae.estimators.score_function import Baseline, ScoreFunction
 from vae.objectives import Objective
 
 __all__ = ["MuProp"]
 
 
-class MuProp(Estimator):
+class MuProp(ScoreFunction):
     r"""Creates the MuProp estimator: the score function of what a linear approximation at the mean
     leaves, plus the exact gradient of that approximation.
 
@@ -61,22 +60,16 @@ class MuProp(Estimator):
 
     families = (Bernoulli, OneHotCategorical, Normal)
     needs_gradient = True
-    paper = "Gu et al. 2016"
 
     def __init__(self, baseline: Baseline | None = None, scale: bool = False) -> None:
-        super().__init__()
-        self.baseline = NoBaseline() if baseline is None else baseline
-        self.min_samples = self.baseline.min_samples
-        self.scale = RunningScale() if scale else None
-        self.bias = RunningScale.bias if scale else None
+        super().__init__(baseline, scale)
+        self.paper = "Gu et al. 2016"
+
+    def extra_name(self) -> str:
+        return "MuProp"
 
     def cost(self, K: int, D: int, C: int, family: type[Distribution] = Distribution) -> int:
         return K + 1
-
-    def check(self, q: Distribution, objective: Objective) -> None:
-        super().check(q, objective)
-        if self.scale is not None:
-            self.scale.check(self.extra_name(), objective)
 
     def estimate(
         self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None

@@ -21,6 +21,7 @@ from vae.distributions.bernoulli import bernoulli_log_prob
 from vae.distributions.continuous_bernoulli import (
     ContinuousBernoulli as ContinuousBernoulliDistribution,
 )
+from vae.distributions.log_prob import LogProb, derivatives
 from vae.distributions.normal import Normal
 from vae.distributions.special import sigmoid
 from vae.models.networks import widen
@@ -83,15 +84,13 @@ class Likelihood(nn.Module, metaclass=Recorded):
         """
 
 
-class _BernoulliLogProb(torch.autograd.Function):
-    """``value * logits - softplus(logits)`` and its derivative ``value - sigmoid(logits)``.
+def _bernoulli_slope(logits: Tensor, value: Tensor) -> Tensor:
+    """``value - sigmoid(logits)``, without the cancellation of 1 - 1."""
+    return torch.addcmul(value * (-logits).sigmoid(), value - 1, logits.sigmoid())
 
-    In as few passes as possible: it works on the largest tensor of the model.
 
-    An infinite logit counts as the largest number, and the derivative avoids 1 - 1.
-    """
-
-    generate_vmap_rule = True
+class _BernoulliLogProb(LogProb):
+    """``value * logits - softplus(logits)``, where an infinite logit counts as the largest number."""
 
     @staticmethod
     def forward(logits: Tensor, value: Tensor) -> Tensor:
@@ -106,20 +105,8 @@ class _BernoulliLogProb(torch.autograd.Function):
         return torch.addcmul(log_sigmoid, value - 0.5, logits).sub_(size, alpha=0.5)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[override]
-        logits, value = ctx.saved_tensors
-        of_logits, of_value = ctx.needs_input_grad
-        in_logits = in_value = None
-        if of_logits:
-            slope = torch.addcmul(value * (-logits).sigmoid(), value - 1, logits.sigmoid())
-            in_logits = (slope * grad).sum_to_size(logits.shape)
-        if of_value:
-            in_value = (logits * grad).sum_to_size(value.shape)
-        return in_logits, in_value
+        return derivatives(ctx, grad, _bernoulli_slope)
 
 
 class _BernoulliPixels(BernoulliDistribution):
