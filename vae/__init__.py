@@ -1,5 +1,4 @@
-"""Gaussian and discrete variational autoencoders, with gradient estimators one can trust and
-compare.
+"""Gaussian and discrete variational autoencoders, with certified gradient estimators.
 
 What is public has its name here, and is imported when it is first asked for: ``vae.OneHot``. These
 names are stable; the files that they come from are not. A checkpoint and a configuration name

@@ -1,5 +1,7 @@
-"""What differs from device to device, asked of the device's own module: CUDA, XPU, MPS, or one that
-torch does not know by name."""
+"""What differs between devices, asked of the device's own module.
+
+So CUDA, XPU, MPS and devices that torch does not know by name are treated alike.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,11 @@ __all__ = [
 
 
 def asynchronous(device: torch.device) -> bool:
-    """Whether the host goes on while the device computes: there, reading a number makes it wait,
-    and many small operations cost more than a few large ones."""
+    """Whether the host goes on while the device computes.
+
+    There, reading a number makes the host wait, and many small operations cost more than a few
+    large ones.
+    """
     return device.type != "cpu"
 
 
@@ -43,17 +48,16 @@ def double(x: Tensor) -> Tensor:
 
 
 def keep_freed_memory() -> None:
-    """Makes glibc reuse memory instead of giving it back to the system at every ``free``: the page
-    faults would cost as much as half the matrix products.
+    """Makes glibc reuse memory instead of giving it back to the system at every ``free``.
 
-    Its limits follow the largest block that was ever freed, up to 32 MB. Elsewhere, nothing
-    happens."""
+    The page faults would cost as much as half the matrix products. What glibc keeps follows the
+    largest block that was ever freed, up to 32 MB; with other C libraries, nothing happens.
+    """
     torch.empty(2**25 - 2**14, dtype=torch.uint8)
 
 
 def generators(device: torch.device) -> dict[str, Tensor]:
-    """The states of the generators that a computation on the device draws from, by type of
-    device."""
+    """The states of the generators that the device's computations draw from, by device type."""
     states = {"cpu": torch.get_rng_state()}
     if asynchronous(device):
         states[device.type] = torch.get_device_module(device).get_rng_state(device)
@@ -61,8 +65,10 @@ def generators(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_generators(states: dict[str, Tensor], device: torch.device) -> None:
-    """Sets those that :func:`generators` returned, whatever device they are kept on; those of
-    another type of device are left alone."""
+    """Sets the states that :func:`generators` returned, whatever device they are kept on.
+
+    The states of other types of device are left alone.
+    """
     torch.set_rng_state(states["cpu"].cpu().clone())  # it misreads a view of another tensor
     if asynchronous(device) and device.type in states:
         state = states[device.type].cpu().clone()

@@ -1,5 +1,4 @@
-"""Objects that remember what they were made with, so that a checkpoint can say how to make them
-again."""
+"""Objects that remember their arguments, so that a checkpoint can say how to make them again."""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ pass gives N gradients, and one vmapped vector-Jacobian product carries them to 
 stream through running moments, so that memory does not grow with their number.
 
 References:
-    | Tighter Variational Bounds are Not Necessarily Better (Rainforth et al., 2018): SNR, DSNR.
+    | Tighter Variational Bounds are Not Necessarily Better (Rainforth et al., 2018),
+    | SNR and DSNR (https://arxiv.org/abs/1802.04537).
 """
 
 from __future__ import annotations

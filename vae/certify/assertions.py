@@ -1,12 +1,7 @@
-r"""The kit that certifies a gradient estimator, ours or anyone's.
+r"""Assertions about one estimator, one problem and one bound.
 
 Every check with randomness states its false-alarm rate and scales by the standard error: a
 z-test, never a relative tolerance.
-
-    >>> from vae.certify import assert_unbiased, bernoulli_problem
-    >>> from vae.estimators import LeaveOneOut, ScoreFunction
-    >>> from vae.objectives import ELBO
-    >>> assert_unbiased(ScoreFunction(LeaveOneOut()), bernoulli_problem(), ELBO(3))
 """
 
 from __future__ import annotations
@@ -35,10 +30,10 @@ __all__ = [
 def bias_z_scores(
     estimator: Estimator, problem: Problem, objective: Objective, n: int = 200_000
 ) -> Tensor:
-    """(mean - exact) / standard error of each gradient coordinate, of that of a parameter of the
-    integrand, and of the bound: (P + 2,).
+    """The z-scores, (mean - exact) / standard error, of gradient and bound: (P + 2,).
 
-    A coordinate with no variance counts as 0 if it is exact to 1e-9, and as infinite if not.
+    They are those of the P parameters of q, of a parameter of the integrand, and of the bound. A
+    coordinate without variance counts as 0 if it is exact to 1e-9, and as infinite if not.
     """
     exact = torch.cat([torch.atleast_1d(t) for t in exact_gradient(problem, objective, True)])
     grads, bound = gradients(estimator, problem, objective, n, True)
@@ -126,8 +121,11 @@ def assert_lower_variance_than(
 def assert_value_unchanged(
     estimator: Estimator, problem: Problem, objective: Objective, n: int = 100
 ) -> None:
-    """Asserts that the bound is R(f) of the samples at which f was evaluated first: that attaching
-    a gradient did not alter it. For estimators that evaluate f at one set of K samples."""
+    """Asserts that attaching a gradient did not alter the bound.
+
+    It must be R(f) of the samples at which f was evaluated first. For estimators that evaluate f at
+    one set of K samples.
+    """
     seen: list[Tensor] = []
 
     def f(z: Tensor, q: Distribution) -> Tensor:

@@ -16,8 +16,10 @@ __all__ = ["exact_gradient", "gradients", "with_model"]
 
 
 def with_model(problem: Problem, n: int) -> tuple[Tensor, Integrand]:
-    """A parameter of the model, (n,) zeros, and the integrand with it: f + theta * tanh(w . z),
-    whose value is that of f."""
+    """A parameter of a model, (n,) zeros, and the integrand with it: f + theta * tanh(w . z).
+
+    The value of the integrand is that of f.
+    """
     theta = torch.zeros(n, dtype=torch.float64, requires_grad=True)
 
     def f(z: Tensor, q: Distribution) -> Tensor:
@@ -32,10 +34,17 @@ def with_model(problem: Problem, n: int) -> tuple[Tensor, Integrand]:
 def gradients(
     estimator: Estimator, problem: Problem, objective: Objective, n: int, model: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """``n`` independent estimates of the gradient, with shape (n, P), and of the bound, (n,); with
-    ``model`` also that of a parameter of the integrand, as a decoder has them: (n, P + 1).
+    """``n`` independent estimates of the gradient, (n, P), and of the bound, (n,).
 
     The batch dimension is the replicate dimension: one backward pass gives them all.
+
+    Arguments:
+        estimator: What is sampled; it is converted to the dtype of the problem.
+        problem: An expectation.
+        objective: K and R.
+        n: Replicates.
+        model: Whether the gradient has one more column: that of a parameter of the integrand, such
+            as a decoder has.
     """
     leaves = [p.expand(n, *p.shape).clone().requires_grad_() for p in problem.parameters]
     q = problem.make_q(*leaves)
@@ -52,8 +61,9 @@ def gradients(
 def exact_gradient(
     problem: Problem, objective: Objective, model: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """The gradient of the expectation, (P,) or, with the model's parameter, (P + 1,), and its
-    value, ().
+    """The exact gradient of the expectation, (P,), and its value, ().
+
+    With ``model`` the gradient is (P + 1,), as in :func:`gradients`.
 
     By enumeration for a discrete family; by Gauss-Hermite quadrature for a Gaussian, over all K x
     D coordinates together (of an average: over the D of one sample).
@@ -82,7 +92,7 @@ def _gauss_hermite(n: int) -> tuple[Tensor, Tensor]:
     The nodes are the eigenvalues of the Jacobi matrix of the Hermite polynomials.
 
     References:
-        | Calculation of Gauss Quadrature Rules (Golub & Welsch, 1969), section 2
+        | Calculation of Gauss Quadrature Rules (Golub & Welsch, 1969)
         | (https://doi.org/10.1090/S0025-5718-69-99647-1).
     """
     jacobi = torch.diag(torch.arange(1, n, dtype=torch.float64).sqrt(), 1)

@@ -20,8 +20,10 @@ __all__ = ["Bernoulli", "bernoulli_log_prob"]
 
 
 def bernoulli_log_prob(logits: Tensor, value: Tensor) -> Tensor:
-    """``value * logits - softplus(logits)``, linear in the value; an infinite logit is taken as
-    the largest number, and takes no part where the value is the certain one."""
+    """``value * logits - softplus(logits)``, linear in the value.
+
+    An infinite logit is taken as the largest number, and left out where the value is certain.
+    """
     limits = torch.finfo(logits.dtype)
     logits = logits.clamp(limits.min, limits.max)
     missed = value - (logits > 0).to(logits.dtype)

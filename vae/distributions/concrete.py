@@ -1,4 +1,9 @@
-"""The Concrete distribution, in log space and on the simplex."""
+r"""The Concrete distribution, in log space and on the simplex.
+
+On the simplex its density overflows and underflows at low temperature; the logarithm of a sample
+does neither, so that :class:`ExpRelaxedOneHotCategorical` is what a model is trained with.
+:class:`RelaxedOneHotCategorical` is its image on the simplex.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +36,7 @@ class _LogSimplex(constraints.Constraint):
 
 
 class ExpRelaxedOneHotCategorical(Distribution):
-    r"""Creates the Concrete (Gumbel-softmax) distribution of :math:`\log z`, the logarithm of a
-    point of the simplex.
+    r"""Creates the Concrete (Gumbel-softmax) distribution of :math:`\log z`, z on the simplex.
 
     .. math:: \log z = \log\mathrm{softmax}\big((\log \pi + g) / \tau\big), \qquad g_c \sim \mathrm{Gumbel}(0, 1)
 

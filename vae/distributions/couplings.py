@@ -7,9 +7,10 @@ sigmoid), of the *same* perturbed logits; hence ``harden(soften(s)) == harden(s)
 
 Given its argmax, a vector of perturbed logits factorizes: the largest is Gumbel, whatever the
 argmax and whatever :math:`\pi`; the others are Gumbel about :math:`\log \pi_c`, each truncated at
-the largest. :func:`perturb_given` draws them so, :func:`condition` regards a draw as made so.
+the largest. :func:`perturb_given` draws them in this way; :func:`condition` gives a draw that exists
+already the gradient that it would have if it had been drawn in this way.
 
-Each function is dispatched on the family; ``Independent`` passes through to its base.
+Each function is dispatched on the family; an ``Independent`` passes the call on to its base.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ __all__ = [
 
 @singledispatch
 def perturb(q: Distribution, sample_shape: Size) -> Tensor:
-    """Draws perturbed logits, with shape ``sample_shape + batch_shape + event_shape``; gradients
-    pass to the logits.
+    """Draws perturbed logits, through which gradients pass to the logits of ``q``.
+
+    Their shape is ``sample_shape + batch_shape + event_shape``.
 
     Raises:
         NotImplementedError: If the family has no such noise.
@@ -68,8 +70,7 @@ def _(q: Bernoulli, sample_shape: Size) -> Tensor:
 
 @singledispatch
 def soften(q: Distribution, perturbed: Tensor, temperature: Tensor | float) -> Tensor:
-    """The relaxed sample of ``q`` that belongs to these perturbed logits, in the interior of the
-    support."""
+    """The relaxed sample of ``q`` that belongs to these perturbed logits."""
     raise NotImplementedError(f"{describe(q)} has no relaxation")
 
 
@@ -116,12 +117,16 @@ def _log1p_exp(x: Tensor) -> Tensor:
 
 @singledispatch
 def perturb_given(q: Distribution, z: Tensor, sample_shape: Size = Size()) -> Tensor:
-    """Draws perturbed logits given that they harden to ``z``, with shape ``sample_shape +
-    z.shape``; gradients pass to the logits, by inversion of the truncated distribution functions.
+    """Draws perturbed logits given that they harden to ``z``.
+
+    Their shape is ``sample_shape + z.shape``. The truncated distribution functions are inverted, so
+    that gradients pass to the logits of ``q``.
 
     References:
-        | A* Sampling (Maddison, Tarlow & Minka, 2014): top-down construction.
-        | REBAR (Tucker et al., 2017), appendix.
+        | A* Sampling (Maddison, Tarlow & Minka, 2014), the top-down construction
+        | (https://arxiv.org/abs/1411.0030).
+        | REBAR (Tucker et al., 2017), the appendix on conditional reparameterizations
+        | (https://arxiv.org/abs/1703.07370).
     """
     raise NotImplementedError(f"{describe(q)} has no relaxation")
 
@@ -156,14 +161,14 @@ def _(q: Bernoulli, z: Tensor, sample_shape: Size = Size()) -> Tensor:
 
 @singledispatch
 def condition(q: Distribution, perturbed: Tensor) -> Tensor:
-    """The perturbed logits themselves, now as :func:`perturb_given` would have drawn them given
-    what they harden to: the same value, another gradient to the logits.
+    """The perturbed logits, with the gradient that a draw of :func:`perturb_given` would have.
 
-    Perturbed logits are a draw from their own conditional law, so that one draw serves both ways,
-    with common random numbers.
+    Perturbed logits are a draw from their law given what they harden to, so that one draw can
+    serve as both, with common random numbers: the value is the same, the gradient another.
 
     References:
-        | REBAR (Tucker et al., 2017), where u and v are coupled.
+        | REBAR (Tucker et al., 2017), where u and v are coupled
+        | (https://arxiv.org/abs/1703.07370).
 
     Arguments:
         q: The distribution.
@@ -225,8 +230,10 @@ def _(q: Bernoulli, soft: Tensor) -> Tensor:
 
 @singledispatch
 def with_margin(q: Distribution, z: Tensor, gap: float) -> Tensor:
-    """The logits of ``q``, moved no further than it takes to put ``z`` on top, the others at least
-    ``gap`` below; without gradient."""
+    """The logits of ``q``, moved until ``z`` is on top, at least ``gap`` above the others.
+
+    They are moved no further than that takes, and carry no gradient.
+    """
     raise NotImplementedError(f"{describe(q)} has no relaxation")
 
 

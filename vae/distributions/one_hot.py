@@ -1,4 +1,9 @@
-"""One-hot variables, with a density that is defined off the simplex's vertices too."""
+r"""One-hot variables, with a density that is defined off the simplex's vertices too.
+
+:math:`\log q(z) = \langle z, \log \pi \rangle` is linear in :math:`z`, so that it has a value and
+a derivative inside the simplex too, where relaxations and straight-through estimators evaluate it.
+torch's takes an argmax of the value, whose gradient is zero.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +25,10 @@ __all__ = ["OneHotCategorical", "gumbel_like"]
 def gumbel_like(logits: Tensor, shape: _size) -> Tensor:
     r"""Draws :math:`-\log(-\log U)`, finite in every dtype.
 
-    The noise is drawn in float32 or wider, whatever autocast does; a draw of exactly zero is moved
-    to the smallest positive one, or half of it. On a CPU, U is drawn at a sixth of the cost of ``exponential_``: in float32
-    a multiple of :math:`2^{-24}`, to which the probabilities of what is drawn are rounded.
+    The noise is drawn in float32 or wider, whatever autocast does. Where U would be exactly zero,
+    half of the smallest positive U takes its place. On a CPU, drawing a uniform U costs a sixth of
+    ``exponential_``; in float32 it is a multiple of :math:`2^{-24}`, so that the probabilities of
+    what is drawn are right to :math:`2^{-24}`.
     """
     dtype = torch.promote_types(logits.dtype, torch.float32)
     if not logits.is_cpu:
@@ -34,8 +40,7 @@ def gumbel_like(logits: Tensor, shape: _size) -> Tensor:
 
 
 class OneHotCategorical(TorchOneHotCategorical):
-    r"""Creates a categorical distribution over the vertices of the simplex, with a
-    log-probability linear in the value.
+    r"""Creates a categorical distribution over the vertices of the simplex.
 
     .. math:: \log q(z) = \sum_c z_c \log \pi_c
 

@@ -1,24 +1,9 @@
-r"""Distributions over latent variables, and what estimators ask of any distribution.
+"""What estimators ask of any distribution, dispatched on its type.
 
-Everything here is a real :class:`torch.distributions.Distribution`: shapes are ``sample_shape +
-batch_shape + event_shape``, densities are in nats. Two families replace torch's because a
-gradient has to pass where torch's does not let it:
-
-* :class:`OneHotCategorical`: :math:`\log q(z) = \langle z, \log \pi \rangle` is linear in
-  :math:`z`, so it is defined (and differentiable) off the vertices of the simplex, where
-  relaxations and straight-through estimators evaluate it. torch takes an argmax, whose gradient
-  in :math:`z` is zero.
-* :class:`ExpRelaxedOneHotCategorical`: the Concrete distribution in log space. On the simplex its
-  density over- and underflows at low temperature; the logarithm of a sample never does.
-  :class:`RelaxedOneHotCategorical` is its image on the simplex.
-
-Others are torch's with formulae that hold in single precision at every parameter:
-:mod:`vae.distributions.bernoulli`, :mod:`vae.distributions.continuous_bernoulli`, :mod:`vae.distributions.normal`, :mod:`vae.distributions.gamma` and
-:mod:`vae.distributions.von_mises`.
-
-The functions below are dispatched on the type of distribution, as
-:func:`torch.distributions.kl.register_kl` does for pairs: :func:`parameters`, :func:`rebuild`,
-:func:`detach`, :func:`logits_of`, :func:`with_logits`, :func:`support`.
+Families are told apart as :func:`torch.distributions.kl.register_kl` does it for pairs; an
+``Independent`` passes each question on to its base. A family of one's own works as it is if its
+constructor takes the arguments that ``arg_constraints`` names; else it registers its own
+:func:`parameters` and :func:`rebuild`.
 """
 
 from __future__ import annotations
@@ -47,11 +32,8 @@ __all__ = [
 
 
 MAX_SUPPORT = 2**20
-"""Largest number of joint configurations that :func:`support` is willing to list."""
+"""The most joint configurations that :func:`support` lists."""
 
-
-# What estimators ask of a distribution
-# ----------------------------------------------------------------------------------------
 
 _ALTERNATIVES = (
     ("logits", "probs"),
@@ -73,8 +55,10 @@ def base_of(q: Distribution) -> Distribution:
 
 @singledispatch
 def parameters(q: Distribution) -> dict[str, Tensor]:
-    """The tensors that define ``q``, one name for each of the alternatives (``logits`` rather
-    than ``probs``)."""
+    """The tensors that define ``q``, by name.
+
+    Of several parametrizations it is the one whose names come first: ``logits``, not ``probs``.
+    """
     redundant = {
         name for names in _ALTERNATIVES for name in names[1:] if names[0] in q.arg_constraints
     }
@@ -88,8 +72,7 @@ def _(q: Independent) -> dict[str, Tensor]:
 
 @singledispatch
 def rebuild(q: Distribution, **changes: Tensor) -> Distribution:
-    """A distribution of the family of ``q`` with some parameters replaced. Arguments are not
-    validated again."""
+    """A distribution of the family of ``q`` with some parameters replaced, not validated again."""
     options: dict[str, Any] = {**parameters(q), **changes, "validate_args": False}
     return type(q)(**options)
 
@@ -107,8 +90,10 @@ def detach(q: Distribution) -> Distribution:
 
 
 def logits_of(q: Distribution) -> Tensor:
-    """The logits of a discrete ``q``, with shape ``batch_shape + (D,)`` (Bernoulli) or ``(D, K)``
-    (one-hot).
+    """The logits of a discrete ``q``.
+
+    Their shape is ``batch_shape + (D,)`` of D Bernoulli variables, ``batch_shape + (D, C)`` of
+    one-hot ones.
 
     Raises:
         NotImplementedError: If the family has none.

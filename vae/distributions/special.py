@@ -47,8 +47,10 @@ def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
 
 
 def finite(logits: Tensor) -> Tensor:
-    """The logits, kept so far from infinity (1e28) that they may be divided by a temperature and
-    subtracted: the law is the same, and no product with 0 is NaN."""
+    """The logits, clamped to 1e28 in size.
+
+    The law is the same, and they can be divided by a temperature, subtracted, and multiplied by 0.
+    """
     bound = torch.finfo(logits.dtype).max ** 0.75
     return logits.clamp(-bound, bound)
 
@@ -84,10 +86,11 @@ def softplus_tail(logits: Tensor) -> Tensor:
 
 
 def excess(c: Tensor, difference: Tensor, log_x: Tensor) -> Tensor:
-    """c (x - 1 - log x) >= 0 of a ratio x, given ``difference = c (x - 1)`` and ``log_x``, each
-    accurate.
+    """c (x - 1 - log x) >= 0 of a ratio x, from ``difference = c (x - 1)`` and ``log_x``.
 
-    Near x = 1 it is quadratic in the difference, and what two terms leave would be rounding."""
+    Near x = 1 it is quadratic in the difference: there, the two terms would cancel to rounding
+    errors, and a series takes their place.
+    """
     near = difference.abs() < 0.3 * c
     none = torch.zeros_like(difference)
     e = torch.where(near, difference, none) / c
@@ -113,11 +116,12 @@ def _split(a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def stirling_remainder(a: Tensor) -> Tensor:
-    r"""What Stirling's formula leaves of log-gamma,
-    :math:`\log \Gamma(a) - (a - \tfrac12) \log a + a - \tfrac12 \log 2\pi`, for a > 0.
+    r"""The difference of log-gamma from Stirling's formula, for a > 0; about 1 / 12a.
 
-    About 1 / 12a, where log-gamma itself has lost all digits after the point in single
-    precision by a = 1e6."""
+    .. math:: \log \Gamma(a) - (a - \tfrac12) \log a + a - \tfrac12 \log 2\pi
+
+    In single precision, log-gamma itself has no digit after the point from a = 1e6 on.
+    """
     large, x, y = _split(a)
     series = polynomial(x.square().reciprocal(), _STIRLING) / x
     direct = y.lgamma() - (y - 0.5) * y.log() + y - HALF_LOG_2PI
@@ -133,8 +137,10 @@ def stirling_remainder_slope(a: Tensor) -> Tensor:
 
 
 def bregman_lgamma(c: Tensor, a: Tensor) -> Tensor:
-    r""":math:`\log\Gamma(c) - \log\Gamma(a) - (c - a) \psi(a)` less its leading part
-    :math:`c\,(x - 1 - \log x)` at :math:`x = a / c`: what is left for a divergence to add."""
+    r"""A divergence's part in log-gamma, without its leading term.
+
+    .. math:: \log\Gamma(c) - \log\Gamma(a) - (c - a) \psi(a) - c\,(x - 1 - \log x), \quad x = a / c
+    """
     slope = stirling_remainder_slope(a)
     remainder = stirling_remainder(c) - stirling_remainder(a) - (c - a) * slope
     return excess(torch.ones_like(a), (c - a) / a, c.log() - a.log()) / 2 + remainder
@@ -154,8 +160,10 @@ _GAP = [1 / 2, 1 / 8, 1 / 8, 25 / 128, 13 / 32, 1073 / 1024, 103 / 32, 375733 / 
 
 
 def log_i0e(k: Tensor) -> Tensor:
-    """log(e^-k I_0(k)), k >= 0, with a derivative that keeps its digits: torch's is a difference
-    of Bessel functions that agree to 1 / 2k."""
+    """log(e^-k I_0(k)), k >= 0, with an accurate derivative.
+
+    torch's derivative is a difference of Bessel functions that agree to 1 / 2k.
+    """
     large, x, y = _bessel_split(k)
     w = x.reciprocal()
     series = (polynomial(w, _I0E) * w).log1p() - 0.5 * x.log() - HALF_LOG_2PI

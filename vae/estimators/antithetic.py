@@ -35,10 +35,9 @@ __all__ = ["ARM", "Antithetic", "DisARM"]
 
 
 class Antithetic(Estimator):
-    r"""Evaluates f at K pairs :math:`(z_k, \tilde z_k)`, and weighs a direction in the logits by
-    the difference.
+    r"""Base of the estimators that evaluate f at K pairs :math:`(z_k, \tilde z_k)`.
 
-    The bound is the average of R over the first ends and R over the second.
+    The difference of f between the ends of a pair multiplies a direction in the logits. The bound is the average of R over the first ends and R over the second.
     """
 
     families: tuple[type[Distribution], ...] = (Bernoulli,)
@@ -48,9 +47,11 @@ class Antithetic(Estimator):
 
     @abstractmethod
     def couple(self, q: Distribution, sample_shape: Size) -> tuple[Tensor, Tensor, Tensor]:
-        r"""Draws ``z`` and ``z_tilde``, both ``(K, B, *event)`` and exchangeable, and a direction
-        (K, B): a function of the parameters whose gradient :math:`w` obeys
-        :math:`\nabla \mathbb{E}[f(z)] = \mathbb{E}[(f(z) - f(\tilde z)) w]` for every f."""
+        r"""Draws exchangeable ends ``z`` and ``z_tilde``, ``(K, B, *event)``, and a direction (K, B).
+
+        The direction is a function of the parameters whose gradient :math:`w` obeys
+        :math:`\nabla \mathbb{E}[f(z)] = \mathbb{E}[(f(z) - f(\tilde z)) w]` for every f.
+        """
 
     def estimate(
         self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
@@ -66,8 +67,10 @@ class Antithetic(Estimator):
 
 
 def antithetic_bits(logits: Tensor, sample_shape: Size) -> tuple[Tensor, Tensor, Tensor]:
-    """A pair of Bernoulli draws, 0 or 1, and the logistic noise that they share; all
-    ``sample_shape + logits.shape``."""
+    """A pair of Bernoulli draws, 0 or 1, and the logistic noise that they share.
+
+    All have the shape ``sample_shape + logits.shape``.
+    """
     shape, logits = sample_shape + logits.shape, logits.detach()
     noise = gumbel_like(logits, shape) - gumbel_like(logits, shape)  # in float32 or wider
     z, z_tilde = logits + noise > 0, logits - noise > 0
@@ -75,8 +78,9 @@ def antithetic_bits(logits: Tensor, sample_shape: Size) -> tuple[Tensor, Tensor,
 
 
 class ARM(Antithetic):
-    r"""Creates the augment-REINFORCE-merge estimator; the authors' VAEs take one pair a step, K = 1
-    here.
+    r"""Creates the augment-REINFORCE-merge estimator.
+
+    The authors' VAEs take one pair a step: K = 1 here.
 
     .. math:: \big(f(z) - f(\tilde z)\big) (\tfrac12 - u), \qquad z = \mathbb{1}[u < \sigma(l)], \;
         \tilde z = \mathbb{1}[u > \sigma(-l)]
@@ -96,16 +100,18 @@ class ARM(Antithetic):
 
 
 class DisARM(Antithetic):
-    r"""Creates the DisARM estimator, also known as unbiased uniform gradient (U2G); under the
-    importance-weighted bound, its local variant. The authors' VAEs take one pair a step, K = 1
-    here, and compare it with RLOO of two samples, which evaluates f as often.
+    r"""Creates the DisARM estimator, also known as unbiased uniform gradient (U2G).
+
+    Under the importance-weighted bound it is the authors' local variant. Their VAEs take one pair a
+    step, K = 1 here, and are compared with RLOO of two samples, which evaluates f as often.
 
     .. math:: \tfrac12 \big(f(z) - f(\tilde z)\big) (z - \tilde z) \, \sigma(|l|)
 
     References:
         | DisARM: An Antithetic Gradient Estimator for Binary Latent Variables (Dong, Mnih &
         | Tucker, 2020; https://arxiv.org/abs/2006.10680).
-        | Probabilistic Best Subset Selection via Gradient-Based Optimization (Yin et al., 2020).
+        | Probabilistic Best Subset Selection via Gradient-Based Optimization (Yin et al., 2020;
+        | https://arxiv.org/abs/2006.06448).
     """
 
     paper = "Dong et al. 2020; Yin et al. 2020"

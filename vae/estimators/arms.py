@@ -35,10 +35,9 @@ __all__ = ["ARMS"]
 
 
 class ARMS(Estimator):
-    r"""Creates the antithetic-REINFORCE-multi-sample estimator: the K samples of the bound are one
-    antithetic set.
+    r"""Creates the antithetic-REINFORCE-multi-sample estimator.
 
-    Each sample has the law of q, so the average of f is unbiased. For averages only: an
+    The K samples of the bound are one antithetic set. Each sample has the law of q, so the average of f is unbiased. For averages only: an
     importance-weighted bound is an expectation over *independent* samples, and correlated ones
     make it another bound.
 
@@ -68,8 +67,10 @@ class ARMS(Estimator):
 
 
 def dirichlet_copula(logits: Tensor, K: int) -> tuple[Tensor, Tensor]:
-    r"""K antithetic Bernoulli samples, ``(K, *logits.shape)``, and :math:`p (1 - p) / P_{10}`,
-    with the shape of the logits."""
+    r"""K antithetic Bernoulli samples, ``(K, *logits.shape)``, and the weight of their scores.
+
+    The weight is :math:`p (1 - p) / P_{10}`, with the shape of the logits.
+    """
     dtype, m = torch.promote_types(logits.dtype, torch.float32), K - 1
     log_rare = torch.nn.functional.logsigmoid(-logits.abs().to(dtype))  # log min(p, 1 - p)
     noise = torch.empty(Size([K]) + logits.shape, dtype=dtype, device=logits.device)

@@ -42,17 +42,21 @@ __all__ = ["CategoricalDisARM", "DisARMStickBreaking", "DisARMTree"]
 
 
 class CategoricalDisARM(Antithetic):
-    """DisARM of the binary decisions in a tree; :meth:`span` says which tree. The authors' VAEs take
-    one pair a step, K = 1 here."""
+    """DisARM of the binary decisions in a tree; :meth:`span` says which tree.
+
+    The authors' VAEs take one pair a step: K = 1 here.
+    """
 
     families = (OneHotCategorical,)
     paper = "Dong et al. 2021"
 
     @abstractmethod
     def span(self, middle: Tensor, num_categories: int) -> tuple[Tensor, Tensor]:
-        """The tree. Exactly one node parts the categories n - 1 and n, for n in ``middle`` (1,
-        ..., C - 1): that node has ``L = start, ..., n - 1`` and ``R = n, ..., end - 1``. Returns
-        start and end."""
+        """The tree, as ``start`` and ``end`` of each node.
+
+        Exactly one node separates the categories n - 1 and n, for n in ``middle`` (1, ..., C - 1).
+        That node has ``L = start, ..., n - 1`` and ``R = n, ..., end - 1``.
+        """
 
     def couple(self, q: Distribution, sample_shape: Size) -> tuple[Tensor, Tensor, Tensor]:
         logits = logits_of(q)  # (B, D, C)
@@ -84,8 +88,7 @@ class CategoricalDisARM(Antithetic):
 
 
 class DisARMStickBreaking(CategoricalDisARM):
-    r"""Creates the DisARM-SB estimator: "is it this category?", asked of one category after the
-    other.
+    r"""Creates the DisARM-SB estimator: "is it this category?", asked of each in turn.
 
     .. math:: L_n = \{n - 1\}, \quad R_n = \{n, \dots, C - 1\}
 

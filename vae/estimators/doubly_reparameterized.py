@@ -136,8 +136,7 @@ class DoublyReparameterized(_Reparameterized):
 
 
 class GeneralizedDReG(_Reparameterized):
-    r"""Creates the generalized doubly reparameterized estimator: DReG, and the same idea for a
-    prior that has parameters.
+    r"""Creates the generalized doubly reparameterized estimator: DReG, and the prior's too.
 
     The plain Monte Carlo gradient of the prior's parameters is replaced by the path derivative
     above; every other parameter's gradient is DReG's. It takes an integrand with

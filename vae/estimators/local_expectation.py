@@ -30,8 +30,10 @@ __all__ = ["LocalExpectation", "local_gain", "one_at_a_time", "other_values"]
 
 @singledispatch
 def other_values(q: Distribution, z: Tensor) -> tuple[Tensor, Tensor]:
-    """All values of each variable but the one it has in ``z``, with shape ``(C - 1, *z.shape)``,
-    and their probabilities, ``(C - 1, K, *q.batch_shape)``, which carry the gradient.
+    """The values that each variable does not have in ``z``, and their probabilities.
+
+    Values have the shape ``(C - 1, *z.shape)``; probabilities, which carry the gradient,
+    ``(C - 1, K, *q.batch_shape)``.
 
     Raises:
         NotImplementedError: If the family is not a finite one.
@@ -73,8 +75,9 @@ def one_at_a_time(z: Tensor, values: Tensor, event_shape: Size) -> Tensor:
 def local_gain(
     q: Distribution, z: Tensor, values: Tensor, fz: Tensor, f: Integrand, objective: Objective
 ) -> Tensor:
-    """What the objective gains by each copy that :func:`one_at_a_time` makes in the place of its
-    sample, without gradient: h_k - R, with shape (J, K, B, D).
+    """The gain of the objective, h_k - R, by each copy of :func:`one_at_a_time`.
+
+    The copy takes the place of its sample; the shape is (J, K, B, D).
 
     No graph is built: the parameters of the model get their gradient from the K samples of the
     bound.
@@ -96,7 +99,8 @@ class LocalExpectation(Estimator):
     References:
         | Local Expectation Gradients for Black Box Variational Inference (Titsias &
         | Lazaro-Gredilla, 2015; https://arxiv.org/abs/1503.01494).
-        | Evaluating the Variance of Likelihood-Ratio Gradient Estimators (Tokui & Sato, 2017).
+        | Evaluating the Variance of Likelihood-Ratio Gradient Estimators (Tokui & Sato, 2017),
+        | https://proceedings.mlr.press/v70/tokui17a.html.
     """
 
     families = (Bernoulli, OneHotCategorical)

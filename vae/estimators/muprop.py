@@ -37,8 +37,10 @@ __all__ = ["MuProp"]
 
 
 class MuProp(ScoreFunction):
-    r"""Creates the MuProp estimator: the score function of what a linear approximation at the mean
-    leaves, plus the exact gradient of that approximation.
+    r"""Creates the MuProp estimator: the score function, with a linear control variate.
+
+    It is the score function of what a linear approximation at the mean leaves of f, plus the exact
+    gradient of that approximation.
 
     .. math:: (f(z) - f(\bar z) - f'(\bar z)^\top (z - \bar z)) \nabla \log q(z) + f'(\bar z)^\top \nabla \bar z
 

@@ -15,8 +15,7 @@ effective samples:
 
 At :math:`\gamma = 0` that is :math:`c_k = R` with :math:`w_k = 0`, a function of the other
 samples: the estimate is unbiased, and :math:`d_k - c_k = -\log(1 - v_k) - v_k \approx v_k^2 / 2`.
-    At
-:math:`\gamma > 0` the formula, as the authors' code has it, contains :math:`v_k` and so
+At :math:`\gamma > 0` the formula, as the authors' code has it, contains :math:`v_k` and so
 :math:`z_k` itself: the mean of the estimate is the gradient of the bound *plus*
 :math:`\gamma \, \mathbb{E}[\sum_k v_k \nabla \log q(z_k)]`, the wake-phase direction of reweighted
 wake-sleep. It does not vanish as K grows. We keep it, by name.
@@ -86,8 +85,7 @@ class OVIS(Estimator):
 
 
 class OVISMonteCarlo(Estimator):
-    r"""Creates the sample-based estimator, OVIS-MC: fresh samples stand in for each :math:`z_k` in
-    turn.
+    r"""Creates the sample-based estimator, OVIS-MC: fresh samples replace each :math:`z_k` in turn.
 
     .. math:: c_k = \frac1S \sum_s d_k(z_1, \dots, z'_s, \dots, z_K)
 

@@ -26,8 +26,9 @@ __all__ = ["Pathwise", "Reparameterization", "Sampler"]
 
 
 class Sampler(nn.Module, metaclass=Recorded):
-    """Draws a differentiable sample; a module, so that its state (a temperature) is in
-    checkpoints.
+    """Draws a differentiable sample.
+
+    It is a module, so that its state, such as a temperature, is in checkpoints.
 
     Its claims are those of :class:`~vae.estimators.base.Estimator`: :class:`Pathwise` passes them
     on.
@@ -47,8 +48,10 @@ class Sampler(nn.Module, metaclass=Recorded):
 
 
 class Reparameterization(Sampler):
-    """Draws ``q.rsample``, for the families that have it: by the reparameterization trick, or by
-    implicit differentiation of the distribution function (Gamma, Beta, Dirichlet).
+    """Draws ``q.rsample``, for the families that have it.
+
+    It is the reparameterization trick, or implicit differentiation of the distribution function
+    (Gamma, Beta, Dirichlet).
 
     torch's derivatives of these three are approximations (:attr:`vae.models.latents.base.Latent.rsample_error`),
     those of Beta and Dirichlet by Jankowiak & Obermeyer.

@@ -148,8 +148,7 @@ class REBAR(Relaxed):
 
 
 class RELAX(Relaxed):
-    r"""Creates the RELAX estimator: the control variate is f at the relaxed sample plus a network
-    of it, the critic.
+    r"""Creates the RELAX estimator: REBAR, with a network (the critic) in its control variate.
 
     .. math:: c(z) = f(z) + r(z)
 

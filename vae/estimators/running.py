@@ -53,8 +53,7 @@ class RunningMean(nn.Module):
 
 
 class RunningScale(RunningMean):
-    r"""Divides the gradient of q by the signal's standard deviation in earlier steps, or by 1 where
-    that is smaller.
+    r"""Divides the gradient of q by the standard deviation of earlier signals, or by 1 if smaller.
 
     .. math:: s = \max(1, \sqrt v), \quad v \text{ the running mean of each step's variance of } f - b
 

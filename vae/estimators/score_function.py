@@ -51,8 +51,9 @@ class Baseline(nn.Module, metaclass=Recorded):
 
 
 class NoBaseline(Baseline):
-    """REINFORCE as it stands: the learning signal is the sample's own f; the whole bound where it
-    is no average.
+    """REINFORCE without a baseline.
+
+    The learning signal is the sample's own f under an average, else the whole bound.
 
     References:
         | Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement
@@ -66,8 +67,9 @@ class NoBaseline(Baseline):
 
 
 class MovingAverage(RunningMean, Baseline):
-    """An exponential moving average of *earlier* values of f, over steps and images
-    (:mod:`vae.estimators.running`).
+    """An exponential moving average of *earlier* values of f, over steps and images.
+
+    See :mod:`vae.estimators.running`.
 
     Arguments:
         decay: The weight of the past.
@@ -124,8 +126,7 @@ class Learned(Baseline):
 
 
 class LeaveOneOut(Baseline):
-    """The mean of the other samples' f: RLOO under the ELBO, VIMCO under the importance-weighted
-    bound.
+    """The mean of the other samples' f: RLOO under an average, else VIMCO.
 
     References:
         | On Using Control Variates with Stochastic Approximation for Variational Bayes (Salimans &
@@ -221,8 +222,9 @@ class RLOO(ScoreFunction):
 
 
 class VIMCO(ScoreFunction):
-    """Creates the leave-one-out score function of the importance-weighted bound, with the
-    geometric mean of the other weights in place of each.
+    """Creates the leave-one-out score function of the importance-weighted bound.
+
+    The geometric mean of the other weights takes the place of each.
 
     As in the paper nothing is learned: no baseline of the image, no running average. On VAEs of
     binary variables Maddison et al. train it with K = 5 and 50 (their table 1; at K = 1 there is no

@@ -72,8 +72,9 @@ class Tempered(Sampler):
 
 
 class GumbelSoftmax(Tempered):
-    r"""Creates the Gumbel-softmax sampler, :math:`z = \mathrm{softmax}((\log \pi + g) / \tau)`;
-    for Bernoulli, the binary Concrete.
+    r"""Creates the Gumbel-softmax sampler; of Bernoulli variables, the binary Concrete.
+
+    .. math:: z = \mathrm{softmax}((\log \pi + g) / \tau)
 
     Jang et al. anneal the temperature as ``DiscreteVAE`` does, max(0.5, exp(-r step)), take the KL of
     the discrete variables, and train the prior. Maddison et al. keep it fixed (2/3, with a prior of
@@ -122,8 +123,9 @@ class StraightThrough(Sampler):
 
 
 class StraightThroughGumbel(Tempered):
-    """Creates the straight-through Gumbel-softmax sampler: a vertex forward, the derivative of the
-    relaxed sample of the same noise backward.
+    """Creates the straight-through Gumbel-softmax sampler.
+
+    Forward it is a vertex; backward it has the derivative of the relaxed sample of the same noise.
 
     The authors' VAEs anneal the temperature as for the Gumbel-softmax; Paulus et al. find about 0.65
     best, fixed.
@@ -146,8 +148,7 @@ class StraightThroughGumbel(Tempered):
 
 
 class GumbelRao(Tempered):
-    r"""Creates the Gumbel-Rao sampler: the straight-through Gumbel-softmax, its derivative
-    averaged over the noise given the vertex.
+    r"""Creates the Gumbel-Rao sampler: the mean of straight-through Gumbel-softmax given the vertex.
 
     .. math:: J = \frac1M \sum_m \nabla_\theta\, \mathrm{softmax}((\theta + g_m) / \tau), \qquad g_m \sim p(g \mid D)
 
@@ -186,8 +187,10 @@ class GumbelRao(Tempered):
 
 
 class GappedStraightThrough(Tempered):
-    r"""Creates the gapped straight-through sampler: the derivative is that of a softmax of logits
-    that agree with the vertex, instead of random ones that do.
+    r"""Creates the gapped straight-through sampler.
+
+    The derivative is that of a softmax of logits that agree with the vertex, instead of random ones
+    that do.
 
     The logits are moved just as far as it takes for the chosen category to be the largest and for
     the others to lie at least a gap below it. Given the vertex nothing is random.
@@ -221,8 +224,10 @@ class GappedStraightThrough(Tempered):
 
 
 class ReinMax(Tempered):
-    r"""Creates the ReinMax sampler: second-order accurate, by Heun's method for the difference of
-    f between two vertices, where straight-through takes Euler's.
+    r"""Creates the ReinMax sampler, which is accurate to second order.
+
+    It takes Heun's method for the difference of f between two vertices, where straight-through
+    takes Euler's.
 
     .. math:: J = 2\, J\!\left(\tfrac12 (D + \mathrm{softmax}(\theta / \tau))\right) - \tfrac12 J(\pi)
 
