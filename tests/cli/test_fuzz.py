@@ -20,13 +20,13 @@ from small import MODULES, fit
 from wandb.proto import wandb_internal_pb2 as pb
 
 import vae.data.mnist_files
+from vae.data.description import load_data
 from vae.data.mnist_files import load_mnist, read_idx
 from vae.models.checkpoint import read_checkpoint
 from vae.run.atomic import PREVIOUS, AtomicCheckpointIO
 from vae.run.checkpoint import load
 from vae.run.folder import new_run
 from vae.run.metrics import JSONLLogger
-from vae.run.restore import load_data
 from vae.run.state import find_last
 from vae.run.wandb import RunLogger, rows_sent
 from vae.run.wandb_file import read_history

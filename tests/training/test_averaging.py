@@ -10,9 +10,9 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, StochasticWeightAveraging
 
 from vae.cli.app import VAECLI
+from vae.data.description import load_data
 from vae.data.digits import DigitsDataModule
 from vae.run.checkpoint import load
-from vae.run.restore import load_data
 from vae.training.averaging import average_every_step
 from vae.training.presets import GaussianVAE
 

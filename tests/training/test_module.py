@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import Callback
 from small import MODULES, ONE_HOT, SMALL, fit, logged
 
+from vae.data.description import load_data
 from vae.data.digits import DigitsDataModule
 from vae.estimators import ESTIMATORS
 from vae.models.checkpoint import read_checkpoint
@@ -16,7 +17,7 @@ from vae.models.latents.relaxed_one_hot import RelaxedOneHot
 from vae.models.schedules import LinearWarmup
 from vae.run.checkpoint import find_checkpoint, load, newest_run
 from vae.run.folder import new_run, runs_dir
-from vae.run.restore import load_data, load_module
+from vae.run.restore import load_module
 from vae.training.presets import ContinuousVAE, DiscreteVAE, GaussianVAE
 
 

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from lightning.pytorch import LightningDataModule
 from rich.progress import track
 from torch import Tensor
 
 from vae.analysis.evaluation import active_units, elbo_terms
 from vae.cli.parser import checkpoint_parser
 from vae.cli.results import print_table
+from vae.data.description import data_names, load_data
 from vae.models.sizes import DECODINGS, assert_memory, floats_per_decoding
 from vae.run.checkpoint import folder_of, load
 from vae.run.files import read_json, writable, write_json
 from vae.run.record import find_device, hardware
-from vae.run.restore import load_data
 
 
 def evaluate(
@@ -33,6 +34,7 @@ def evaluate(
     device: str = "auto",
     output: str | None = None,
     seed: int = 0,
+    data: LightningDataModule | None = None,
 ) -> dict[str, Any]:
     """Evaluates the model with hard latents, in nats an image, with standard errors over images.
 
@@ -47,6 +49,7 @@ def evaluate(
         output: The JSON to write; by default evaluation-SPLIT.json in the run's folder or, where that
             is there and says more of the same checkpoint, a name that says what this one is of.
         seed: The seed of the latent samples.
+        data: Other data than those trained on: a data module, as --data mine.MyData.
     """
     counts = log_likelihood_samples or []
     if min([elbo_samples, batch_size, *counts]) < 1 or (limit is not None and limit < 1):
@@ -54,7 +57,8 @@ def evaluate(
     module, contents, path = load(checkpoint)
     device = find_device(device)
     vae = module.vae.to(device)
-    data = load_data(contents)
+    other_data = None if data is None else type(data).__name__
+    data = load_data(contents, data)
     if data.count(split) == 0:
         other = "val" if split == "test" else "test"
         raise ValueError(f"the model's data have no {split} images: use --split {other}")
@@ -82,7 +86,11 @@ def evaluate(
         "seed": seed,
     }
     target, displaced = Path(output or ""), None
-    if output is None:
+    if other_data:
+        about["data"] = data_names(data)["data"] or other_data
+    if output is None and other_data:
+        target = folder_of(path) / f"evaluation-{split}-{other_data}.json"
+    elif output is None:
         target, displaced = _places(folder_of(path), about, counts)
     target = writable(target)
     training = _training(folder_of(path))  # before hours of work: it may be damaged
@@ -190,6 +198,6 @@ def main(words: list[str], program: str) -> None:
         metavar="K",
         help="also the importance-weighted bound with K samples; several K may follow (default: 5000)",
     )
-    options = vars(parser.parse_args(words))
+    options = parser.arguments(words)
     requested = options.pop("log_likelihood")
     evaluate(log_likelihood_samples=[5000] if requested == [] else requested, **options)

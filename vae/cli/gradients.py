@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import LightningDataModule
 from rich.progress import Progress
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from vae.analysis.gradients import GROUPS, warm_up
 from vae.analysis.truth import Truth, measure, true_gradient
 from vae.cli.gradients_table import in_words, write
 from vae.cli.parser import checkpoint_parser
+from vae.data.description import load_data
 from vae.distributions.operations import describe
 from vae.estimators import ESTIMATORS, accepts
 from vae.models.sizes import DECODINGS, assert_memory, floats_per_decoding
@@ -29,7 +31,6 @@ from vae.run.checkpoint import folder_of, load
 from vae.run.files import writable
 from vae.run.lock import is_running
 from vae.run.record import command_line, find_device, hardware
-from vae.run.restore import load_data
 from vae.run.wandb import log_table
 
 
@@ -48,6 +49,7 @@ def report(
     device: str = "auto",
     output: str | None = None,
     seed: int = 0,
+    data: LightningDataModule | None = None,
 ) -> list[dict[str, Any]]:
     """Compares gradient estimators at a checkpoint.
 
@@ -73,6 +75,7 @@ def report(
         device: cpu, cuda, or auto.
         output: Where to write, without suffix; by default gradients in the run's folder.
         seed: Every estimator starts from it, so that noise is common where it is drawn alike.
+        data: Other data than those trained on: a data module, as --data mine.MyData.
     """
     _assert_sensible(
         estimators, objective, num_samples, match_evaluations, images, replicates, chunk
@@ -97,7 +100,7 @@ def report(
     for suffix in ("json", "csv", "png"):
         writable(Path(f"{stem}.{suffix}"))
     vae = module.vae.to(device)
-    data = load_data(contents)
+    data = load_data(contents, data)
     split = "test" if data.count("test") != 0 else data.held_out()
     pool = next(iter(data.loader(split, device=device, batch_size=max(images, 256))))
     x = pool[:images]
@@ -227,4 +230,4 @@ def _draw(pool: Tensor, count: int) -> Tensor:
 
 
 def main(words: list[str], program: str) -> None:
-    report(**vars(checkpoint_parser(report, program).parse_args(words)))
+    report(**checkpoint_parser(report, program).arguments(words))

@@ -11,6 +11,7 @@ import yaml
 
 from vae.cli.arguments import assert_values, assert_words
 from vae.cli.errors import debugging, fail
+from vae.models.trust import allow_current_folder
 from vae.run.plain_yaml import load_yaml
 
 __all__ = ["OneLine", "ScriptParser", "checkpoint_parser"]
@@ -40,6 +41,15 @@ class OneLine:
 
 class ScriptParser(OneLine, jsonargparse.ArgumentParser):  # type: ignore[misc]
     """The parser of the other verbs."""
+
+    def arguments(self, words: Sequence[str]) -> dict[str, Any]:
+        """The arguments that the words give, a data module among them made."""
+        allow_current_folder()
+        options = self.parse_args(words)
+        try:
+            return dict(vars(self.instantiate(options)))
+        except TypeError as error:  # a data module with an argument missing
+            raise ValueError(str(error)) from None
 
 
 def checkpoint_parser(function: Callable[..., Any], program: str, *skip: str) -> ScriptParser:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from lightning.pytorch import LightningDataModule
 from torchvision.utils import save_image
 
 from vae.analysis.images import image_file, reconstruction_grid
 from vae.cli.parser import checkpoint_parser
+from vae.data.description import load_data
 from vae.run.checkpoint import folder_of, load
-from vae.run.restore import load_data
 
 
 def reconstruct(
-    checkpoint: str | None = None, output: str | None = None, count: int = 64, seed: int = 0
+    checkpoint: str | None = None,
+    output: str | None = None,
+    count: int = 64,
+    seed: int = 0,
+    data: LightningDataModule | None = None,
 ) -> Path:
     """Reconstructs the first test images.
 
@@ -23,11 +28,12 @@ def reconstruct(
         output: The PNG to write; by default images/reconstructions.png in the run's folder.
         count: The number of images.
         seed: The seed of the latent samples.
+        data: Other data than those trained on: a data module, as --data mine.MyData.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     module, contents, path = load(checkpoint)
-    data = load_data(contents)
+    data = load_data(contents, data)
     split = "test" if data.count("test") != 0 else data.held_out()
     x = next(iter(data.loader(split, batch_size=count)))
     torch.manual_seed(seed)
@@ -39,4 +45,4 @@ def reconstruct(
 
 
 def main(words: list[str], program: str) -> None:
-    reconstruct(**vars(checkpoint_parser(reconstruct, program).parse_args(words)))
+    reconstruct(**checkpoint_parser(reconstruct, program).arguments(words))

@@ -8,10 +8,11 @@ from itertools import islice
 import torch
 
 from vae.cli.parser import checkpoint_parser
+from vae.data.description import load_data
 from vae.devices import generators, set_generators
 from vae.models.schedules import fill
 from vae.run.record import find_device
-from vae.run.restore import load_data, load_module
+from vae.run.restore import load_module
 from vae.run.state import find_last
 from vae.training.nonfinite import first_non_finite
 

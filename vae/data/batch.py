@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["DataError", "assert_pixels", "images_in"]
+__all__ = ["DataError", "assert_pixels", "batches_in", "images_in"]
 
 
 TOLERANCE = 1e-6
@@ -50,6 +51,16 @@ def images_in(batch: Any, source: str = "the data", shape: Any = None) -> Tensor
             f"{source} serves images of shape {tuple(images.shape[1:])}, not {tuple(shape)}"
         )
     return images
+
+
+def batches_in(batch: Any) -> Iterable[Tensor]:
+    """The batches of images in what a trainer calls a batch: one, or a group of several steps'.
+
+    Raises:
+        DataError: If it holds no images.
+    """
+    one = isinstance(batch, (Tensor, tuple, list, dict))
+    return [images_in(batch)] if one else batch
 
 
 def assert_pixels(images: Tensor, source: str) -> None:

@@ -14,10 +14,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
+from vae.data.description import data_names
 from vae.data.source import ImageSource
 from vae.run.lock import RunLock
 from vae.training.many.module import Ensemble
-from vae.training.module import VAEModule, described_data
+from vae.training.module import VAEModule
 
 __all__ = ["MemberRun", "MemberRuns"]
 
@@ -68,7 +69,7 @@ class MemberRun:
             "pytorch-lightning_version": lightning.__version__,
             # copies: a view would take the whole stack into the file
             "state_dict": {k: v.detach().clone() for k, v in self.model.state_dict().items()},
-            "vae": {**self.model.names(), "data": described_data(self.data)},
+            "vae": {**self.model.names(), **data_names(self.data)},
         }
         trainer.strategy.save_checkpoint(contents, self.folder / "checkpoints" / name)
 

@@ -23,10 +23,11 @@ from torch import Tensor
 from torch.optim import Adam
 
 from vae.analysis import evaluation
+from vae.data.batch import batches_in, images_in
+from vae.data.description import data_names, plain_hyper_parameters
 from vae.data.loader import Steps, mix_seeds
 from vae.devices import asynchronous, generators, keep_freed_memory, set_generators
 from vae.estimators import Estimate
-from vae.models.parts import Undescribable, describe, public_name
 from vae.models.schedules import fill
 from vae.training.capture import CapturedStep
 from vae.training.composed import ComposedModule
@@ -112,7 +113,7 @@ class VAEModule(ComposedModule):
         vectors = [] if scaler else [p for p in parameters if p.dim() == 1]
         # GPUs are not made to wait: there, what is checked is what is logged
         watched = not asynchronous(self.device)
-        for x in [batch] if isinstance(batch, Tensor) else batch:
+        for x in batches_in(batch):
             fill(self, self.schedules, step)
             recorded = every > 0 and (step + 1) % every == 0
             before = generators(self.device) if watched else {}
@@ -255,11 +256,11 @@ class VAEModule(ComposedModule):
         values = {f"{split}/{name}": value.mean() for name, value in terms.items()}
         self.log_dict(values, batch_size=len(x), on_step=False, on_epoch=True, sync_dist=True)
 
-    def validation_step(self, x: Tensor, batch_idx: int) -> None:
-        self._evaluate("val", x, batch_idx)
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self._evaluate("val", images_in(batch), batch_idx)
 
-    def test_step(self, x: Tensor, batch_idx: int) -> None:
-        self._evaluate("test", x, batch_idx)
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self._evaluate("test", images_in(batch), batch_idx)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         groups: list[dict[str, Any]] = [{"params": list(self.vae.parameters())}]
@@ -279,12 +280,14 @@ class VAEModule(ComposedModule):
         checkpoint.setdefault("vae", {}).update(
             {
                 **self.names(),
-                "data": described_data(data),
+                **data_names(data),
                 "precision": self.trainer.precision,
                 # of a run that is continued, and has not drawn yet, those to draw from
                 "generators": self._generators or self._all_generators(),
             }
         )
+
+        plain_hyper_parameters(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._generators = checkpoint["vae"].get("generators", {})
@@ -321,17 +324,6 @@ class VAEModule(ComposedModule):
             torch.manual_seed(seed)
             return
         set_generators({k: v[self.global_rank] for k, v in states.items()}, self.device)
-
-
-def described_data(data: Any) -> dict[str, Any] | None:
-    """The class of a data module and the arguments that make it again, as plain values."""
-    if data is None:
-        return None
-    try:
-        options = {k: v for k, v in data.hparams.items() if not k.startswith("_")}
-        return {"class_path": public_name(type(data)), "init_args": describe(options)}
-    except Undescribable:
-        return None
 
 
 def _checked(bound: Tensor, vectors: Sequence[Tensor]) -> Tensor:
