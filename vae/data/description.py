@@ -13,6 +13,7 @@ from typing import Any
 import jsonargparse
 from lightning.pytorch import LightningDataModule
 
+from vae.data import digits, mnist  # noqa: F401  # so that --data DigitsDataModule is known
 from vae.data.batch import DataError
 from vae.data.plain import PlainImages
 from vae.data.source import ImageSource, images_of
