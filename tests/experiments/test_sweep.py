@@ -7,6 +7,7 @@ import pytest
 import yaml
 from chaos import ROOT, finish, run_of, start
 
+from vae.cli import clean_runs
 from vae.run.wandb import wandb_id
 
 
@@ -49,8 +50,6 @@ def test_a_sweeps_run_keeps_the_id_that_the_agent_gave_it(tmp_path, monkeypatch)
 
 
 def test_clean_runs_keeps_the_newest_and_touches_nothing_else(tmp_path, monkeypatch):
-    import clean_runs
-
     names = [f"2026010{day}-000000-t-00aa" for day in range(1, 6)]
     for name in [*names, "a study", "notes"]:
         (tmp_path / name / "checkpoints").mkdir(parents=True)
