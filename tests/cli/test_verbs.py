@@ -158,6 +158,16 @@ print("all", len(VERBS))
 
 
 @pytest.mark.e2e
+def test_the_librarys_classes_need_no_module_on_the_command_line():
+    """In an interpreter of its own, where no test has imported them."""
+    words = ["fit", "--model", "GaussianVAE", "--data", "DigitsDataModule", "--print_config"]
+    command = [sys.executable, "-m", "vae", *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "class_path: vae." in done.stdout and "latent_dim: " in done.stdout
+
+
+@pytest.mark.e2e
 def test_sampling_imports_no_lightning(trained_run, tmp_path):
     code = (
         "import sys; from vae.cli.main import run; run('sample', 'vae sample', sys.argv[1:]);"

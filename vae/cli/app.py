@@ -14,6 +14,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+import vae
 from vae.cli.arguments import (
     assert_free,
     assert_words,
@@ -82,6 +83,8 @@ class VAECLI(LightningCLI):
 
     def _start(self, args: list[str] | None) -> None:
         allow_current_folder()  # where a user's own parts are
+        for name in vae.PLACES:  # classes are named on the command line once they are imported
+            getattr(vae, name)
         super().__init__(
             VAEModule,
             LightningDataModule,
