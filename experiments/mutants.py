@@ -31,7 +31,7 @@ def measure(
     """Runs the bias test on every mutant and its original, and writes the z-scores as JSON.
 
     Args:
-        replicates: Estimates of each; the tests take as many.
+        replicates: Estimates of each; the tests take 20,000.
         alpha: The family-wise false-alarm rate of the limit.
         seed: Each estimator starts from it.
         output: Where to write.

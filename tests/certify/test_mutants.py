@@ -17,7 +17,7 @@ from vae.estimators import ESTIMATORS, named
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = json.loads((ROOT / "experiments" / "results" / "mutants.json").read_text())
-N = 50_000
+N = 20_000  # as in test_estimators; z is by a factor of 1.6 smaller than in the table
 
 
 def certify(estimator, mutant):
@@ -62,7 +62,7 @@ def test_the_committed_table_lists_these_mutants_as_caught(monkeypatch):
         assert (row["problem"], row["objective"]) == (mutant.problem, mutant.objective)
         assert row["original_max_z"] < row["limit"] < (row["max_z"] or math.inf)
         assert row["test"] == f"tests/certify/test_mutants.py::test_a_mutant_is_rejected[{name}]"
-        assert RESULTS["replicates"] == N
+    assert RESULTS["replicates"] >= N
     import mutants
 
     assert all(mutant.wrong in mutants.markdown() for mutant in MUTANTS.values())

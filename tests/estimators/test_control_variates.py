@@ -31,7 +31,7 @@ PROBLEMS = {
     "one_hot": one_hot_problem(),
     "gaussian": gaussian_problem(),
 }
-N = 50_000
+N = 20_000
 
 
 def exact(problem: Problem, objective, estimator=None) -> Tensor:

@@ -27,7 +27,7 @@ from vae.estimators.doubly_reparameterized import (
 )
 from vae.objectives import ELBO, IWAE, Objective
 
-N = 50_000
+N = 20_000
 LINE = gaussian_problem(1)
 
 

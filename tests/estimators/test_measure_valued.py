@@ -17,7 +17,7 @@ from vae.estimators.local_expectation import LocalExpectation
 from vae.estimators.measure_valued import MeasureValued, weak_derivatives
 from vae.objectives import ELBO, IWAE, Average
 
-N = 50_000
+N = 20_000
 GAUSSIAN = gaussian_problem()
 
 
