@@ -562,6 +562,7 @@ def state(folder):
     return {path: os.lstat(path).st_mtime_ns for path in folder.rglob("*")}
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("case", CASES)
 def test_a_mistake_is_one_clear_line_and_writes_nothing(case, folder):
     line, words = CASES[case]

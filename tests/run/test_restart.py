@@ -17,7 +17,7 @@ from vae.training.callbacks.images import ImageGrids
 from vae.training.limits import count_in_steps
 from vae.training.presets import DiscreteVAE
 
-pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory")
+pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore:Checkpoint directory")]
 
 HOOKS = [
     *("on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_train_batch_end"),

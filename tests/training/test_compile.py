@@ -14,6 +14,8 @@ from vae.certify.named import ExampleModel, example
 from vae.certify.problems import OBJECTIVES, PROBLEMS, defined
 from vae.estimators import ESTIMATORS, ScoreFunction, named
 
+pytestmark = pytest.mark.e2e
+
 # Inductor draws Bernoulli variables in its own way, so that noise can be common to both sides
 # everywhere but there: the Bernoulli problem is for those that are defined for nothing else.
 FAMILIES = ("one_hot", "gaussian_1d", "bernoulli")

@@ -21,6 +21,7 @@ from vae.training.many.module import Ensemble, check_mappable, seeded
 from vae.training.many.streams import Streams
 from vae.training.presets import ContinuousVAE, DiscreteVAE, GaussianVAE
 
+pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"image_shape": (1, 8, 8), "hidden": [16]}
 ONE_HOT = {"num_variables": 3, "num_categories": 4}
@@ -334,7 +335,6 @@ def trained(script, tmp_path_factory):
     return folder, group, process.out
 
 
-@pytest.mark.e2e
 def test_the_script_trains_what_train_py_trains_from_the_run_s_configuration(
     script, trained, tmp_path
 ):
@@ -360,7 +360,6 @@ def test_the_script_trains_what_train_py_trains_from_the_run_s_configuration(
     assert results | {"seconds": 0} == alone | {"seconds": 0, "diverged": False}
 
 
-@pytest.mark.e2e
 def test_each_model_has_a_run_of_its_own_and_the_group_a_summary(trained):
     folder, group, out = trained
     runs = {p.name.rsplit("-", 1)[0].split("-", 2)[2]: p for p in folder.iterdir() if p != group}
@@ -393,7 +392,6 @@ def test_each_model_has_a_run_of_its_own_and_the_group_a_summary(trained):
     assert "±" in out and str(group) in out
 
 
-@pytest.mark.e2e
 def test_the_other_scripts_read_its_checkpoints(script, trained, tmp_path):
     (run,) = trained[0].glob("*-d-lr0.001-seed5-????????")
     for arguments in (
@@ -407,7 +405,6 @@ def test_the_other_scripts_read_its_checkpoints(script, trained, tmp_path):
         assert process.code == 0, process.err
 
 
-@pytest.mark.e2e
 def test_a_model_that_diverges_is_named_and_is_in_no_mean(script, tmp_path):
     flags = ["--config", CONFIG, "--seeds", 2, "--vary", '{"lr": [1e-3, 1e20]}']
     flags += ["--trainer.max_steps", 8, "--trainer.log_every_n_steps", 2, "--name", "d"]
