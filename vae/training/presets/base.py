@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_type_hints
 from torch import nn
 
 from vae.estimators import Estimator, accepts, named
+from vae.estimators.names import constructor
 from vae.models.effects import refuse
 from vae.models.latents.base import Latent
 from vae.models.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Likelihood
@@ -166,4 +167,5 @@ def chosen_estimator(
             )
         return estimator
     accepted = {name: value for name, value in offered.items() if accepts(estimator, name)}
-    return partial(named, estimator, accepted | (options or {}))
+    named(estimator, given := accepted | (options or {}))  # raises if it cannot be made
+    return partial(constructor(estimator), **given)
