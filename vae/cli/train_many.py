@@ -98,9 +98,14 @@ class ManyCLI(VAECLI):
             varied = dict(zip(vary, values, strict=True))
             label = "".join(f"-{k}{v}".replace("+", "") for k, v in varied.items())
             for seed in range(given.seed_everything, given.seed_everything + given.seeds):
-                model = {"class_path": given.model.class_path, "init_args": varied}
-                changes = {"seed_everything": seed, "name": f"{given.name}{label}-seed{seed}"}
-                self.config = self.parser.parse_object({"fit": changes | {"model": model}}, whole)
+                self.config = whole.clone()
+                own = self.config.fit
+                own.seed_everything, own.name = seed, f"{given.name}{label}-seed{seed}"
+                if "seed" in own.data.get("init_args", {}):  # it follows seed_everything
+                    own.data.init_args.seed = seed
+                for option, value in varied.items():
+                    own[f"model.init_args.{option}"] = value
+                self.parser.validate(self.config)
                 generators.append(seeded(seed, self._build)[1])
                 self.runs[-1].seed, self.runs[-1].varied = seed, varied
         self.model = Ensemble([run.model for run in self.runs], generators)
