@@ -7,6 +7,7 @@ moves; any other by its module and name (``mine.MyEncoder``).
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Mapping
 from enum import Enum
 from functools import partial
@@ -36,6 +37,9 @@ def public_name(thing: Any) -> str:
         raise Undescribable(f"{name} is defined in the script that runs: put it into a module")
     if vae.PLACES.get(name) and getattr(vae, name) is thing:
         return f"vae.{name}"
+    package = module.rpartition(".")[0]
+    if package.startswith("vae.") and getattr(sys.modules.get(package), name, None) is thing:
+        return f"{package}.{name}"  # what a room offers, whatever file it is in
     return f"{module}.{name}"
 
 

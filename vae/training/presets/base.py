@@ -166,6 +166,7 @@ def chosen_estimator(
                 " --model.estimator.NAME"
             )
         return estimator
+    made = constructor(estimator)
     accepted = {name: value for name, value in offered.items() if accepts(estimator, name)}
     named(estimator, given := accepted | (options or {}))  # raises if it cannot be made
     return partial(constructor(estimator), **given)
