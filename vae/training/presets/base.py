@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from torch import nn
 
-from vae.estimators import Estimator, accepts, named
-from vae.estimators.names import constructor
+from vae.estimators import Estimator, accepts, constructor
+from vae.keywords import checked
 from vae.models.effects import refuse
 from vae.models.latents.base import Latent
 from vae.models.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Likelihood
@@ -166,7 +166,6 @@ def chosen_estimator(
                 " --model.estimator.NAME"
             )
         return estimator
-    made = constructor(estimator)
+    make = constructor(estimator)
     accepted = {name: value for name, value in offered.items() if accepts(estimator, name)}
-    named(estimator, given := accepted | (options or {}))  # raises if it cannot be made
-    return partial(constructor(estimator), **given)
+    return partial(make, **accepted, **checked(f"estimator {estimator}", make, options or {}))
