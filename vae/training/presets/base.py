@@ -38,7 +38,7 @@ class Preset(VAEModule):
 
     Arguments:
         make_latent: The latent layer, by the width of the features.
-        analytic_kl: Whether the ELBO has its KL term in closed form.
+        analytic_kl: Whether the ELBO has its KL term in closed form; None if the layer has none.
         estimator: The paper name of an estimator (make estimators), or the class path of one.
         estimator_options: Arguments of the estimator of a paper name.
         extra_schedules: Schedules by the name of the buffer that they fill.
@@ -60,7 +60,7 @@ class Preset(VAEModule):
     def __init__(
         self,
         make_latent: Callable[[int], Latent],
-        analytic_kl: bool,
+        analytic_kl: bool | None,
         estimator: Estimator | Callable[[], Estimator],
         extra_schedules: Mapping[str, Schedule],
         image_shape: tuple[int, int, int] = (1, 28, 28),
@@ -101,7 +101,7 @@ class Preset(VAEModule):
             learned = any("prior_" in name for name, _ in latent.named_parameters())
             given = {
                 "beta_warmup": beta_warmup,
-                "kl": not analytic_kl,
+                "kl": analytic_kl is False,
                 "learned_prior": learned,
                 "prior": prior is not None,
             }
@@ -133,7 +133,11 @@ def part_of(name: str, value: Any, words: Mapping[str, Any]) -> Any:
 
 
 def _bound_of(
-    objective: Objective | str, num_samples: int, beta: float, beta_warmup: int, analytic_kl: bool
+    objective: Objective | str,
+    num_samples: int,
+    beta: float,
+    beta_warmup: int,
+    analytic_kl: bool | None,
 ) -> Objective:
     """The bound of a preset's options; refuses those that it has not."""
     if not isinstance(objective, str):
@@ -145,12 +149,12 @@ def _bound_of(
             )
         return objective
     if part_of("objective", objective, {"elbo": ELBO, "iwae": IWAE}) is ELBO:
-        return ELBO(num_samples, beta, analytic_kl)
+        return ELBO(num_samples, beta, bool(analytic_kl))
     if beta != 1.0 or beta_warmup:
         raise ValueError(
             f"objective {objective} has no beta: leave beta at 1 and beta_warmup at 0"
         )
-    if not analytic_kl:
+    if analytic_kl is False:
         refuse(f"objective {objective} has log p(z) - log q(z) in it anyway: leave out kl")
     return IWAE(num_samples)
 

@@ -111,7 +111,7 @@ class DiscreteVAE(Preset):
         anneals = relaxes and not trained and decay.rate > 0
         super().__init__(
             make_latent=layer,
-            analytic_kl=kl == "categorical",
+            analytic_kl=None if relaxed else kl == "categorical",
             estimator=made,
             extra_schedules={"temperature": decay} if anneals else {},
             **kwargs,
