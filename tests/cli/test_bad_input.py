@@ -116,7 +116,10 @@ CONFIGURATION = {
     ),
     "an infinite weight": (f"{TRAIN} --model.beta .inf", "beta must be finite"),
     "the data's seed": (f"{TRAIN} --data.seed 5", "it is seed_everything's: leave it out"),
-    "the data's seed in a file": ("train.py fit --config linked.yaml", "data.seed is not for you"),
+    "the data's seed in a file": (
+        "train.py fit --config linked.yaml",
+        "data.seed is set by seed_everything",
+    ),
     "the images' shape": (f"{TRAIN} --model.image_shape [1,2,3]", "it is the data's: leave it"),
     "a finder of step sizes": (
         f"{TRAIN} --trainer.callbacks lightning.pytorch.callbacks.LearningRateFinder",

@@ -1,5 +1,5 @@
-"""What is given on a command line and in its ``--config``, looked at beside the parser: what
-jsonargparse would not say clearly, or not at all."""
+"""Checks of a command line and its ``--config`` files that the parser does not make, or not
+clearly."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ __all__ = [
 
 
 LINKED = {
-    "data.seed": "it is seed_everything's",
-    "model.image_shape": "it is the data's",
+    "data.seed": "seed_everything",
+    "model.image_shape": "the data",
 }
-"""Options that others determine."""
+"""Options that follow from something else, and from what."""
 
 LARGEST = 2**63 - 1
-"""Of integers, for torch."""
+"""The largest integer that torch takes."""
 
 FOREIGN = tuple(f"trainer.{name}" for name in "callbacks logger plugins profiler strategy".split())
-"""Options of classes that are not ours, which may take what ours do not."""
+"""Options of classes that are not this library's, whose values are not checked here."""
 
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -78,11 +78,11 @@ def with_named_configurations(words: Sequence[str]) -> list[str]:
 
 
 def read_configurations(words: Sequence[object]) -> list[dict[str, Any]]:
-    """What the files hold that ``--config`` names among the words of a command line. Of one that is
-    wrong it names the file, where jsonargparse would only name the line.
+    """Reads the files that ``--config`` names on a command line.
 
     Raises:
-        ValueError: If one is no mapping in YAML.
+        ValueError: If one is no mapping in YAML; it names the file, where jsonargparse would name
+            only the line.
     """
     contents = []
     for number, word in enumerate(words):
@@ -95,11 +95,11 @@ def read_configurations(words: Sequence[object]) -> list[dict[str, Any]]:
 
 
 def assert_words(words: Sequence[object]) -> None:
-    """Refuses, on a command line, an empty word, most often a variable that is not set; and a pipe,
-    a device or a socket, which are neither read nor written as files are.
+    """Refuses words that cannot be meant.
 
     Raises:
-        ValueError: If there is one.
+        ValueError: If one is empty, which is most often a shell variable that is not set; or the
+            path of a pipe, a device or a socket, which are not read and written as files are.
     """
     before = ""
     for word in map(str, words):
@@ -114,7 +114,10 @@ def assert_words(words: Sequence[object]) -> None:
 
 
 def assert_values(options: Any) -> None:
-    """Refuses, of options that are parsed, what no option can be.
+    """Refuses values that no option can have.
+
+    Arguments:
+        options: Parsed options.
 
     Raises:
         ValueError: If a number is NaN, infinite or too large for torch, a seed negative, or a word
@@ -149,15 +152,18 @@ def _leaves(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def assert_free(words: Sequence[object], configurations: Sequence[dict[str, Any]]) -> None:
-    """Refuses, on a command line and in its configurations, what would be overwritten without a
-    word.
+    """Refuses options that would be ignored, because their value follows from something else.
+
+    Arguments:
+        words: The command line.
+        configurations: The contents of its ``--config`` files.
 
     Raises:
-        ValueError: If one of the options that others determine is given.
+        ValueError: If one of them is given.
     """
     names = {str(word).partition("=")[0] for word in words}
     for content in configurations:
         names |= {f"--{name}" for name, _ in _leaves(content)}
     for linked, reason in LINKED.items():
         if {f"--{linked}", f"--{linked.replace('.', '.init_args.')}"} & names:
-            raise ValueError(f"{linked} is not for you to set, {reason}: leave it out")
+            raise ValueError(f"{linked} is set by {reason}: leave it out")

@@ -18,8 +18,8 @@ __all__ = ["BestCheckpoint", "forget_foreign_paths"]
 class BestCheckpoint(ModelCheckpoint):
     """Keeps ``best.ckpt``, of the highest ``val/elbo``.
 
-    Of what a checkpoint says it restores the score, and no path: the file is this run's own, also
-    where the run was moved to.
+    From a checkpoint it restores the score and no path, so that it writes to this run's own folder
+    after the run was moved.
 
     Arguments:
         folder: Where to.
@@ -51,8 +51,13 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def forget_foreign_paths(callbacks: Sequence[Callback]) -> None:
-    """Has other callbacks that write checkpoints forget the files that they have from a checkpoint,
-    if one lies outside of the folder that they write to."""
+    """Resets callbacks whose restored state names files outside of their own folder.
+
+    They would delete these files.
+
+    Arguments:
+        callbacks: Callbacks other than :class:`BestCheckpoint`.
+    """
     for callback in callbacks:
         if not isinstance(callback, ModelCheckpoint) or callback.dirpath is None:
             continue

@@ -24,12 +24,12 @@ def cluster_environment(
 
     Under Slurm, Lightning takes the ranks of ``srun``, and by itself also requeues a job on
     SIGUSR1, from a checkpoint in the current folder that the next job there starts from, whatever
-    it trains. Here one road ends a run: SIGTERM, and ``resume``. Requeueing is the job script's
-    (``experiments/slurm``). A run of one process has no ranks: several under one ``srun`` are runs
-    of their own.
+    it trains. Here a run is always ended by SIGTERM and continued by ``resume``; requeueing is left
+    to the job's script (``experiments/slurm``). A run of one process has no rank: several of them
+    under one ``srun`` are independent runs.
 
     Arguments:
-        plugins: Those that the user asks for, which go first.
+        plugins: The user's; a cluster environment among them is used instead.
         devices: The trainer's.
         num_nodes: The trainer's.
 

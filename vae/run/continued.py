@@ -42,7 +42,7 @@ FREE_OF_TRAINER = frozenset(
     " num_sanity_val_steps limit_test_batches limit_predict_batches val_check_interval"
     " check_val_every_n_epoch fast_dev_run".split()
 )
-"""Those of the trainer: how long, on what kind of device, what is shown and when it is judged."""
+"""The same of the trainer's: how long, on which device, what is shown, when it is validated."""
 
 
 def assert_same_run(folder: Path, options: Mapping[str, Any]) -> None:
@@ -81,7 +81,7 @@ def _assert_same_options(
 
 
 def _as_trainer_takes(name: str, value: Any) -> str:
-    """Equal for what the trainer takes as equal."""
+    """A text that is equal for values that mean the same to the trainer."""
     if name == "precision" and value in (None, 32, "32"):
         return "32-true"
     return "1.0" if name.startswith("limit_") and value is None else str(value)

@@ -13,10 +13,10 @@ __all__ = ["read_json", "writable", "write_json"]
 
 
 OWN = ("run.json", "config.yaml", "results.json")
-"""Files of a run that training writes, and nothing else."""
+"""Files of a run that only training writes."""
 
 RESULTS = (".json", ".csv", ".png")
-"""Suffixes of what is computed, and can be again."""
+"""Suffixes of results, which can be computed again."""
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -35,12 +35,16 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def writable(path: Path) -> Path:
-    """A path that a result can be written to, ``~`` expanded: asked before the result is computed,
-    which may take hours. Nothing is left there.
+    """Checks that a result can be written to a path, before the hours that computing it may take.
+
+    Nothing is left there.
+
+    Returns:
+        The path, with ``~`` expanded.
 
     Raises:
         OSError: If it cannot be.
-        ValueError: If a file is there that is no result: a checkpoint, a configuration, a run's own.
+        ValueError: If the file there is no result, but a checkpoint, a configuration or a record.
     """
     path = path.expanduser()
     own = path.name in OWN and any((path.parent / name).is_file() for name in OWN[:2])

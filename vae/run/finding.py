@@ -1,5 +1,4 @@
-"""A run's folder while a process works in it: held by one process at a time, its old results set
-aside when it goes on; and all runs, found again."""
+"""Finds all runs, and moves a run's old results aside before it is trained on."""
 
 from __future__ import annotations
 
@@ -19,12 +18,11 @@ MADE = [
     "images/reconstructions.png",
     "images/samples.png",
 ]
-"""What is made from a run's checkpoints, and is no longer theirs when it is trained on."""
+"""What is computed from a run's checkpoints, and is out of date once it is trained on."""
 
 
 def find_runs() -> list[Path]:
-    """All runs that have a checkpoint, the one that was started last at the end: those in the
-    folder of runs, and those of studies, a folder deeper."""
+    """All runs that have a checkpoint, the latest at the end; those of studies too."""
     found = {
         path.parent.parent
         for pattern in ("*/checkpoints/*.ckpt", "*/*/checkpoints/*.ckpt")
@@ -34,7 +32,7 @@ def find_runs() -> list[Path]:
 
 
 def _started(run: Path) -> tuple[float, str]:
-    """When a run was started, in seconds, wherever its folder was moved or renamed to."""
+    """When a run was started, in seconds; the folder may have been moved or renamed."""
     try:
         text = record_of(run / "run.json")["started"]
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").timestamp(), run.name
@@ -43,8 +41,15 @@ def _started(run: Path) -> tuple[float, str]:
 
 
 def set_aside(run: Path, step: int) -> Path | None:
-    """Moves what was made from a run's checkpoints, before it is trained on from a step, into
-    ``superseded/step-STEP`` in its folder; where to, if there was anything."""
+    """Moves what was computed from a run's checkpoints into ``superseded/step-STEP``.
+
+    Arguments:
+        run: The run's folder.
+        step: The step from which it is trained on.
+
+    Returns:
+        The folder that they are in now; None if there was nothing.
+    """
     made = sorted({path for pattern in MADE for path in run.glob(pattern)})
     if not made:
         return None

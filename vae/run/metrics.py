@@ -19,7 +19,7 @@ __all__ = ["JSONLLogger", "lines_of"]
 
 
 def lines_of(path: Path) -> tuple[list[str], str]:
-    """The lines of a file that may be damaged, and its text."""
+    """The lines of a file, which may be damaged, and its whole text."""
     text = path.read_bytes().decode(errors="replace")
     return text.removesuffix("\n").split("\n") if text else [], text
 
@@ -30,9 +30,9 @@ class JSONLLogger(Logger):
 
     Arguments:
         run: The run's folder.
-        rows: How many of the lines that are there are kept, by default all: a run that is continued
-            logs anew what came after its checkpoint. The others go when the first row is logged,
-            or with :meth:`begin`.
+        rows: How many of the existing lines to keep, by default all. A continued run logs again what
+            came after its checkpoint; lines beyond are removed when the first row is logged, or by
+            :meth:`begin`.
     """
 
     def __init__(self, run: Path, rows: int | None = None) -> None:
@@ -65,7 +65,7 @@ class JSONLLogger(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """The configuration is in ``config.yaml``."""
+        """Does nothing: the configuration is in ``config.yaml``."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float | Tensor], step: int | None = None) -> None:

@@ -13,7 +13,7 @@ __all__ = ["assert_plain", "load_yaml", "read_yaml"]
 
 
 BYTES, DEPTH, NODES = 10**6, 30, 10**5
-"""The most of a YAML file: its size, its levels, and its values, with every alias written out."""
+"""Limits of a YAML file: its size, its levels, and its values, with every alias written out."""
 
 _parse = jsonargparse.get_loader("yaml")
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -21,7 +21,7 @@ __all__ = ["command_line", "describe_run", "find_device", "git_says", "hardware"
 
 
 def describe_run(run: Path, seed: int | None, device: str) -> dict[str, Any]:
-    """What ``run.json`` holds: enough to know where a number came from, and who works there."""
+    """The content of ``run.json``: where the run's numbers come from, and which process works there."""
     return {
         "id": run_id(run),
         "command": command_line(),
@@ -46,7 +46,7 @@ def command_line() -> str:
 
 
 def find_device(name: str) -> str:
-    """``name`` itself, or the accelerator where there is one for "auto".
+    """The device of this name; "auto" is the accelerator, or the CPU where there is none.
 
     Raises:
         ValueError: If torch cannot use it.

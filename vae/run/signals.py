@@ -1,8 +1,8 @@
-"""Ctrl-C, SIGTERM and SIGUSR1, which end a run where it can go on later.
+"""Ctrl-C, SIGTERM and SIGUSR1 end a run at a point from which it can be continued.
 
-A handler only notes the signal. Where nothing is at stake, before training and in the test, the
-process ends at once; in training, and wherever other processes would wait for this one, it ends
-where all of them agree to: between two groups of optimiser steps.
+Before training and in the test, where there is nothing to save, a signal ends the process at once.
+In training, and wherever other processes would wait for this one, the handler only notes it: all
+processes end together, between two groups of optimiser steps.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Interrupted", "Interruption"]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 AGAIN = 1.0
-"""Seconds after which a second Ctrl-C is one: launchers send the first one twice."""
+"""Seconds after which a second Ctrl-C counts: launchers send the first one twice."""
 
 
 class Interrupted(SystemExit):
@@ -37,8 +37,8 @@ class Interruption:
 
     Attributes:
         number: The signal that came, or 0.
-        patient: Whether a signal only is noted; else it raises :class:`Interrupted` at once. So it
-            is from the start in a process that a launcher made, for whom others wait.
+        patient: Whether a signal is only noted; otherwise it raises :class:`Interrupted` at once.
+            True from the start in a process that a launcher made, as others wait for it.
     """
 
     def __init__(self) -> None:
@@ -64,8 +64,7 @@ class Interruption:
         self._before = {}
 
     def listen(self) -> None:
-        """Takes the signals back from whoever set handlers of their own, and lets those in that
-        were held."""
+        """Sets our handlers again, if others were set since, and delivers signals that were held."""
         if self._before:  # entered
             for number in SIGNALS:
                 signal.signal(number, self._note)

@@ -32,12 +32,11 @@ __all__ = ["RunLogger", "check_wandb", "finish_wandb", "log_table", "wandb_id", 
 
 
 class RunLogger(WandbLogger):
-    """W&B's page of a run: the same rows as ``metrics.jsonl``, each once, however often the run
-    was cut short and continued.
+    """A run's page in W&B: the rows of ``metrics.jsonl``, each of them once.
 
-    Every row carries its number, ``row``. What a continued run logs again, W&B already has, and
-    is not sent; what W&B lost, is sent first. Where W&B fails in mid-run, a line says so, and the
-    run goes on without it.
+    Every row carries its number, ``row``. A continued run logs some rows again, which W&B already
+    has: they are not sent. Rows that W&B has lost are sent first. If W&B fails during a run, a line
+    says so, and the run goes on without it.
 
     Arguments:
         rows: The number of rows in ``metrics.jsonl``.
@@ -51,7 +50,7 @@ class RunLogger(WandbLogger):
         self.best = -math.inf
 
     def resend(self, path: Path) -> None:
-        """Sends the rows of a ``metrics.jsonl`` that W&B has not."""
+        """Sends the rows of a ``metrics.jsonl`` that W&B does not have."""
         lines = lines_of(path)[0] if path.exists() else []
         for number, line in enumerate(lines[: self.row]):
             try:
@@ -65,8 +64,10 @@ class RunLogger(WandbLogger):
                 self._send(metrics | {"trainer/global_step": step, "row": number})
 
     def _with_best(self, metrics: dict[str, Any]) -> dict[str, Any]:
-        """A row of numbers, with the best ``val/elbo`` so far as ``best/val_elbo``, one number, which
-        a sweep can maximise and a table of runs sort by."""
+        """Adds the best ``val/elbo`` so far to a row, as ``best/val_elbo``.
+
+        A sweep can maximise this one number, and a table of runs be sorted by it.
+        """
         if "val/elbo" in metrics:
             self.best = max(self.best, metrics["val/elbo"])  # of a NaN: the one before
             if math.isfinite(self.best):
@@ -81,7 +82,7 @@ class RunLogger(WandbLogger):
             return
         try:
             send()
-        except Exception as error:  # whatever it is: the run is worth more
+        except Exception as error:  # no error of W&B's may end the run
             self.lost = True
             reason = " ".join(str(error).split()) or type(error).__name__
             print(
@@ -102,7 +103,7 @@ class RunLogger(WandbLogger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """The page has the whole configuration from its start: Lightning's would be there twice."""
+        """Does nothing: the page has the whole configuration from its start."""
 
     @rank_zero_only
     def log_image(self, *args: Any, **kwargs: Any) -> None:
@@ -143,11 +144,10 @@ def wandb_mode() -> str:
 
 
 def check_wandb() -> str:
-    """The mode in which W&B can be started; nothing is written.
+    """The mode in which W&B will start; nothing is written.
 
     Raises:
-        ValueError: If it is to be online, and this machine is not logged in, or there is no such
-            mode.
+        ValueError: If the mode is unknown, or online while this machine is not logged in.
     """
     os.environ.setdefault("WANDB_SILENT", "true")  # before W&B is asked anything: read only once
     mode = wandb_mode()
@@ -160,20 +160,22 @@ def check_wandb() -> str:
 
 
 def _prepare_wandb(run: Path) -> str:
-    """Points W&B at a run's folder, which is made if it is not there, and tells the mode."""
+    """Makes a run's folder, has W&B write there, and returns the mode of W&B."""
     mode = check_wandb()
     run.mkdir(parents=True, exist_ok=True)
     # Artifacts are staged here, not in the home folder.
     os.environ["WANDB_DATA_DIR"] = str((run / "wandb" / "data").resolve())
-    logging.getLogger("asyncio").setLevel(logging.ERROR)  # of a lost W&B, RunLogger tells once
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # RunLogger warns of a lost W&B, once
     if wandb.run is not None:
         wandb.finish()  # else the new run would silently continue it
     return mode
 
 
 def wandb_id(run: Path) -> str:
-    """The W&B run's id: the run's own, or what a sweep's agent says, which is then kept in the
-    folder."""
+    """The id of the W&B run: the run's own, or the one that a sweep's agent gives.
+
+    The agent's is kept in the folder, for when the run is continued without the agent.
+    """
     kept = run / "wandb_id"
     if "WANDB_SWEEP_ID" in os.environ and "WANDB_RUN_ID" in os.environ and not kept.exists():
         replace_text(kept, checked_id(os.environ["WANDB_RUN_ID"], Path("WANDB_RUN_ID")))
@@ -188,8 +190,10 @@ def wandb_logger(
     tags: list[str] | None = None,
     rows: int = 0,
 ) -> Logger | None:
-    """A W&B logger for a run, under the run's own id and inside its folder; None if W&B is
-    disabled, or on other ranks than zero.
+    """Makes a W&B logger for a run, under the run's own id and inside its folder.
+
+    The W&B run is started here and handed to Lightning's logger, which would otherwise pass it an
+    argument that W&B warns about.
 
     Arguments:
         run: The run's folder.
@@ -199,8 +203,11 @@ def wandb_logger(
         tags: W&B tags.
         rows: The number of rows in ``metrics.jsonl``, of a run that is continued.
 
-    The W&B run is made here and handed to Lightning's logger, which would otherwise pass it an
-    argument that W&B warns about.
+    Returns:
+        The logger; None if W&B is disabled, and in other processes than the first.
+
+    Raises:
+        OSError: If W&B does not start.
     """
     if getattr(rank_zero_only, "rank", 0) != 0:
         return None
@@ -250,15 +257,20 @@ def wandb_logger(
 
 
 def finish_wandb(exit_code: int, loggers: Sequence[Logger] = ()) -> None:
-    """Ends the W&B run, if there is one, as well as that can be done; of a loss that a logger has
-    told, nothing more is said."""
+    """Ends the W&B run, if there is one; a failure is a warning, and not an error.
+
+    Arguments:
+        exit_code: What W&B shows as the run's exit code.
+        loggers: The run's. One that has warned that W&B was lost is not followed by a second
+            warning.
+    """
     if wandb.run is not None:
         try:
             wandb.finish(exit_code=exit_code)
         except Exception as error:
             if not any(isinstance(logger, RunLogger) and logger.lost for logger in loggers):
                 print(f"warning: W&B did not end well ({error})", file=sys.stderr)
-            with suppress(Exception):  # its process is gone, which else would be told at exit
+            with suppress(Exception):  # W&B would report its dead process at exit
                 wandb.teardown(exit_code)
 
 
