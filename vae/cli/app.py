@@ -52,8 +52,7 @@ class FitParser(OneLine, LightningArgumentParser):  # type: ignore[misc]
 
 
 class VAECLI(LightningCLI):
-    """Builds module, data and trainer from a YAML file and flags, trains, and tests the best
-    checkpoint.
+    """Builds module, data and trainer from YAML and flags, trains, and tests the best checkpoint.
 
     Arguments:
         args: The command line's words; by default those of this process.
@@ -109,8 +108,10 @@ class VAECLI(LightningCLI):
         return self.session.run
 
     def _parse_ckpt_path(self) -> None:
-        """Does nothing: Lightning would import the classes that the checkpoint names, before
-        anyone has judged whether they are to be trusted (:mod:`vae.models.trust`)."""
+        """Does nothing, where Lightning would import the classes that the checkpoint names.
+
+        They are imported once they are known to be trusted (:mod:`vae.models.trust`).
+        """
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -216,8 +217,10 @@ class VAECLI(LightningCLI):
         return self.session.last_words()
 
     def _wait_for_parent(self) -> None:
-        """Lets the process that started this one end first: Lightning kills it when it sees another
-        end with an error."""
+        """Lets the process that started this one end first.
+
+        Lightning kills it as soon as another process ends with an error.
+        """
         strategy = getattr(getattr(self, "trainer", None), "strategy", None)
         environment = getattr(strategy, "cluster_environment", None)
         if isinstance(environment, LightningEnvironment) and environment.local_rank() > 0:

@@ -1,5 +1,4 @@
-"""Checks of a command line and its ``--config`` files that the parser does not make, or not
-clearly."""
+"""Checks of a command line and its ``--config`` files, beyond those of the parser."""
 
 from __future__ import annotations
 

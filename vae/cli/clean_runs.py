@@ -1,5 +1,8 @@
-"""Deletes all but the newest runs. Only folders that carry a run's name and its ``run.json`` are
-touched, and none in which a process works. The runs of a study are the study's, and stay."""
+"""Deletes all but the newest runs.
+
+Only folders with a run's name and a ``run.json`` are deleted, and none in which a process works.
+The runs of a study stay.
+"""
 
 from __future__ import annotations
 

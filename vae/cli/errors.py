@@ -1,5 +1,7 @@
-"""A user's mistake as one line and exit code 2; with ``--debug``, or ``VAE_DEBUG=1`` in the
-environment, as the traceback that it was."""
+"""Turns a user's mistake into one line and exit code 2.
+
+With ``--debug``, or ``VAE_DEBUG=1`` in the environment, it remains a traceback.
+"""
 
 from __future__ import annotations
 
@@ -81,8 +83,11 @@ def take_debug_flag() -> None:
 
 
 def take_trust_flags() -> None:
-    """Takes every ``--trust MODULE`` from the command line: from here on these modules are trusted
-    (:mod:`vae.models.trust`), in the processes that are started too."""
+    """Takes every ``--trust MODULE`` from the command line.
+
+    From here on these modules are trusted (:mod:`vae.models.trust`), in processes that are started
+    too.
+    """
     words, kept, named = sys.argv[1:], sys.argv[:1], os.environ.get("VAE_TRUST", "").split()
     while words:
         name, given, value = words.pop(0).partition("=")
@@ -102,9 +107,10 @@ def take_trust_flags() -> None:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turns a user's mistake into one line and exit code 2, and Ctrl-C into one line and exit code
-    130. ``--debug`` on the command line, which is taken from it, keeps the traceback; so is
-    ``--trust MODULE``."""
+    """Turns a user's mistake into one line and exit code 2; Ctrl-C into one line and 130.
+
+    ``--debug``, which keeps the traceback, and ``--trust MODULE`` are taken from the command line.
+    """
     if callable(signal.getsignal(signal.SIGINT)):  # in the background it is ignored, and stays so
         signal.signal(signal.SIGINT, signal.default_int_handler)
     take_debug_flag()

@@ -1,5 +1,4 @@
-"""``make estimators``: the matrix of estimators, families and claims, each of which a test
-checks."""
+"""Lists the gradient estimators: the families they take, and their claims, which tests check."""
 
 from __future__ import annotations
 

@@ -143,9 +143,14 @@ def evaluate(
 
 
 def _places(run: Path, about: dict[str, Any], counts: list[int]) -> tuple[Path, Path | None]:
-    """Where an evaluation goes, and where the one that is there goes first, if it has something to
-    say of the same checkpoint that this one has not: nothing that was computed is overwritten by
-    less. The one of the most images has the plain name."""
+    """Chooses a file so that no evaluation of the same checkpoint is replaced by one that says less.
+
+    The evaluation of the most images has the plain name.
+
+    Returns:
+        Where the new evaluation goes; and where the one that is there must be moved first, if it
+        says something that the new one does not.
+    """
     path = run / f"evaluation-{about['split']}.json"
     try:
         held = read_json(path) if path.is_file() else {}

@@ -1,5 +1,8 @@
-"""Continues a run that was cut short, in its folder and under its id, from its last checkpoint: it
-ends as if it had never stopped. Further flags are those of ``vae fit``."""
+"""Continues a run that was cut short: it ends as if it had never stopped.
+
+It goes on from its last checkpoint, in its folder and under its id. Further flags are those of
+``vae fit``.
+"""
 
 from __future__ import annotations
 

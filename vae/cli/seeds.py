@@ -1,8 +1,8 @@
-"""Trains a configuration, or several variants of one, with several seeds, and sums them up: mean,
-standard error, and differences paired by seed. Needs no account.
+"""Trains a configuration, or variants of one, with several seeds, and sums the runs up.
 
-Each run is an ordinary one in the study's own folder. Started again, a study skips the runs that
-are done and continues those that were cut short.
+The summary has means, standard errors, and differences to the first variant, paired by seed. Each
+run is an ordinary one in the study's folder. Started again, a study skips the runs that are done
+and continues those that were cut short.
 """
 
 from __future__ import annotations

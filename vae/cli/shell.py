@@ -25,8 +25,10 @@ NEEDED = {
 
 
 class Stream(io.TextIOWrapper):
-    """Standard output or error: when nobody reads it any more, what is written is dropped; what
-    its encoding lacks becomes a question mark."""
+    """Standard output or error that survives the end of its reader.
+
+    What nobody reads is dropped; a character that the encoding lacks becomes a question mark.
+    """
 
     def __init__(self, descriptor: int, like: TextIO) -> None:
         super().__init__(
@@ -62,8 +64,10 @@ def leave(number: int, frame: FrameType | None) -> None:
 
 
 def prepare() -> None:
-    """Makes Ctrl-C end the process at once, until :func:`vae.cli.errors.one_line_errors` takes over,
-    and standard streams that are there, and stay."""
+    """Makes Ctrl-C end the process at once, and the standard streams usable.
+
+    :func:`vae.cli.errors.one_line_errors` takes over Ctrl-C.
+    """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, leave)
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:

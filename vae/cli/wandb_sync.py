@@ -1,5 +1,7 @@
-"""Uploads the offline W&B files of all runs, those of studies too, the oldest first; not what was
-uploaded before, nor of runs that are being trained."""
+"""Uploads the offline W&B files of all runs, those of studies too, the oldest first.
+
+What was uploaded before, and runs that are being trained, are left out.
+"""
 
 from __future__ import annotations
 

@@ -15,9 +15,11 @@ __all__ = ["AtomicCheckpointIO", "PREVIOUS"]
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes to a temporary file, has it on the disk, and only then gives it its name: a crash, a
-    full disk or a power cut leave the old file whole. ``last.ckpt`` becomes ``last-previous.ckpt``
-    first."""
+    """Writes a checkpoint to a temporary file, syncs it to disk, and only then renames it.
+
+    So a crash, a full disk or a power cut leaves the old file whole. A ``last.ckpt`` that is there
+    becomes ``last-previous.ckpt`` first.
+    """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None

@@ -1,5 +1,8 @@
-"""Paths that a checkpoint holds. Lightning's callbacks delete the files that their restored state
-names: here these stay inside the run's own folder of checkpoints."""
+"""The best checkpoint, and callbacks that must not delete files outside of their run.
+
+Lightning's callbacks for checkpoints delete files that their restored state names, wherever these
+are.
+"""
 
 from __future__ import annotations
 

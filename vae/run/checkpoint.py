@@ -28,8 +28,11 @@ def newest_run() -> Path:
 
 
 def find_checkpoint(path: str | Path | None = None, prefer: str = "best.ckpt") -> Path:
-    """A checkpoint, from its own path, from a run's folder (its best, or what to ``prefer``), or
-    from nothing (the newest run's).
+    """Finds a checkpoint.
+
+    Arguments:
+        path: A checkpoint; a run's folder; or None for the newest run.
+        prefer: The checkpoint of a run to take if there are several.
 
     Raises:
         FileNotFoundError: If it is not there.
@@ -38,8 +41,7 @@ def find_checkpoint(path: str | Path | None = None, prefer: str = "best.ckpt") -
 
 
 def load(path: str | Path | None = None) -> Loaded:
-    """A trained model with what it was trained by, its checkpoint's contents, and the path that
-    they came from.
+    """Loads a trained model, with its checkpoint's contents and path.
 
     Arguments:
         path: A checkpoint, a run's folder, or None for the newest run.

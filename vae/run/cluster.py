@@ -48,8 +48,9 @@ def cluster_environment(
 
 
 def assert_started(trainer: Trainer) -> None:
-    """Refuses to train in another number of processes than were started: they would wait for
-    those that are missing, or each train by itself.
+    """Refuses to train in another number of processes than were started.
+
+    They would wait for those that are missing, or each train by itself.
 
     Raises:
         ValueError: If the numbers differ.

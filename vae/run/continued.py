@@ -88,8 +88,9 @@ def _as_trainer_takes(name: str, value: Any) -> str:
 
 
 def assert_same_model(path: Path, checkpoint: dict[str, Any], model: Any) -> None:
-    """Refuses to continue a run with another model than its own: Lightning would train that of
-    the checkpoint, and not say so.
+    """Refuses to continue a run with another model than its own.
+
+    Lightning would silently train the checkpoint's.
 
     Arguments:
         path: The checkpoint's.

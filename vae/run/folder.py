@@ -65,8 +65,9 @@ def new_run(name: str) -> Path:
 
 
 def run_id(run: Path) -> str:
-    """The id of a run: what its ``run.json`` says, wherever the folder is now and by whatever link
-    it was reached; without one, the folder's name.
+    """The id of a run: the one in its ``run.json``, or else the folder's name.
+
+    So the folder can be moved, renamed, or reached by a link.
 
     Raises:
         ValueError: If it is no id.
@@ -77,7 +78,11 @@ def run_id(run: Path) -> str:
 
 
 def checked_id(found: object, path: Path) -> str:
-    """It becomes a part of W&B's file names."""
+    """The id, if it can be part of W&B's file names.
+
+    Raises:
+        ValueError: If it cannot.
+    """
     if not isinstance(found, str) or not re.fullmatch(r"[\w.-]{1,128}", found):
         raise ValueError(f"{path} names no run (its id is {found!r}): it was damaged or edited")
     return found

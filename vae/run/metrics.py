@@ -25,8 +25,7 @@ def lines_of(path: Path) -> tuple[list[str], str]:
 
 
 class JSONLLogger(Logger):
-    """Appends every logged set of metrics to ``metrics.jsonl``, a line each, with its optimiser
-    step and the time.
+    """Appends metrics to ``metrics.jsonl``: a line a row, with the optimiser step and the time.
 
     Arguments:
         run: The run's folder.

@@ -24,8 +24,10 @@ AGAIN = 1.0
 
 
 class Interrupted(SystemExit):
-    """Ends a process that a signal stopped, with the exit code that shells expect: 130 for Ctrl-C,
-    143 for SIGTERM."""
+    """Ends a process that a signal stopped.
+
+    The exit code is the one that shells expect: 130 for Ctrl-C, 143 for SIGTERM.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)

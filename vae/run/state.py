@@ -25,12 +25,14 @@ RUN_STATE = {
     "lr_schedulers": list,
     "optimizer_states": list,
 }
-"""What a run is continued from, besides its model."""
+"""What a checkpoint must hold for a run to be continued, besides its model."""
 
 
 def find_last(path: str | Path) -> tuple[Path, dict[str, Any]]:
-    """The checkpoint to continue from, and what it holds: the file that is named or, of a run's
-    folder, ``last.ckpt``; where that is damaged, the one before it, and a line says so.
+    """Finds the checkpoint to continue from, and reads it.
+
+    Of a run's folder it is ``last.ckpt``; where that is damaged, the one before it, and a line says
+    so.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -73,7 +75,7 @@ def can_go_on(run: Path) -> bool:
 
 
 def how_to_go_on(run: Path) -> str:
-    """What to do about a run that was cut short: no promise that cannot be kept."""
+    """What to tell the user to do about a run that was cut short."""
     if can_go_on(run):
         return f"continue: vae resume {shlex.quote(str(run))}"
     return "start it anew: there is no checkpoint to continue from yet"
@@ -93,7 +95,7 @@ def _read_run_state(path: Path) -> dict[str, Any]:
 
 
 def _strange(checkpoint: Mapping[str, Any]) -> list[str]:
-    """What a run's state names, but is not of the kind that the run would have written."""
+    """The parts of a run's state that no run would have written like this."""
     own, optimizers = checkpoint["vae"], checkpoint["optimizer_states"]
     rows, validated, random = own.get("rows"), own.get("validated") or {}, own["generators"]
     parts = {"state": dict, "param_groups": list}

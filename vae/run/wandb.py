@@ -125,8 +125,9 @@ def rows_sent(run: Path) -> int:
 
 
 def wandb_mode() -> str:
-    """``WANDB_MODE`` if set; else online if this machine is logged in and reaches W&B; else
-    offline.
+    """The mode of W&B: ``WANDB_MODE``, or else online where W&B can be reached, or else offline.
+
+    It can be reached where this machine is logged in and has a connection.
 
     Raises:
         ValueError: If ``WANDB_MODE`` is none that W&B knows.

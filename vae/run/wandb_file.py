@@ -1,6 +1,10 @@
-"""Reads the history of an offline W&B run back. wandb offers no reader; its file is a LevelDB log
-of protobufs: 7 bytes of header, then blocks of 32 KiB of records (CRC 4, length 2, type 1,
-payload). Nothing in a file makes these functions raise: they end where it is damaged."""
+"""Reads back the history of an offline W&B run, for which wandb has no public reader.
+
+This is the only file that depends on what is private of W&B: its protobuf module and the format of
+its files, a LevelDB log of protobufs: 7 bytes of header, then blocks of 32 KiB of records (CRC 4
+bytes, length 2, type 1, payload). No content of a file makes these functions raise: they end where
+it is damaged.
+"""
 
 from __future__ import annotations
 
