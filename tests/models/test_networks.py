@@ -127,7 +127,7 @@ def test_widen(narrow, wide):
 def test_sizes_that_make_no_network_are_refused_in_one_line(network, options, message):
     decoder = network in (MLPDecoder, ConvDecoder)
     if not decoder and options.keys() & {"in_features", "channels"}:
-        pytest.skip("a decoder's")
+        return  # a decoder's
     arguments = {"image_shape": (1, 8, 8)} | ({"in_features": 5} if decoder else {}) | options
     with pytest.raises(ValueError, match=message) as error:
         network(**arguments)

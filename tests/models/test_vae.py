@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from vae.models.composition import compose
 from vae.models.latents.base import Latent
 from vae.models.latents.binary import Binary
 from vae.models.latents.gaussian import DiagonalGaussian
@@ -73,8 +74,11 @@ def test_samples_are_means_or_draws(likelihood):
     torch.manual_seed(1)
     p = model.decode(model.prior().sample((7,)))
     assert_close(means, p.mean.detach())
-    assert model.sample(7, draw=True).shape == means.shape == (7, *SHAPE)
-    assert not torch.equal(model.sample(7, draw=True), means)
+    torch.manual_seed(1)
+    draws = model.sample(7, draw=True)
+    torch.manual_seed(1)
+    assert_close(draws, model.decode(model.prior().sample((7,))).sample())
+    assert draws.shape == means.shape == (7, *SHAPE) and not torch.equal(draws, means)
     assert model.sample().shape == (16, *SHAPE)
 
 
@@ -104,10 +108,12 @@ def test_an_encoder_that_does_not_tell_its_shape_can_be_told(x):
         def __init__(self) -> None:
             super().__init__()
             self.net = nn.Sequential(nn.Flatten(), nn.Linear(16, 6))
+            self.out_features = 6
 
         def forward(self, x: Tensor) -> Tensor:
             return self.net(x)
 
+    assert compose(SHAPE, encoder=lambda shape: Own()).vae.image_shape == SHAPE
     untold = VAE(Own(), model.latent, model.likelihood)
     assert untold.image_shape is None and untold(x).shape == x.shape
     told = VAE(Own(), model.latent, model.likelihood, image_shape=SHAPE)
