@@ -51,6 +51,26 @@ class FitParser(OneLine, LightningArgumentParser):  # type: ignore[misc]
     """The parser of ``vae fit``."""
 
 
+class UnusableData(BaseException):
+    """Carries an error out of jsonargparse, which would print the data module, and its own workings."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def linked_image_shape(data: LightningDataModule) -> tuple[int, int, int]:
+    """The shape of a data module's images, for the model.
+
+    Raises:
+        UnusableData: If it serves none.
+    """
+    try:
+        return image_shape_of(data)
+    except Exception as error:
+        raise UnusableData(error) from error
+
+
 class VAECLI(LightningCLI):
     """Builds module, data and trainer from YAML and flags, trains, and tests the best checkpoint.
 
@@ -74,6 +94,8 @@ class VAECLI(LightningCLI):
         with self.interruption:
             try:
                 self._start(args)
+            except UnusableData as error:
+                raise error.reason from error.reason.__cause__
             except Interrupted:
                 if getattr(rank_zero_only, "rank", 0) == 0:
                     print(self._last_words(), flush=True)
@@ -145,7 +167,7 @@ class VAECLI(LightningCLI):
             help="Of matrix products in 32-true: high lets a GPU use TF32, medium bfloat16.",
         )
         parser.link_arguments(
-            "data", "model.init_args.image_shape", image_shape_of, apply_on="instantiate"
+            "data", "model.init_args.image_shape", linked_image_shape, apply_on="instantiate"
         )
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 

@@ -44,7 +44,6 @@ def clear(message: object) -> str:
         file = f"{os.fsdecode(message.filename)}: " if message.filename else ""
         return f"{file}{message.strerror}"
     text = " ".join(str(message).partition("\nException raised from")[0].split())
-    text = re.sub(r".*Call to compute_fn of link .*\) failed: ", "", text)
     text = text or type(message).__name__
     if asked := re.search(r"can't allocate memory: you tried to allocate (\d+) bytes", text):
         return f"out of memory: {int(asked[1]) / 2**30:,.0f} GiB were asked for"
