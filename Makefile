@@ -7,7 +7,7 @@ CONFIG ?= experiments/configs/gaussian.yaml
 CKPT ?=
 SEED ?=
 ARGS ?=
-# One process a core; each with one thread (tests/pretend/conftest.py).
+# One process a core; each with one thread (tests/conftest.py).
 PYTEST = $(PY) -m pytest -n auto --dist worksteal
 # After a configuration, which may hold a seed of its own: what is given to make counts, ARGS= last.
 SEEDED = $(if $(SEED),--seed_everything $(SEED)) $(ARGS)
@@ -123,7 +123,7 @@ test: $(VENV)/.installed ## all tests but the slow ones, with lint, types and im
 	$(VENV)/bin/lint-imports --no-cache
 	$(PYTEST) -m "not slow" $(ARGS)
 
-test-fast: $(VENV)/.installed ## the tests that take seconds
+test-fast: $(VENV)/.installed ## those without whole runs, in a minute
 	$(PYTEST) -m "not slow and not e2e" $(ARGS)
 
 test-slow: $(VENV)/.installed ## the thorough ones
