@@ -31,7 +31,7 @@ from vae.cli.checks import (
 from vae.cli.parser import OneLine
 from vae.cli.quiet import quiet
 from vae.cli.session import Session
-from vae.cli.source import Source, find_source
+from vae.cli.starting_point import StartingPoint, find_starting_point
 from vae.cli.trainer import add_parts, check_and_prepare
 from vae.data.source import ImageSource, image_shape_of, images_of
 from vae.models.trust import allow_current_folder
@@ -79,7 +79,7 @@ class VAECLI(LightningCLI):
     """
 
     session: Session | None = None
-    source: Source | None = None
+    start: StartingPoint | None = None
 
     models = 1
     """How many models are trained at once."""
@@ -186,7 +186,7 @@ class VAECLI(LightningCLI):
         torch.set_float32_matmul_precision(options.float32_matmul_precision)
         if options.trainer.max_epochs is None and options.trainer.max_steps == -1:
             options.trainer.max_epochs = EPOCHS
-        self.source = find_source(options)
+        self.start = find_starting_point(options)
 
     def before_instantiate_classes(self) -> None:
         assert_fits_in_memory(self.config[self.config.subcommand], self.models)
@@ -202,7 +202,7 @@ class VAECLI(LightningCLI):
         validates = self.datamodule.count("val") != 0 and config["limit_val_batches"] != 0
         logs = not config.get("fast_dev_run") and config.get("logger") in (None, True)
         self.session = session = Session(
-            options, self._config_text(), self.source, validates, logs, self.interruption
+            options, self._config_text(), self.start, validates, logs, self.interruption
         )
         add_parts(
             config,

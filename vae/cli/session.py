@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vae.cli.errors import clear
 from vae.cli.results import epochs_trained, results_of, show_results
-from vae.cli.source import Source, run_folder
+from vae.cli.starting_point import StartingPoint, run_folder
 from vae.cli.trainer import as_list
 from vae.data.batch import DataError
 from vae.data.source import ImageSource
@@ -46,7 +46,7 @@ class Session:
     Arguments:
         options: The options of ``fit`` as plain values.
         text: Those that go into ``config.yaml``, as YAML.
-        source: The checkpoint to continue from.
+        start: The checkpoint to continue from.
         validates: Whether there are validations, the best of which is kept.
         logs: Whether to write ``metrics.jsonl`` and a page in W&B.
         interruption: What notes the signals.
@@ -60,14 +60,14 @@ class Session:
         self,
         options: dict[str, Any],
         text: str,
-        source: Source | None,
+        start: StartingPoint | None,
         validates: bool,
         logs: bool,
         interruption: Interruption,
     ) -> None:
-        self.options, self.text, self.source = options, text, source
+        self.options, self.text, self.start = options, text, start
         self.interruption = interruption
-        self.run = run_folder(options["name"], source)
+        self.run = run_folder(options["name"], start)
         self.lock = RunLock(self.run)
         folder = self.run / "checkpoints"
         self.last = LastCheckpoint(
@@ -77,7 +77,7 @@ class Session:
             interruption,
         )
         self.best = BestCheckpoint(folder) if validates else None
-        rows = source.rows if source else None
+        rows = start.rows if start else None
         self.metrics = JSONLLogger(self.run, rows) if logs else None
         self.record: dict[str, Any] = {}
         self.begun = self.trained = False
@@ -114,8 +114,8 @@ class Session:
         if not self.trainer.is_global_zero or self.rehearsal:
             return
         self.lock.acquire()
-        if self.source and self.source.has_changed():
-            raise ValueError(f"{self.source.path} was just written anew: try again")
+        if self.start and self.start.has_changed():
+            raise ValueError(f"{self.start.path} was just written anew: try again")
 
     def begin(self, trains: bool = True) -> None:
         """Makes the run's folder, or brings it up to date where it is continued.
@@ -145,8 +145,8 @@ class Session:
             if isinstance(error, ValueError):  # during training, it would count as our mistake
                 raise MisconfigurationException(str(error)) from None
             raise
-        if trains and self.source and not new:
-            if aside := set_aside(self.run, self.source.step):
+        if trains and self.start and not new:
+            if aside := set_aside(self.run, self.start.step):
                 print(f"the results made before are now in {aside}")
         replace_text(self.run / "config.yaml", self.text)
         if self.metrics:

@@ -11,10 +11,10 @@ from vae.run.files import read_json
 from vae.run.folder import new_run
 from vae.run.state import find_last
 
-__all__ = ["Source", "find_source", "run_folder"]
+__all__ = ["StartingPoint", "find_starting_point", "run_folder"]
 
 
-class Source(NamedTuple):
+class StartingPoint(NamedTuple):
     """Where a run is continued from.
 
     Attributes:
@@ -40,7 +40,7 @@ def file_at(path: Path) -> tuple[int, int]:
     return stat.st_ino, stat.st_mtime_ns
 
 
-def find_source(options: Any) -> Source | None:
+def find_starting_point(options: Any) -> StartingPoint | None:
     """Finds the checkpoint named by ``ckpt_path``, which is set to its file; None without one.
 
     Arguments:
@@ -64,20 +64,20 @@ def find_source(options: Any) -> Source | None:
         read_json(record)  # it will be written again: a damaged one is refused here
     options.ckpt_path = str(path)
     rows = contents["vae"].get("rows")
-    return Source(path, files.get(path, (0, 0)), contents["global_step"], rows)
+    return StartingPoint(path, files.get(path, (0, 0)), contents["global_step"], rows)
 
 
-def run_folder(name: str, source: Source | None) -> Path:
+def run_folder(name: str, start: StartingPoint | None) -> Path:
     """The folder to train in: that of the run that is continued, else a new one.
 
     Arguments:
         name: The new run's name.
-        source: The checkpoint to continue from. One that lies in no run's folder starts a new run.
+        start: The checkpoint to continue from. One that lies in no run's folder starts a new run.
     """
-    if source:
-        folder = folder_of(source.path)
+    if start:
+        folder = folder_of(start.path)
         own = any((folder / file).is_file() for file in ("run.json", "config.yaml"))
-        if own and folder != source.path.parent:
+        if own and folder != start.path.parent:
             plain = folder.name and ".." not in folder.parts and not folder.is_symlink()
             return folder if plain else folder.resolve()
     return new_run(name)
