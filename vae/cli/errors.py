@@ -48,6 +48,14 @@ def clear(message: object) -> str:
     if asked := re.search(r"can't allocate memory: you tried to allocate (\d+) bytes", text):
         return f"out of memory: {int(asked[1]) / 2**30:,.0f} GiB were asked for"
     text = re.sub(r"- Expected a path but .*? either not accessible or invalid ", "", text)
+    text = re.sub(r"(Parser key \S+) - ", r"\1 ", text)
+    # of a part: what its factory is called in Python, before what was wrong
+    text = re.sub(r"Type \S*Callable\[.*\] expects a function or a callable class: ", "", text)
+    text = re.sub(
+        r"Expected '([^']+)' to be a (?:function that returns|subclass of) <class '(?:\w+\.)*(\w+)'>.*",
+        r"\1 is no \2",
+        text,
+    )
     wrapped = re.fullmatch(
         r"(.*?)(?:- )?Does not validate against any of the Union subtypes.*?Errors: - (.*?)"
         r"(?: Given value type: .*? Given value: (.*))?",
@@ -57,15 +65,18 @@ def clear(message: object) -> str:
         key, complaints, value = wrapped.groups()
         complaints = complaints.partition(" Subclass types expect one of")[0]
         found = [c for c in re.split(r" - (?=Expected)", complaints) if "NoneType" not in c]
-        named = [c for c in found if not re.match("Expected(?! a dot import)", c)]
+        named = [c for c in found if not re.match("Expected(?! a dot import| a typing.Lit)", c)]
         text = key + " or ".join(named or found)
         if value and not named:
             text += f". Got value: {value}"
-    text = re.sub(r"Expected a dot import path string: (\S+)", r"there is no class \1", text)
+    text = re.sub(
+        r"Expected a dot import path string: (\S+)", r"no class of this kind is called \1", text
+    )
     text = re.sub(r"typing\.Literal\[(.*?)\]", r"one of \1", text)
     text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
     text = re.sub(r"(?<=[:r] )Expected( an?)?(?= )", "expected", text).replace("or expected", "or")
     text = re.sub(r'Parser key "([^"]+)"', r"\1", text).replace(". Got value: ", ", got ")
+    text = text.replace(" or no class of this kind", "; no class of this kind")
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
 
 
