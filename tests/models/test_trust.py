@@ -210,3 +210,20 @@ def test_every_preset_is_made_again_from_its_parts(name):
         torch.manual_seed(0)
         values.append(each.bound(x).bound)
     assert torch.equal(*values)
+
+
+def test_lightnings_own_loading_is_gated_too(evil, tmp_path):
+    module, path = MODULES["rloo"](), tmp_path / "x.ckpt"
+    names = module.names() | {"data": None}
+    torch.save({"vae": names, "state_dict": module.state_dict()}, path)
+    again = vae.DiscreteVAE.load_from_checkpoint(path)
+    assert type(again) is vae.DiscreteVAE and not again.training
+    assert all(torch.equal(again.state_dict()[k], v) for k, v in module.state_dict().items())
+    assert vae.VAEModule.load_from_checkpoint(path, test_samples=7).test_samples == 7
+    with pytest.raises(ValueError, match="which is no GaussianVAE"):
+        vae.GaussianVAE.load_from_checkpoint(path)
+    names["model"]["init_args"]["likelihood"] = {"class_path": "evil.Body"}
+    torch.save({"vae": names, "state_dict": module.state_dict()}, path)
+    with pytest.raises(ValueError, match="--trust evil"):
+        vae.VAEModule.load_from_checkpoint(path)
+    assert not evil.exists()

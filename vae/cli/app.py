@@ -193,6 +193,7 @@ class VAECLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         options, config = self.config_dump, self._get(self.config_init, "trainer")
+        self.model.describe_as(options["model"])
         described = self._get(self.config, "data").as_dict()
         self.datamodule = images_of(self.datamodule, options["seed_everything"], described)
         self.datamodule.prepare_data()  # missing data are noticed here, before anything is written

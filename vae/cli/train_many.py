@@ -119,6 +119,7 @@ class ManyCLI(VAECLI):
         config = yaml.safe_load(self._parser("fit").dump(self.config.fit, skip_none=False))
         del config["seeds"], config["vary"]
         model, data = (self._get(self.config_init, part) for part in ("model", "data"))
+        model.describe_as(config["model"])
         described = self.config.fit.data.as_dict()
         data = images_of(data, self.config.fit.seed_everything, described)
         self.runs.append(MemberRun(model, data, config))

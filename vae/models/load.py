@@ -32,6 +32,7 @@ __all__ = [
     "plain_names",
     "read",
     "rebuild",
+    "remade",
 ]
 
 BATCH = 64
@@ -127,6 +128,18 @@ def instantiate_class(class_: type[Made], arguments: Mapping[str, Any]) -> Made:
     parser.add_class_arguments(class_, fail_untyped=False)
     known = {**arguments}
     return class_(**parser.instantiate(parser.parse_object(known)))
+
+
+def remade(class_: type[Made], arguments: Mapping[str, Any], path: Path) -> Made:
+    """As :func:`instantiate_class`, of what a checkpoint says.
+
+    Raises:
+        ValueError: If the class does not take it.
+    """
+    try:
+        return instantiate_class(class_, arguments)
+    except Exception as error:  # another version's values raise anything
+        raise ValueError(f"{path} does not fit this version of the library: {error}") from None
 
 
 def instantiate(function: Callable[..., Made], arguments: Mapping[str, Any]) -> Made:

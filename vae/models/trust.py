@@ -78,6 +78,8 @@ def assert_trusted(content: Any, source: object, also: Sequence[str] = ()) -> No
             continue  # a text that happens to have a dot in it
         if not _inside(name, modules):
             root = name.partition(".")[0]
+            if root == "torch":  # of which a part is enough
+                root = name.rpartition(".")[0]
             raise ValueError(
                 f"{source} names {path}: to load it would run the module {root}; if you trust it,"
                 f" add --trust {root} (or set VAE_TRUST={root})"

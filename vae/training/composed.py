@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import jsonargparse
 from lightning.pytorch import LightningModule
@@ -13,10 +15,17 @@ from torch.distributions import Distribution
 
 from vae.estimators import Estimate
 from vae.models.bound import bound
-from vae.models.checkpoint import Spec
+from vae.models.checkpoint import Spec, read_checkpoint
 from vae.models.composition import Composition, compose
+from vae.models.effects import tolerated
+from vae.models.files import find_checkpoint
+from vae.models.load import fill, plain_names, remade
 from vae.models.parts import Undescribable, describe, public_name
+from vae.models.trust import assert_trusted, resolve, trusting
 from vae.recorded import Recorded, arguments_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["ComposedModule"]
 
@@ -73,6 +82,53 @@ class ComposedModule(LightningModule, metaclass=Recorded):
         """The estimate of log p(x) in nats, (B,): :meth:`vae.models.vae.VAE.log_likelihood`."""
         return self.vae.log_likelihood(x, num_samples)
 
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls,
+        checkpoint_path: str | Path,
+        map_location: Any = None,
+        trust: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> Self:
+        """The module of a checkpoint, with its weights, in evaluation mode.
+
+        Arguments:
+            checkpoint_path: A checkpoint, or a run's folder.
+            map_location: The device; by default the CPU.
+            trust: Modules of one's own whose classes it names (:mod:`vae.models.trust`).
+            kwargs: Arguments of the constructor in place of those of the checkpoint.
+
+        Raises:
+            FileNotFoundError: If there is no checkpoint.
+            ValueError: If it cannot be read, names a class that is not trusted or no subclass of
+                this one, or does not fit.
+        """
+        path = find_checkpoint(checkpoint_path)
+        contents = read_checkpoint(path)
+        spec, options = contents["vae"]["model"], {"strict", "weights_only", "hparams_file"}
+        if spec is None:
+            raise ValueError(
+                f"{path} does not say how to make its model again ({contents['vae']['why_not']}):"
+                " make it as it was, and load the checkpoint's state_dict"
+            )
+        with trusting(trust), tolerated():
+            assert_trusted(spec, path)
+            made = resolve(spec["class_path"], cls, path)
+            own = {k: v for k, v in kwargs.items() if k not in options}
+            module: Self = remade(made, spec["init_args"] | own, path)
+        fill(module, plain_names(contents["state_dict"]), path)
+        return module.eval().to(map_location or "cpu")
+
+    def describe_as(self, spec: Mapping[str, Any]) -> None:
+        """Says what this module was made with, where a configuration has it.
+
+        Arguments:
+            spec: Its ``class_path`` and ``init_args``, as plain values.
+        """
+        options = {k: v for k, v in spec.get("init_args", {}).items() if k not in HOW}
+        options["image_shape"] = list(self._parts["image_shape"])
+        self.described = {"class_path": spec["class_path"], "init_args": options}
+
     def spec(self) -> Spec:
         """The class of this module and the arguments that make it again, as plain values.
 
@@ -98,7 +154,11 @@ class ComposedModule(LightningModule, metaclass=Recorded):
         try:
             found["parts"] = describe(self._parts)
         except Undescribable as error:
-            found.setdefault("why_not", str(error))
+            options = self.described["init_args"] if self.described else {}
+            if options.keys() >= self._parts.keys():  # as the command line has them
+                found["parts"] = {name: options[name] for name in self._parts}
+            else:
+                found.setdefault("why_not", str(error))
         return found
 
     @property
