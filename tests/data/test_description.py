@@ -1,5 +1,6 @@
 """From a data module to plain values, and from a checkpoint back to its data."""
 
+import numpy
 import pytest
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
@@ -99,6 +100,24 @@ def test_other_data_can_be_given_if_the_model_is_of_their_shape():
                 return [torch.rand(2, 3, 4, 4)]
 
         load_data(contents(data=None), Wide())
+
+
+def test_the_order_of_a_plain_data_module_is_that_of_its_run(monkeypatch):
+    monkeypatch.setenv("VAE_TRUST", "plain_digits")
+    spec = {"class_path": "plain_digits.PlainDigits", "init_args": {}}
+    run = images_of(PlainDigits(), seed=77)
+    again = load_data(contents(data=spec) | {"PlainImages": run.state_dict()})
+    first, same = (next(s.loader("train", train=True).batches(0, 1)) for s in (run, again))
+    assert torch.equal(first, same)
+
+
+def test_a_state_that_no_checkpoint_can_hold_is_refused():
+    data = PlainDigits()
+    data.state_dict = lambda: {"numbers": (1, [torch.zeros(2)], None)}
+    assert images_of(data, seed=1).state_dict()["seed"] == 1
+    data.state_dict = lambda: {"numbers": numpy.zeros(2)}
+    with pytest.raises(DataError, match="state_dict holds more than plain values"):
+        images_of(data).state_dict()
 
 
 def test_a_foreign_class_is_imported_only_if_it_is_trusted(monkeypatch):

@@ -97,6 +97,10 @@ def load_data(contents: Mapping[str, Any], data: LightningDataModule | None = No
         )
     if data is None:
         data = _made(spec)
+        source = images_of(data)
+        state = contents.get(PlainImages.__qualname__)
+        if isinstance(source, PlainImages) and isinstance(state, dict):
+            source.seed = state.get("seed", source.seed)  # of the run, whose order is repeated
     source = images_of(data)
     source.prepare_data()
     source.setup()

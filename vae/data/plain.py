@@ -93,7 +93,13 @@ class PlainImages(ImageSource):
             self._loaders.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seed": self.seed, "datamodule": self.datamodule.state_dict()}
+        state = self.datamodule.state_dict()
+        if not _is_plain(state):
+            raise DataError(
+                f"{self.name}.state_dict holds more than plain values and tensors: a checkpoint"
+                " with it could not be read again"
+            )
+        return {"seed": self.seed, "datamodule": state}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seed = state_dict["seed"]  # the run's: its epochs are repeated
@@ -256,6 +262,15 @@ class PlainImages(ImageSource):
         if x.device.type == "cpu":
             assert_pixels(x, source)
         return x.float()
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a checkpoint can hold a value and be read without running code."""
+    if isinstance(value, dict):
+        return _is_plain([*value.keys(), *value.values()])
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str, Tensor))
 
 
 def _is_empty(loader: Any) -> bool:
