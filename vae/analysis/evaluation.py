@@ -1,7 +1,7 @@
-r"""What a trained model is worth, in nats an image: bounds and, where it can be had, :math:`\log
-p(x)` itself.
+r"""What a trained model achieves: bounds on :math:`\log p(x)` and, of few latents, its exact value.
 
-Every number is one of the model with hard latents (``vae.hard``): a relaxed sample bounds nothing.
+In nats an image. Every number is of the model with hard latents (``vae.hard``): relaxed samples
+give no bound on its likelihood. The importance-weighted estimate is ``vae.log_likelihood``.
 """
 
 from __future__ import annotations
@@ -45,16 +45,17 @@ class Terms(NamedTuple):
     monte_carlo: bool = False
 
     def named(self) -> dict[str, Tensor]:
-        """The three numbers by the names they are logged under: an estimated rate is
-        ``rate_mc``."""
+        """The three numbers by their names in logs, where an estimated rate is ``rate_mc``."""
         rate = "rate_mc" if self.monte_carlo else "rate"
         return {"elbo": self.elbo, rate: self.rate, "distortion": self.distortion}
 
 
 @contextmanager
 def fixed_noise(device: torch.device, seed: int) -> Iterator[None]:
-    """Draws from a seed of its own, and gives the global generators back as they were: what is
-    evaluated in mid-training neither depends on the training's random numbers nor consumes any."""
+    """A context that draws from its own seed and restores the global generators at its end.
+
+    An evaluation during training neither depends on the training's random numbers nor uses any up.
+    """
     devices = [device] if asynchronous(device) else []
     with torch.random.fork_rng(devices, device_type=device.type):
         torch.manual_seed(seed)
@@ -87,8 +88,7 @@ def closed_kl(vae: VAE, q: Distribution) -> Tensor | None:
 
 @torch.no_grad()
 def exact_log_likelihood(vae: VAE, x: Tensor) -> Tensor:
-    """log p(x) itself, by summing over every latent configuration; shape (B,). For small discrete
-    latents.
+    """The exact log p(x) in nats, with shape (B,), by a sum over all latent configurations.
 
     Raises:
         NotImplementedError: If the latents cannot be enumerated.

@@ -1,5 +1,7 @@
-"""Pictures of what a model does, as image tensors ``(3, H, W)`` in [0, 1] for torchvision's
-``save_image``."""
+"""Grids of reconstructions and samples, as image tensors ``(3, H, W)`` in [0, 1].
+
+``torchvision.utils.save_image`` writes them.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,10 @@ __all__ = ["image_file", "reconstruction_grid", "sample_grid"]
 
 
 def image_file(path: Path) -> Path:
-    """A path for a picture, whose folder is made.
+    """The path of a picture to be written; its folder is made.
 
     Raises:
-        ValueError: If its suffix is of no format for pictures; then nothing is made.
+        ValueError: If the suffix is that of no image format; then no folder is made.
     """
     path = path.expanduser()
     if path.suffix.lower() not in Image.registered_extensions():
@@ -29,8 +31,7 @@ def image_file(path: Path) -> Path:
 
 
 def _grid(images: Tensor, columns: int) -> Tensor:
-    """A grid of images ``(N, *image)``, magnified so that a row of small digits is comfortable to
-    look at."""
+    """A grid of images ``(N, *image)``; small ones are magnified."""
     scale = max(1, 56 // images.shape[-1])
     images = images.clamp(0, 1).repeat_interleave(scale, -2).repeat_interleave(scale, -1)
     return make_grid(images, nrow=columns, padding=4, pad_value=0.5)

@@ -1,8 +1,8 @@
-"""Options that would change nothing: refused where a model is made to be trained, and tolerated
-where a checkpoint is read that was trained with them.
+"""Refuses options that would change nothing.
 
-Their gradient, or their whole run, would be that of a simpler configuration, bit for bit, and the
-person who set them would not know.
+With them the gradient, or the whole run, would be that of a simpler configuration, bit for bit, and
+the person who set them would not know. They are refused where a model is made to be trained, and
+tolerated where a checkpoint is read that was trained with them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TOLERATED = ContextVar("tolerated", default=False)
 
 
 def refuse(message: str) -> None:
-    """Says that an option changes nothing, and what to do.
+    """Raises for an option that changes nothing.
 
     Raises:
         ValueError: With the message, unless options are :func:`tolerated`.
@@ -29,8 +29,10 @@ def refuse(message: str) -> None:
 
 @contextmanager
 def tolerated() -> Iterator[None]:
-    """Within it, nothing is refused: what was trained before a rule was known can still be
-    read."""
+    """A context in which nothing is refused.
+
+    Runs that were trained before a rule was added can still be read.
+    """
     token = _TOLERATED.set(True)
     try:
         yield

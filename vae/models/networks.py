@@ -76,8 +76,9 @@ class Network(nn.Sequential):
 
 
 class MLPEncoder(Network):
-    """Creates a fully connected encoder, ``(B, *image)`` to ``(B, hidden[-1])``; with no hidden
-    layer, the flat image itself.
+    """Creates a fully connected encoder, ``(B, *image)`` to ``(B, hidden[-1])``.
+
+    Without hidden layers it returns the flat image itself.
 
     Example:
         >>> from vae import MLPEncoder

@@ -1,5 +1,7 @@
-r"""The model: :math:`q(z|x)`, :math:`p(z)` and :math:`p(x|z)`. It knows no estimator, no
-optimiser and no trainer."""
+r"""The model: :math:`q(z|x)`, :math:`p(z)` and :math:`p(x|z)`.
+
+It knows no estimator, no optimiser and no trainer.
+"""
 
 from __future__ import annotations
 
@@ -74,8 +76,13 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
-        """Reconstructions ``(B, *image)`` of images, without a gradient: the mean of p(x|z) at one
-        sample z of the posterior, hard where latents are discrete."""
+        """Reconstructions ``(B, *image)`` of images ``(B, *image)``, without a gradient.
+
+        Each is the mean of p(x|z) at one sample z of the posterior, hard where latents are discrete.
+
+        Raises:
+            ValueError: If the images do not fit the model.
+        """
         model = self.hard
         return model.decode(model.posterior(x).sample()).mean
 
@@ -106,8 +113,9 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def sample(self, num_samples: int = 16, draw: bool = False) -> Tensor:
-        """Images ``(num_samples, *image)`` from the model: the means of p(x|z) at latents drawn
-        from the prior, hard where they are discrete.
+        """New images, ``(num_samples, *image)``, without a gradient.
+
+        Each is the mean of p(x|z) at latents drawn from the prior, hard where they are discrete.
 
         Arguments:
             num_samples: How many.
@@ -120,8 +128,9 @@ class VAE(nn.Module):
     def log_likelihood(
         self, x: Tensor, num_samples: int = 5000, chunk: int | None = None
     ) -> Tensor:
-        """The importance-weighted estimate of log p(x) in nats, with shape (B,), of the model with
-        hard latents. See :mod:`vae.models.log_likelihood`.
+        """The importance-weighted estimate of log p(x) in nats, with shape (B,).
+
+        It is of the model with hard latents. See :mod:`vae.models.log_likelihood`.
 
         Arguments:
             x: Images ``(B, *image)``.
@@ -153,8 +162,10 @@ class VAE(nn.Module):
 
     @property
     def hard(self) -> VAE:
-        """The model with its exact discrete latents, on the same parameters; itself, unless the
-        latents are relaxed."""
+        """The model with exact latents in place of relaxed ones; itself, if there are none.
+
+        It shares all parameters.
+        """
         latent = self.latent.hard
         if latent is self.latent:
             return self

@@ -74,8 +74,7 @@ class Latent(nn.Module, metaclass=Recorded):
 
     @property
     def hard(self) -> Latent:
-        """The exact family that this layer relaxes, for every evaluated number; itself, unless it
-        is a relaxation."""
+        """The exact layer that this one relaxes, for every evaluated number; itself, if it is exact."""
         return self
 
     def expectation(

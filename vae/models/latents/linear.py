@@ -1,5 +1,8 @@
-"""What the latent layers here share: one linear map of the features to the parameters of q, and a
-prior whose parameters are fixed or learned."""
+"""What most latent layers share.
+
+One linear map of the features gives the parameters of q; the parameters of the prior are fixed or
+learned.
+"""
 
 from __future__ import annotations
 
@@ -53,13 +56,19 @@ class LinearLatent(Latent):
         return nn.Linear(self.in_features, parameters * math.prod(self.shape))
 
     def split(self, raw: Tensor) -> tuple[Tensor, ...]:
-        """What :meth:`linear` returns, as one tensor ``(B, *shape)`` for each parameter of q, in
-        full precision."""
+        """The output of :meth:`linear` as one tensor ``(B, *shape)`` for each parameter of q.
+
+        In float32 or wider.
+        """
         return widen(raw).unflatten(-1, (-1, *self.shape)).unbind(-1 - len(self.shape))
 
     def add_prior_parameter(self, name: str, value: float = 0.0) -> None:
-        """Sets ``self.name``, of shape ``shape``: a parameter if the prior is learned, else a
-        buffer."""
+        """Adds a tensor of shape ``shape``: a parameter if the prior is learned, else a buffer.
+
+        Arguments:
+            name: Its name, as an attribute of the layer and in checkpoints.
+            value: What every entry starts from.
+        """
         full = torch.full(self.shape, value)
         if self.learned_prior:
             self.register_parameter(name, nn.Parameter(full))

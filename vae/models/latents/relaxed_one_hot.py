@@ -19,13 +19,12 @@ __all__ = ["RelaxedOneHot"]
 
 
 class RelaxedOneHot(Latent):
-    r"""Creates the Concrete relaxation of a :class:`OneHot` layer: z is the *logarithm* of a
-    point of each simplex.
+    r"""Creates the Concrete relaxation of a :class:`OneHot` layer.
 
-    Here the relaxation is the model: posterior and prior are relaxed, the pathwise gradient is
-    exact, and the KL is the Monte-Carlo density ratio of the two Concrete distributions, the only
-    choice that bounds the relaxed model's likelihood. In closed form, :meth:`kl` is that of the
-    discrete variables.
+    A sample z is the *logarithm* of a point of each simplex. Here the relaxation is the model:
+    posterior and prior are relaxed, the pathwise gradient is exact, and the KL is the Monte-Carlo
+    density ratio of the two Concrete distributions, the only choice that bounds the relaxed model's
+    likelihood. In closed form, :meth:`kl` is that of the discrete variables.
 
     References:
         | The Concrete Distribution (Maddison et al., 2017), section 3.3 and appendix C
