@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import vae
 from vae import ELBO, ESTIMATORS
 from vae.certify.claims import assert_claims
 from vae.certify.problems import one_hot_problem
@@ -33,11 +34,11 @@ def test_python_runs_and_the_example_estimator_is_unbiased():
         return z.flatten(2).sum(-1)
 
     names = {
-        "torch": torch, "ELBO": ELBO, "ESTIMATORS": ESTIMATORS, "features": features,
+        "torch": torch, "vae": vae, "ELBO": ELBO, "ESTIMATORS": ESTIMATORS, "features": features,
         "f": f, "Estimate": Estimate, "Estimator": Estimator, "attach": attach,
     }  # fmt: skip
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         exec(block, names)
     problems = {"one_hot": one_hot_problem()}
