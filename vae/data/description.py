@@ -58,8 +58,10 @@ def data_names(data: LightningDataModule | None) -> dict[str, Any]:
 
 
 def plain_hyper_parameters(checkpoint: dict[str, Any]) -> None:
-    """Makes plain values of the arguments that Lightning keeps of a data module, or drops them: with
-    anything else in it the file could not be read again."""
+    """Makes plain values of the arguments that Lightning keeps of a data module, or drops them.
+
+    With anything else in it, the checkpoint could not be read again.
+    """
     key = LightningDataModule.CHECKPOINT_HYPER_PARAMS_KEY
     if key not in checkpoint:
         return

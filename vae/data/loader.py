@@ -1,5 +1,4 @@
-"""Batches made on the device that holds the images: an index, a scale and a binarisation, with no
-workers.
+"""Batches made on the device that holds the images, without workers.
 
 Order and binarisation are pure functions of (seed, epoch, batch), and of nothing else, so that an
 epoch can be entered at any batch.
@@ -37,8 +36,7 @@ def mix_seeds(*parts: int) -> int:
 
 
 class ImageLoader:
-    """An iterable of float batches ``(B, *image)`` in [0, 1], made on the device that holds the
-    images.
+    """Float batches ``(B, *image)`` in [0, 1], made on the device that holds the images.
 
     Arguments:
         images: All images, uint8 with shape ``(N, *image)``.

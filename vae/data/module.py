@@ -147,8 +147,10 @@ class ImageDataModule(ImageSource):
         batch_size: int | None = None,
         limit: int | None = None,
     ) -> ImageLoader:
-        """The batches of a split: in another order and with other pixels in each epoch if
-        ``train``, else always the same."""
+        """The batches of a split.
+
+        With ``train``, each epoch has another order and other pixels; else all are the same.
+        """
         trainer = self.trainer
         if device is None:
             device = trainer.strategy.root_device if trainer else torch.device("cpu")

@@ -53,8 +53,10 @@ class PlainLoader:
         return self.batches()
 
     def batches(self, first: int = 0, epoch: int | None = None) -> Iterator[Tensor]:
-        """The batches of an epoch, by default the present one, from number ``first`` on; those
-        before it are read too, so that their draws are made."""
+        """The batches of an epoch, by default the present one, from number ``first`` on.
+
+        Those before it are read too, so that their draws are made.
+        """
         rank, world_size = self.rank, self.world_size
         if world_size == 1:
             return islice(self._all(epoch), first, None)
