@@ -19,9 +19,14 @@ __all__ = ["Cost", "cost"]
 
 
 class Cost(NamedTuple):
-    """What one gradient of one batch costs: milliseconds (median; of one thread on a CPU, its
-    processor time), megabytes kept for the backward pass (on a GPU: the peak; None on a CPU where
-    torch.func, which cannot be watched, is at work), evaluations of the decoder an image."""
+    """What one gradient of one batch costs.
+
+    Attributes:
+        milliseconds: The median time; of one thread on a CPU, its processor time.
+        megabytes: What is kept for the backward pass; on a GPU, the peak. None on a CPU where
+            torch.func computes the gradient, whose memory cannot be watched.
+        evaluations: Decodings an image.
+    """
 
     milliseconds: float
     megabytes: float | None
@@ -43,8 +48,7 @@ class _Counting:
 def cost(
     vae: VAE, objective: Objective, estimator: Estimator, x: Tensor, repeats: int = 10
 ) -> Cost:
-    """Measures forward and backward of the bound of a batch, to the gradients of every
-    parameter."""
+    """Measures the forward and the backward pass of the bound of a batch, in every parameter."""
     device = torch.get_device_module(x.device)
     counts = asynchronous(x.device) and hasattr(device, "max_memory_allocated")
     counted, watched = _Counting(vae), True

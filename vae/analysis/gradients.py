@@ -1,5 +1,4 @@
-r"""The gradient report: how far, and how noisily, each estimator points, on one model and the
-same images.
+r"""The gradient report: each estimator's bias and noise, on one model and the same images.
 
 For an estimator :math:`g` of the gradient :math:`\gamma` of the mean bound over a batch of images,
 
@@ -121,8 +120,10 @@ def warm_up(
     steps: int,
     lr: float = 1e-2,
 ) -> None:
-    """Trains what an estimator learns (baselines, control variates, averages), the model standing
-    still, so that it is not judged in a state in which nobody uses it."""
+    """Trains what an estimator learns (baselines, control variates, averages), and not the model.
+
+    So it is not judged in a state in which nobody uses it.
+    """
     own = list(estimator.parameters())
     if not own and not list(estimator.buffers()):
         return

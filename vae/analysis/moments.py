@@ -69,8 +69,8 @@ class Summary(NamedTuple):
         bias_squared: ||E g - truth||^2, without what the noise of either adds to it in the mean.
         bias_error: One standard error of that, of the truth's noise too where it is an average.
         variance: Of one estimate, summed over coordinates.
-        snr: ||E g|| / sqrt(variance); of the norms, since a mean of ratios is one of the coordinates
-            that hardly vary.
+        snr: ||E g|| / sqrt(variance), a ratio of norms: a mean of the coordinates' ratios would be
+            decided by the coordinates with the least noise.
         dsnr: Mean of the part along the truth over the part across.
         cosine: Of the mean gradient and the truth.
     """
@@ -84,8 +84,10 @@ class Summary(NamedTuple):
 
 
 def summarize(moments: Moments, truth: Moments) -> Summary:
-    """The summary of an estimator's moments against the truth's: one vector if it is exact, else
-    those of a long average."""
+    """The summary of an estimator's moments.
+
+    The truth's moments are those of one vector if it is exact, else of a long average.
+    """
     variance = moments.variance
     live = bool((variance > 0).any())
     signal = (moments.mean.square().sum() - (variance / moments.count).sum()).clamp_min(0)
@@ -105,9 +107,10 @@ def summarize(moments: Moments, truth: Moments) -> Summary:
 
 
 def squared_norm(samples: Tensor) -> tuple[float, float]:
-    r"""An unbiased estimate of :math:`\|\mathbb{E} a\|^2` from independent samples
-    :math:`a_1, \ldots, a_G`, ``(G, P)`` with G >= 4, and its standard error, whatever the
-    correlations of coordinates.
+    r"""An unbiased estimate of :math:`\|\mathbb{E} a\|^2`, and its standard error.
+
+    It takes independent samples :math:`a_1, \ldots, a_G`, ``(G, P)`` with G >= 4, whatever the
+    correlations of their coordinates.
 
     The estimate is the U-statistic :math:`\overline{a_g \cdot a_h}` over pairs; its variance
     :math:`4 (G-2) \zeta_1 / G(G-1) + 2 \zeta_2 / G(G-1)` (Hoeffding, 1948), with

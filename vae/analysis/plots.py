@@ -20,8 +20,10 @@ UNBIASED_AND_BIASED = (("unbiased", False, "C0", "C0"), ("biased", True, "none",
 
 
 def pareto(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
-    """Variance of the gradient against its cost: unbiased estimators filled and blue, biased ones
-    hollow and red, by name too, and the Pareto front of the unbiased ones.
+    """Plots the variance of the gradient against its cost, with the Pareto front.
+
+    Unbiased estimators are filled and blue, biased ones hollow and red, each with its name; the
+    front is that of the unbiased ones.
 
     Arguments:
         rows: Of the gradient report: ``label``, ``bias``, ``variance``, ``evaluations``,
@@ -78,8 +80,10 @@ def pareto(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
 
 
 def curve(series: Mapping[str, Sequence[float]], x: str, y: str, title: str, path: Path) -> None:
-    """Lines over their index, one a name, with a running mean of ten over the raw values; on a
-    symmetric logarithmic scale where they are negative."""
+    """Plots a line for each name over its index, with a running mean of ten over the raw values.
+
+    The scale is symmetric logarithmic where values are negative.
+    """
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
@@ -96,8 +100,9 @@ def curve(series: Mapping[str, Sequence[float]], x: str, y: str, title: str, pat
 
 
 def bench(result: Mapping[str, Any], names: Mapping[str, str], path: Path) -> None:
-    """Bars of each training loop's speed as a ratio to the hand-written one's, with quartiles;
-    and images a second along each scaling axis.
+    """Plots each training loop's speed as a ratio to the hand-written one's, with quartiles.
+
+    Beside it are images a second along each scaling axis.
 
     Arguments:
         result: Of ``experiments/bench.py``.
