@@ -76,15 +76,28 @@ def make_files(folder):
 def _checkpoints(folder):
     good = folder / "run" / "checkpoints" / "last.ckpt"
     contents = torch.load(good, weights_only=True)
-    options, weights, own = (contents[k] for k in ("hyper_parameters", "state_dict", "vae"))
+    weights, own = contents["state_dict"], contents["vae"]
+
+    def of(options, name="GaussianVAE"):
+        """The checkpoint's own keys, with other options or another class of the module."""
+        return {
+            "vae": own
+            | {"model": {"class_path": f"vae.{name}", "init_args": options}, "parts": None}
+        }
+
+    def on(name, options):
+        """The same with other data."""
+        return {"vae": own | {"data": {"class_path": f"vae.{name}", "init_args": options}}}
+
+    options = own["model"]["init_args"]
     for name, changes in {
-        "other-class": {"vae": own | {"module": "NormalizingFlow"}},
-        "other-version": {"hyper_parameters": options | {"colour": "red"}},
+        "other-class": of(options, "NormalizingFlow"),
+        "other-version": of(options | {"colour": "red"}),
         "other-layers": {"state_dict": {k: v for k, v in weights.items() if "decoder" not in k}},
         "other-shapes": {"state_dict": weights | {"vae.encoder.1.bias": torch.zeros(3)}},
-        "other-data": {"vae": own | {"data": "CIFAR10DataModule"}},
-        "bad-data": {"datamodule_hyper_parameters": {"batch_size": 0}},
-        "options-no-mapping": {"hyper_parameters": 3},
+        "other-data": on("CIFAR10DataModule", {}),
+        "bad-data": on("DigitsDataModule", {"batch_size": 0}),
+        "options-no-mapping": of(3),
         "no-loops": {"loops": {}},
         "model-only": {"optimizer_states": None, "loops": None},
         "code": {"hyper_parameters": {"latent_dim": Canary()}},
@@ -93,9 +106,9 @@ def _checkpoints(folder):
     first = "vae.encoder.1.weight"
     for name, changes in {
         "wrapped": {"state_dict": {f"module.{k}": v for k, v in weights.items()}},
-        "inflated": {"hyper_parameters": options | {"hidden": [10**9]}},
+        "inflated": of(options | {"hidden": [10**9]}),
         "expanded": {"state_dict": weights | {first: torch.zeros(1, 64).expand(128, 64)}},
-        "sampled": {"hyper_parameters": options | {"num_samples": 10**9}},
+        "sampled": of(options | {"num_samples": 10**9}),
     }.items():
         torch.save(contents | changes, folder / f"{name}.ckpt")
     with zipfile.ZipFile(folder / "compressed.ckpt", "w", zipfile.ZIP_DEFLATED) as packed:

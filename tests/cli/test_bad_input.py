@@ -115,12 +115,18 @@ CONFIGURATION = {
         "max_epochs 0 trains nothing",
     ),
     "an infinite weight": (f"{TRAIN} --model.beta .inf", "beta must be finite"),
-    "the data's seed": (f"{TRAIN} --data.seed 5", "it is seed_everything's: leave it out"),
+    "the data's seed": (
+        f"{TRAIN} --data.seed 5",
+        "data.seed is set by seed_everything: leave it out",
+    ),
     "the data's seed in a file": (
         "train.py fit --config linked.yaml",
         "data.seed is set by seed_everything",
     ),
-    "the images' shape": (f"{TRAIN} --model.image_shape [1,2,3]", "it is the data's: leave it"),
+    "the images' shape": (
+        f"{TRAIN} --model.image_shape [1,2,3]",
+        "image_shape is set by the data: leave it out",
+    ),
     "a finder of step sizes": (
         f"{TRAIN} --trainer.callbacks lightning.pytorch.callbacks.LearningRateFinder",
         "a finder of step or batch sizes is not supported",
@@ -276,16 +282,22 @@ CHECKPOINTS = {
         "open, and would run it",
     ),
     "unreadable disk": ("sample.py unreadable.ckpt", "cannot be read: Input/output error"),
-    "of another library": ("sample.py foreign.ckpt", "is not a checkpoint of a GaussianVAE"),
-    "of another class": ("sample.py other-class.ckpt", "holds a NormalizingFlow, none of"),
+    "of another library": ("sample.py foreign.ckpt", "is not a checkpoint of a VAE"),
+    "of another class": (
+        "sample.py other-class.ckpt",
+        "names vae.NormalizingFlow, which is not there",
+    ),
     "of another version, an option": ("sample.py other-version.ckpt", "does not fit this version"),
     "of another version, layers": ("sample.py other-layers.ckpt", "it lacks vae.likelihood"),
     "of another version, shapes": (
         "evaluate.py other-shapes.ckpt",
         "has the shape (3,), not (128,)",
     ),
-    "options that are none": ("sample.py options-no-mapping.ckpt", "is not a checkpoint of"),
-    "of unknown data": ("evaluate.py other-data.ckpt", "(it says CIFAR10DataModule)"),
+    "options that are none": ("sample.py options-no-mapping.ckpt", "names no class for its model"),
+    "of unknown data": (
+        "evaluate.py other-data.ckpt",
+        "names vae.CIFAR10DataModule, which is not there",
+    ),
     "of impossible data": ("reconstruct.py bad-data.ckpt", "batch sizes must be at least 1"),
     "continued: nothing there": (f"{TRAIN} --ckpt_path last", "no checkpoint at last"),
     "continued: a text": (f"{TRAIN} --ckpt_path text.ckpt", "cannot be read"),
