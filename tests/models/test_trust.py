@@ -51,6 +51,17 @@ FOREIGN = [
     {"schedules": {"beta": {"class_path": "evil.Body"}}},
     {"encoder": {"class_path": "vae.MLPEncoder", "init_args": {"activation": "evil.Body"}}},
     {"estimator": "evil.Body"},
+    {"encoder": "{class_path: evil.Body}"},
+    {"encoder": '{"class_path": "evil.Body", "init_args": {"width": 3}}'},
+    {"encoder": " evil.Body "},
+    {"encoder": "'evil.Body'"},
+    {"encoder": {"class_path": " evil.Body"}},
+    {"encoder": ["[{class_path: evil.Body}]"]},
+    {"schedules": "{beta: {class_path: evil.Body}}"},
+    {"encoder": '"\\x65vil.Body"'},
+    {"encoder": '{"class_path": "\\x65vil.Body"}'},
+    {"encoder": '"{class_path: \\x65vil.Body}"'},
+    {"latent": "? class_path\n: evil.Body\n"},
     {"latent": [{"class_path": "evil.Body"}]},
 ]
 

@@ -17,12 +17,17 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+import yaml
+
 from vae.models.parts import current_name
 
 __all__ = ["allow_current_folder", "assert_trusted", "class_names", "resolve", "trusting"]
 
 OWN = ("vae", "torch.optim")
 """Modules that are trusted: for torch's, subclasses of its optimisers and schedulers only."""
+
+LONGEST_TEXT = 10_000
+"""Characters of an option that is looked at as YAML."""
 
 _TRUSTED: ContextVar[tuple[str, ...]] = ContextVar("trusted", default=())
 
@@ -124,15 +129,32 @@ def _names(content: Any) -> Iterator[tuple[str, bool]]:
     if isinstance(content, Mapping):
         for key, value in content.items():
             if key == "class_path":
-                yield str(value), True
+                yield str(value).strip(), True
             else:
                 yield from _names(value)
     elif isinstance(content, (list, tuple)):
         for value in content:
             yield from _names(value)
-    elif isinstance(content, str) and "." in content:
-        if all(part.isidentifier() for part in content.split(".")):
-            yield content, False
+    elif isinstance(content, str):
+        yield from _names_in_text(content)
+
+
+def _names_in_text(text: str) -> Iterator[tuple[str, bool]]:
+    """Those that a text is, or holds: a parser takes a text for YAML, where it can."""
+    if "." in text and all(part.isidentifier() for part in text.strip().split(".")):
+        yield text.strip(), False
+    if not set(text) & set("{[\"'\n:"):
+        return
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"a text of {len(text)} characters, where an option is expected")
+    try:
+        loaded = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return
+    if isinstance(loaded, (Mapping, list)) and "&" in text:  # it can be larger than it looks
+        raise ValueError("YAML with anchors, where an option is expected")
+    if loaded != text:
+        yield from _names(loaded)
 
 
 def _found(name: str, source: object, modules: Sequence[str]) -> Any:
