@@ -98,6 +98,24 @@ def test_what_resume_finds_in_a_folder_runs_nothing(vae, tmp_path):
         )
         refused = vae("resume", run, "--trainer.max_epochs", "5", code=2)
         assert refused.err.count("\n") == 1 and "config.yaml names" in refused.err
+    part = "{class_path: evil.Body}"
+    (tmp_path / "sub.yaml").write_text(part)
+    (run / "model.yaml").write_text("{class_path: vae.VAEModule, init_args: {encoder: evil.Body}}")
+    for old, new, words in (
+        ("    network: mlp", "    network: mlp\n    prior: sub.yaml", "names the file sub.yaml"),
+        (
+            "    network: mlp",
+            f"    network: mlp\n    prior: '{part}'",
+            "would run the module evil",
+        ),
+        ("name: ", "config: sub.yaml\nname: ", "names the file sub.yaml"),
+        ("model:\n", "model: model.yaml\nnothing:\n", "names the file model.yaml"),
+    ):
+        text = config.replace("    prior: null\n", "").replace(old, new, 1)
+        assert text != config
+        (run / "config.yaml").write_text(text)
+        refused = vae("resume", run, "--trainer.max_epochs", "5", code=2)
+        assert refused.err.count("\n") == 1 and words in refused.err, refused.err
     assert not (tmp_path / "evil.ran").exists()
 
 

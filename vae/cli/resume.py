@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from vae.cli.app import VAECLI
 from vae.cli.parser import ScriptParser
@@ -43,12 +44,31 @@ def resume(run: str | None, flags: list[str]) -> None:
         print(f"{folder} is complete: nothing to do")
         return
     # What a user gives as --config is trusted; this file is found in the run's folder.
-    content = read_yaml(config)
-    found = {part: content.get(part) for part in ("model", "data", "trainer")}
+    found = {k: v for k, v in read_yaml(config).items() if k not in ("name", "group", "tags")}
     assert_trusted(found, config, also=("lightning.pytorch",))
+    assert_no_files(found, config)
     # Lightning starts further processes with the arguments that this one has.
     sys.argv[1:] = ["fit", "--config", str(config), "--ckpt_path", str(folder), *flags]
     VAECLI()
+
+
+def assert_no_files(content: Any, config: Path) -> None:
+    """Refuses a run's configuration that would have another file read as a part of it.
+
+    Raises:
+        ValueError: Naming that file.
+    """
+    if isinstance(content, dict):
+        content = list(content.values())
+    if isinstance(content, list):
+        for value in content:
+            assert_no_files(value, config)
+    elif isinstance(content, str) and content.strip():
+        for path in (Path(content.strip()), config.parent / content.strip()):
+            if path.is_file():
+                raise ValueError(
+                    f"{config} names the file {content}: give it as --config yourself"
+                )
 
 
 def _newest() -> Path:

@@ -76,7 +76,11 @@ def assert_trusted(content: Any, source: object, also: Sequence[str] = ()) -> No
     Raises:
         ValueError: Naming the first one.
     """
-    for path, is_class in _names(content):
+    try:
+        names = list(_names(content))
+    except ValueError as error:
+        raise ValueError(f"{source} holds {error}") from None
+    for path, is_class in names:
         name = current_name(path)
         modules = _trusted(also)
         if not is_class and (not _is_there(name) or (_inside(name, modules) and not _leads(name))):
