@@ -33,15 +33,14 @@ MODULES = {
 
 def fit(module, run, steps=40, log_every=5, steps_per_batch=1, ckpt_path=None, **options):
     data = DigitsDataModule(steps_per_batch=steps_per_batch)
-    options = {"enable_checkpointing": False, "accelerator": "cpu"} | options
+    defaults = {"enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
     trainer = Trainer(
         max_steps=steps,
         logger=JSONLLogger(run),
-        enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=log_every,
-        **options,
+        **defaults | options,
     )
     trainer.fit(module, data, ckpt_path=ckpt_path)
     return trainer

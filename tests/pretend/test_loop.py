@@ -17,14 +17,14 @@ from pretend_runs import CUT, HERE, STEPS, THERE
 from small import SMALL, fit
 from torch.testing import assert_close
 
-import vae.training.module
+import vae.training.noise
 from vae.cli.resume import resume
 from vae.devices import set_generators
 from vae.models.checkpoint import read_checkpoint
 from vae.run.folder import new_run
 from vae.training.capture import CaptureError
-from vae.training.module import VAEModule
 from vae.training.presets import GaussianVAE
+from vae.training.step import Step
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*could not find the monitored key"),
@@ -33,7 +33,7 @@ pytestmark = [
 
 ALLOWED = {
     "_log_training": "at a step that is logged, its numbers are read",
-    "_check": "and looked at, whether they are finite",
+    "assert_finite": "and looked at, whether they are finite",
     "measure": "the shadows' gradients are read, every so many steps",
     "batches": "an epoch's order goes to the device, once",
 }
@@ -84,7 +84,7 @@ def test_a_run_waits_only_where_it_logs(train):
     innermost = Counter(event.functions[0] for event in in_a_step(log))
     assert ALLOWED.keys() <= {name for event in in_a_step(log) for name in event.functions}
     assert innermost["batches"] == 2  # epochs
-    assert innermost["_check"] == STEPS // 10  # steps that are logged
+    assert innermost["assert_finite"] == STEPS // 10  # steps that are logged
     logged = rows(run)
     assert {"train/bound", "schedule/temperature", "val/elbo"} <= set().union(*logged)
     assert any("grad/variance/rebar" in row for row in logged)
@@ -105,7 +105,7 @@ def test_a_generator_that_is_not_given_back_is_seen(train, tmp_path, monkeypatch
     def forgets(states, device):
         set_generators({"cpu": states["cpu"]}, device)
 
-    monkeypatch.setattr(vae.training.module, "set_generators", forgets)
+    monkeypatch.setattr(vae.training.noise, "set_generators", forgets)
     run = resumed(train("gumbel", *THERE, *PART)[0], tmp_path)
     assert differing(run, train("gumbel", *THERE, *WHOLE)[0])
 
@@ -137,8 +137,8 @@ def test_a_number_that_is_read_in_a_step_is_seen(monkeypatch):
         assert bound.item() < 0
         return bound
 
-    backward = VAEModule._backward
-    monkeypatch.setattr(VAEModule, "_backward", reads)
+    backward = Step.differentiate
+    monkeypatch.setattr(Step, "differentiate", reads)
     fit(GaussianVAE(latent_dim=2, **SMALL), new_run("x"), 3, **ON_DEVICE)
     waits = forbidden(pretend_device.LOG)
     assert len(waits) == 3 and "_local_scalar_dense in vae/" in waits[0]

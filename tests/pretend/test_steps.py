@@ -49,7 +49,7 @@ def steps(module, device, count=2):
     """Bound, parameters and buffers after a few steps, and what waited in the last of them."""
     module.to(device)
     images = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(3)).round().to(device)
-    optimizer = module.configure_optimizers()
+    optimizer = module.build_optimizer()
     torch.manual_seed(1)
     pretend_device.LOG.clear()
     for _ in range(count):

@@ -11,10 +11,8 @@ from vae.run.atomic import AtomicCheckpointIO
 from vae.run.last import LastCheckpoint
 from vae.run.metrics import JSONLLogger
 from vae.run.state import find_last
-from vae.training.averaging import average_every_step
 from vae.training.callbacks.collapse import CollapseWatch
 from vae.training.callbacks.images import ImageGrids
-from vae.training.limits import count_in_steps
 from vae.training.presets import DiscreteVAE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore:Checkpoint directory")]
@@ -36,8 +34,8 @@ class Killed(BaseException):
 class Killer:
     """Kills at an event, by its number among all."""
 
-    def __init__(self, at=None):
-        self.at, self.events = at, []
+    def __init__(self, at=None, grouped=True):
+        self.at, self.events, self.grouped = at, [], grouped
 
     def callback(self, base):
         def hook(name):
@@ -49,6 +47,7 @@ class Killer:
             return happens
 
         killer = base()
+        killer.takes_groups = self.grouped
         for name in HOOKS:
             setattr(killer, name, hook(name))
         return killer
@@ -116,8 +115,6 @@ def train(folder, kill=None, ckpt_path=None, **options):
         **{"enable_progress_bar": False, "enable_model_summary": False},
         **{"num_sanity_val_steps": 0} | get,
     )
-    count_in_steps(trainer, data)
-    average_every_step(trainer, module)
     try:
         trainer.fit(module, data, ckpt_path=ckpt_path)
     except Killed:

@@ -75,7 +75,7 @@ def curve(make: Callable[[], VAEModule], seed: int) -> list[float]:
     module, data, rates = make(), DigitsDataModule(seed=seed), []
     data.setup()
     (images,) = data.loader("val")
-    loader, optimizer = data.loader("train", train=True), module.configure_optimizers()
+    loader, optimizer = data.loader("train", train=True), module.build_optimizer()
     for epoch in range(EPOCHS):
         loader.epoch = lambda epoch=epoch: epoch
         for number, x in enumerate(loader, epoch * len(loader)):

@@ -13,7 +13,7 @@ from small import ONE_HOT, SMALL, fit
 
 import vae.cli.app
 import vae.cli.errors
-import vae.training.module
+import vae.training.step
 from vae.run.folder import new_run
 from vae.training.capture import CapturedStep, CaptureError
 from vae.training.module import VAEModule
@@ -60,6 +60,8 @@ class OnCPU(CapturedStep):
 class Save(Callback):
     """Saves in the middle of the second epoch."""
 
+    takes_groups = True
+
     def __init__(self, path):
         self.path = path
 
@@ -86,7 +88,7 @@ def state(module, trainer):
 @pytest.mark.parametrize("name", MODULES)
 def test_what_a_capture_tries_leaves_nothing_behind(name, monkeypatch, tmp_path):
     expected = state(*trained(name))
-    monkeypatch.setattr(vae.training.module, "CapturedStep", OnCPU)
+    monkeypatch.setattr(vae.training.step, "CapturedStep", OnCPU)
     module, trainer = trained(name, tmp_path / "x.ckpt", capture=True)
     assert_equal(state(module, trainer), expected)
     again = trained(name, ckpt_path=tmp_path / "x.ckpt", capture=True)  # and goes on
@@ -94,7 +96,7 @@ def test_what_a_capture_tries_leaves_nothing_behind(name, monkeypatch, tmp_path)
 
 
 def test_the_trials_are_seen(monkeypatch):
-    monkeypatch.setattr(vae.training.module, "CapturedStep", OnCPU)
+    monkeypatch.setattr(vae.training.step, "CapturedStep", OnCPU)
     monkeypatch.setattr(OnCPU, "_remember", lambda self, device: lambda: None)
     changed = state(*trained("moving average", capture=True))
     expected = state(*trained("moving average"))
@@ -106,7 +108,7 @@ def test_what_cannot_be_captured_says_so(monkeypatch):
         def _capture(self, images):
             raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
-    monkeypatch.setattr(vae.training.module, "CapturedStep", Fails)
+    monkeypatch.setattr(vae.training.step, "CapturedStep", Fails)
     with pytest.raises(ValueError, match=r"captured \(operation not permitted .*\): leave out"):
         trained("gaussian", capture=True)
 
@@ -156,7 +158,7 @@ def test_a_checkpoint_does_not_say_how_its_steps_were_taken(tmp_path):
 
 
 def test_a_captured_step_that_goes_wrong_is_seen(monkeypatch):
-    monkeypatch.setattr(vae.training.module, "CapturedStep", OnCPU)
+    monkeypatch.setattr(vae.training.step, "CapturedStep", OnCPU)
     module = MODULES["gaussian"](capture=True)
     bias = dict(module.named_parameters())["vae.encoder.1.bias"]
 

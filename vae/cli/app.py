@@ -37,6 +37,7 @@ from vae.data.source import ImageSource, image_shape_of, images_of
 from vae.models.trust import allow_current_folder
 from vae.run.signals import Interrupted, Interruption
 from vae.run.wandb import check_wandb
+from vae.training.lightning_private import parser_of
 from vae.training.limits import assert_trains
 from vae.training.module import VAEModule
 
@@ -180,7 +181,7 @@ class VAECLI(LightningCLI):
         super().parse_arguments(parser, words)
         options = self.config[self.config.subcommand]
         name_by_public_names(options)
-        assert_no_nulls(options, vars(self._parser("fit").get_defaults()))
+        assert_no_nulls(options, vars(parser_of(self).get_defaults()))
         assert_trains(options.trainer, continued=bool(options.ckpt_path))
         assert_supported(options.trainer)
         torch.set_float32_matmul_precision(options.float32_matmul_precision)
@@ -192,9 +193,9 @@ class VAECLI(LightningCLI):
         assert_fits_in_memory(self.config[self.config.subcommand], self.models)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        options, config = self.config_dump, self._get(self.config_init, "trainer")
+        options, config = self.config_dump, self.config_init["fit"].get("trainer")
         self.model.describe_as(options["model"])
-        described = self._get(self.config, "data").as_dict()
+        described = self.config["fit"].get("data").as_dict()
         self.datamodule = images_of(self.datamodule, options["seed_everything"], described)
         self.datamodule.prepare_data()  # missing data are noticed here, before anything is written
         self.datamodule.setup("fit")
@@ -227,7 +228,7 @@ class VAECLI(LightningCLI):
         """The options of ``fit`` in YAML, as ``config.yaml`` holds them."""
         config = self.config["fit"].clone()
         config.ckpt_path = None  # training with this file starts a run of its own
-        return self._parser("fit").dump(config, skip_none=False)
+        return parser_of(self).dump(config, skip_none=False)
 
     def fit(self, model: VAEModule, datamodule: ImageSource, **kwargs: Any) -> None:
         assert self.session is not None

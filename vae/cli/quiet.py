@@ -16,6 +16,8 @@ IRRELEVANT = (
     "Total length of .* across ranks is zero",  # data.num_val 0
     "Checkpoint directory .* exists and is not empty",  # of a run that is continued
     "The `srun` command is available",  # one process needs no srun; several do not start without
+    # a checkpoint after every so many steps holds the weights after them, as it should
+    "Using ModelCheckpoint with manual optimization and every_n_train_steps",
     ".*is smaller than the logging interval.*",  # we count steps across epochs: short ones too
 )
 """Warnings that call for no action."""

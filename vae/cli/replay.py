@@ -1,5 +1,7 @@
-"""Repeats training steps from a checkpoint, looking at everything, until a number goes wrong:
-``crash.ckpt`` repeats the step that ended a run, ``last.ckpt`` what came after it."""
+"""Repeats training steps from a checkpoint, and names the first tensor that goes wrong.
+
+``crash.ckpt`` repeats the step that ended a run, ``last.ckpt`` what came after it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ from vae.run.record import find_device
 from vae.run.restore import load_module
 from vae.run.state import find_last
 from vae.training.nonfinite import first_non_finite
+from vae.training.step import Step
 
 
 def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto") -> str | None:
@@ -42,8 +45,12 @@ def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto
     data = load_data(contents)
     position, start = contents["loops"]["fit_loop"], contents["global_step"]
     epoch = position["epoch_progress"]["current"]["processed"]
-    optimizer = module.configure_optimizers()
+    optimizer = module.build_optimizer()
+    scheduler = module.build_scheduler(optimizer)
     optimizer.load_state_dict(contents["optimizer_states"][0])
+    if scheduler is not None:
+        scheduler.load_state_dict(contents["lr_schedulers"][0])
+    take_step = Step(module, optimizer)
     states = position["state_dict"].get("combined_loader") or [{"batch": 0}]
     first, total = states[0]["batch"], states[0].get("total")  # fewer than all, of a limited run
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -69,12 +76,9 @@ def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto
             for buffer, value in zip(module.buffers(), own, strict=True):
                 buffer.copy_(value)
             with autocast:
-                estimate = module.bound(x)
-            optimizer.zero_grad()
-            estimate.loss.backward()
-            if module.gradient_clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(module.vae.parameters(), module.gradient_clip_norm)
-            optimizer.step()
+                take_step(x)
+            if scheduler is not None:
+                scheduler.step()
             step += 1
             if step == start + steps:
                 break

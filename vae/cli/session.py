@@ -31,6 +31,7 @@ from vae.run.signals import Interrupted, Interruption
 from vae.run.state import how_to_go_on
 from vae.run.wandb import finish_wandb, wandb_logger
 from vae.training.capture import CaptureError
+from vae.training.lightning_private import set_epochs
 from vae.training.module import VAEModule
 from vae.training.nonfinite import NonFiniteError
 
@@ -190,9 +191,7 @@ class Session:
             self.trained = True
             # The test's row has this epoch: Lightning counts a fraction of one as a whole one, or
             # not at all.
-            vars(self.trainer.fit_loop.epoch_progress.current).update(
-                dict.fromkeys(("processed", "completed"), int(epochs))
-            )
+            set_epochs(self.trainer, int(epochs))
             best = self.run / "checkpoints" / "best.ckpt"
             if not self.best or not best.exists():
                 best = self.last.path

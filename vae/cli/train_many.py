@@ -42,6 +42,7 @@ from vae.run.metrics import JSONLLogger
 from vae.run.record import describe_run
 from vae.run.wandb import check_wandb, wandb_logger
 from vae.training.callbacks.progress import Progress
+from vae.training.lightning_private import parser_of
 from vae.training.limits import count_in_steps
 from vae.training.many.data import EnsembleData
 from vae.training.many.module import VARIABLE, Ensemble, check_mappable, seeded
@@ -116,9 +117,9 @@ class ManyCLI(VAECLI):
         """One model, as train.py builds it: by the same parser, after the same draws."""
         self.__dict__.pop("config_dump", None)  # of the model before
         self.config_init = self.parser.instantiate_classes(self.config)
-        config = yaml.safe_load(self._parser("fit").dump(self.config.fit, skip_none=False))
+        config = yaml.safe_load(parser_of(self).dump(self.config.fit, skip_none=False))
         del config["seeds"], config["vary"]
-        model, data = (self._get(self.config_init, part) for part in ("model", "data"))
+        model, data = (self.config_init["fit"].get(part) for part in ("model", "data"))
         model.describe_as(config["model"])
         described = self.config.fit.data.as_dict()
         data = images_of(data, self.config.fit.seed_everything, described)
@@ -131,7 +132,7 @@ class ManyCLI(VAECLI):
         self.runs[0].data.assert_served()
         x = next(iter(self.runs[0].data.loader("train", train=True)))
         check_mappable(self.runs[0].model, x[:2])
-        config = self._get(self.config_init, "trainer")
+        config = self.config_init["fit"].get("trainer")
         bar = shows_progress(config)
         begin = LambdaCallback(on_train_start=lambda *_: self._begin())
         config["callbacks"] = [MemberRuns(self.runs), *([Progress()] if bar else []), begin]

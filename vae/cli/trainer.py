@@ -17,11 +17,11 @@ from vae.run.best import BestCheckpoint
 from vae.run.cluster import assert_started, cluster_environment
 from vae.run.last import LastCheckpoint
 from vae.run.metrics import JSONLLogger
-from vae.training.averaging import average_every_step
 from vae.training.callbacks.collapse import CollapseWatch
 from vae.training.callbacks.images import ImageGrids
 from vae.training.callbacks.progress import Progress
-from vae.training.limits import assert_monitored, count_in_steps
+from vae.training.grouping import group_steps
+from vae.training.limits import assert_monitored
 from vae.training.module import VAEModule
 
 __all__ = ["add_parts", "as_list", "check_and_prepare", "shows_progress", "trust_world_size"]
@@ -92,8 +92,7 @@ def check_and_prepare(
     trust_world_size(trainer)
     assert_started(trainer)
     assert_monitored(trainer.callbacks, validates)  # type: ignore[attr-defined]
-    count_in_steps(trainer, data)
-    average_every_step(trainer, model)
+    group_steps(trainer, model, data)
     assert_runs_here(trainer, model)
 
 

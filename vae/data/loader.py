@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Literal
 
 import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
-__all__ = ["Binarization", "ImageLoader", "StepLoader", "Steps", "binarize", "mix_seeds"]
+from vae.data.source import Batches
+
+__all__ = ["Binarization", "ImageLoader", "StepLoader", "binarize", "mix_seeds"]
 
 
 Binarization = Literal["dynamic", "static", "none"]
@@ -95,85 +98,69 @@ class ImageLoader:
                 yield x.float().div_(255)
 
 
-class Steps:
-    """The batches of a few optimiser steps in a row, each made when it is asked for.
-
-    Arguments:
-        batches: Where they come from.
-        count: How many.
-        started: Is told the batch's number in this group, before it is handed out.
-    """
-
-    def __init__(
-        self, batches: Iterator[Tensor], count: int, started: Callable[[int], None]
-    ) -> None:
-        self.batches, self.count, self.started = batches, count, started
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for number in range(self.count):
-            self.started(number)
-            yield next(self.batches)
-
-
 class StepLoader:
-    """An epoch in groups of ``steps`` batches, for a training step that takes several optimiser
-    steps.
+    """The batches of an epoch in groups, for a training step that takes several optimiser steps.
 
-    Its state, which Lightning keeps in a checkpoint, is how far the epoch is; an epoch that was
-    interrupted goes on there.
+    Yields an iterator over each group; a group of one is its batch. The state, which Lightning
+    keeps in a checkpoint, is the position in the epoch, from which an interrupted epoch goes on.
 
     Arguments:
         loader: The batches.
         steps: Batches a group; the last group of an epoch may be smaller.
         limit: The number of batches after which an epoch ends, or None for all.
+        trained: Returns the number of optimiser steps that the trainer has taken so far.
     """
 
-    def __init__(self, loader: ImageLoader, steps: int, limit: int | None = None) -> None:
-        self.loader, self.steps = loader, steps
+    def __init__(
+        self,
+        loader: Batches,
+        steps: int,
+        limit: int | None = None,
+        trained: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.loader, self.steps, self.trained = loader, steps, trained
         self.total = len(loader) if limit is None else min(limit, len(loader))
-        self.first = self.done = 0
-        self.epoch = -1  # the one to which first belongs
+        self._epoch, self._first = -1, 0  # where a loaded state was taken
+        self._begun: int | None = None  # optimiser steps before the first batch of this epoch
 
     def __len__(self) -> int:
         return -(-self.total // self.steps)
 
-    def __iter__(self) -> Iterator[Steps]:
-        first, self.first = self.first, 0
-        if self.loader.epoch() != self.epoch:  # the state was one of another epoch
-            first = 0
-        self.done = first
+    def __iter__(self) -> Iterator[Tensor | Iterator[Tensor]]:
+        # a loaded position counts once, and only in its own epoch
+        first = self._first if self.loader.epoch() == self._epoch else 0
+        self._first, self._begun = 0, self.trained() - first
         batches = self.loader.batches(first)
         while first < self.total:  # a group that was cut short is completed first
             count = min(self.steps - first % self.steps, self.total - first)
-            yield Steps(batches, count, self._counter(first))
+            yield next(batches) if self.steps == 1 else islice(batches, count)
             first += count
 
-    def _counter(self, start: int) -> Callable[[int], None]:
-        def started(number: int) -> None:
-            self.done = start + number + 1
-
-        return started
-
-    def _shape(self) -> dict[str, int]:
-        return {"batch_size": self.loader.batch_size, "steps_per_batch": self.steps}
+    @property
+    def done(self) -> int:
+        """The number of batches of this epoch that were trained on."""
+        return self._first if self._begun is None else self.trained() - self._begun
 
     def state_dict(self) -> dict[str, int]:
-        """The number of batches of this epoch that are done, of how many."""
-        done = self.done % self.total
-        position = {"epoch": self.loader.epoch(), "batch": done, "total": self.total}
-        return position | self._shape()
+        """The number of batches of this epoch that are done, of how many, and their grouping."""
+        return {
+            "epoch": self.loader.epoch(),
+            "batch": self.done % self.total,
+            "total": self.total,
+            "batch_size": self.loader.batch_size,
+            "steps_per_batch": self.steps,
+        }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Makes the next epoch start where the state was taken.
 
         Raises:
-            MisconfigurationException: If that is inside an epoch with other batches.
+            MisconfigurationException: If that is inside an epoch with batches of another size.
         """
-        for name, value in self._shape().items():
-            if state["batch"] and state[name] != value:
-                raise MisconfigurationException(
-                    f"the checkpoint was written inside an epoch with {name} {state[name]}, not"
-                    f" {value}: continue with the same"
-                )
-        self.first = self.done = state["batch"]
-        self.epoch = state["epoch"]
+        size = self.loader.batch_size
+        if state["batch"] and state["batch_size"] != size:
+            raise MisconfigurationException(
+                f"the checkpoint was written inside an epoch with batch_size {state['batch_size']},"
+                f" not {size}: continue with the same"
+            )
+        self._epoch, self._first, self._begun = state["epoch"], state["batch"], None

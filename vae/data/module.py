@@ -170,11 +170,13 @@ class ImageDataModule(ImageSource):
         )
 
     def train_dataloader(self) -> StepLoader:
-        """The training epoch in groups of ``steps_per_batch`` batches: the trainer's unit, of as
-        many optimiser steps."""
-        limit = self.trainer.limit_train_batches if self.trainer else None
-        batches = limit if isinstance(limit, int) else None  # fractions: vae.training.limits
-        return StepLoader(self.loader("train", train=True), self.steps_per_batch, batches)
+        """The training epoch in groups of ``steps_per_batch`` optimiser steps."""
+        trainer, loader = self.trainer, self.loader("train", train=True)
+        if trainer is None:
+            return StepLoader(loader, self.steps_per_batch)
+        limit = trainer.limit_train_batches  # a fraction: see vae.training.limits
+        batches = limit if isinstance(limit, int) else None
+        return StepLoader(loader, self.steps_per_batch, batches, lambda: trainer.global_step)
 
     def val_dataloader(self) -> ImageLoader | list:
         return self.loader("val") if self.count("val") else []

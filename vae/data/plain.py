@@ -109,9 +109,12 @@ class PlainImages(ImageSource):
         self.datamodule.on_exception(exception)
 
     def train_dataloader(self) -> StepLoader:
-        limit = self.trainer.limit_train_batches if self.trainer else None  # type: ignore[attr-defined]
-        loader: Any = self.loader("train", train=True)
-        return StepLoader(loader, 1, limit if isinstance(limit, int) else None)
+        trainer, loader = self.trainer, self.loader("train", train=True)
+        if trainer is None:
+            return StepLoader(loader, 1)
+        limit = trainer.limit_train_batches
+        batches = limit if isinstance(limit, int) else None
+        return StepLoader(loader, 1, batches, lambda: trainer.global_step)
 
     def val_dataloader(self) -> Any:
         return self.loader("val") if self.count("val") != 0 else []

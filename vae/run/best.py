@@ -28,6 +28,8 @@ class BestCheckpoint(ModelCheckpoint):
         folder: Where to.
     """
 
+    takes_groups = True  # saves after validations only
+
     def __init__(self, folder: Path) -> None:
         super().__init__(
             dirpath=folder,

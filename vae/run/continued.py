@@ -137,7 +137,7 @@ def assert_same_data(path: Path, checkpoint: dict[str, Any], data: Any) -> None:
     if held is None:
         return  # nothing is known of them
     _assert_same_class(path, held, data, "was trained on")
-    free = {"eval_batch_size"} | (set() if _position(path, checkpoint)[2] else {"steps_per_batch"})
+    free = {"eval_batch_size", "steps_per_batch"}
     _assert_same(path, held.get("init_args", {}), data.get("init_args"), free)
 
 

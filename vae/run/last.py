@@ -16,8 +16,8 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, Timer
 from vae.data.loader import StepLoader
 from vae.models.files import PREVIOUS
 from vae.run.metrics import JSONLLogger
-from vae.run.position import settle
 from vae.run.signals import Interrupted, Interruption
+from vae.training.lightning_private import settle
 from vae.training.nonfinite import NonFiniteError
 
 __all__ = ["LastCheckpoint"]
@@ -36,6 +36,8 @@ class LastCheckpoint(Checkpoint):
         every_n_minutes: Minutes between checkpoints inside an epoch, or None.
         interruption: What notes the signals, if anything does.
     """
+
+    takes_groups = True  # acts between two groups of optimiser steps, and counts the steps
 
     def __init__(
         self,
@@ -168,15 +170,13 @@ class LastCheckpoint(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         if isinstance(exception, NonFiniteError):
-            if isinstance(trainer.train_dataloader, StepLoader):
-                trainer.train_dataloader.done -= 1  # the step is to be repeated
             self.save(trainer, "crash.ckpt")
 
     def state_dict(self) -> dict[str, Any]:
         return {}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """There is none."""
+        """Does nothing: what this callback restores, it takes from the checkpoint itself."""
 
 
 def _greatest(trainer: Trainer, number: int) -> int:

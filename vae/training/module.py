@@ -1,37 +1,41 @@
-r"""The Lightning module. The sign flips here, once: the loss is the negative bound, in nats an
-image.
+"""The Lightning module that trains a VAE.
 
-One step of Lightning's loop is several optimiser steps (``steps_per_batch`` of the data): the
-loop's own cost, of the order of a small VAE's whole step, is paid once for all of them. What
-counts steps counts optimiser steps, whatever their grouping: ``global_step``, ``max_steps``,
-schedules, logging, and the place where an interrupted run goes on.
+The sign flips here, once: the loss is the negative bound, in nats an image.
+
+A batch of Lightning's loop may be a group of optimiser steps (:mod:`vae.training.grouping`), so
+the optimisation is manual. Whatever counts steps counts optimiser steps: ``global_step``,
+``max_steps``, schedules, logging, and the position from which an interrupted run goes on.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, cast
 
-import torch
-from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch import Callback
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from vae.analysis import evaluation
 from vae.data.batch import batches_in, images_in
 from vae.data.description import data_names, plain_hyper_parameters
-from vae.data.loader import Steps, mix_seeds
-from vae.devices import asynchronous, generators, keep_freed_memory, set_generators
-from vae.estimators import Estimate
+from vae.data.source import ImageSource
+from vae.devices import asynchronous, keep_freed_memory
 from vae.models.schedules import fill
-from vae.training.capture import CapturedStep
 from vae.training.composed import ComposedModule
-from vae.training.nonfinite import NonFiniteError, first_non_finite
+from vae.training.grouping import OPTIMIZER_HOOKS, group_steps, overriding
+from vae.training.lightning_private import count_step, regroup, set_logged_step
+from vae.training.noise import all_generators, restore_generators, seed_process
+from vae.training.nonfinite import FiniteCheck
+from vae.training.optimizers import assert_capturable, build_optimizer, build_scheduler
+from vae.training.step import GraphStep, LightningStep, Step
 
 __all__ = ["VAEModule"]
 
@@ -49,6 +53,7 @@ class VAEModule(ComposedModule):
         estimator_lr: That of the estimator's own parameters (a baseline, a control variate); by
             default that of the model's.
         optimizer: Another optimiser than Adam: a class whose first argument is the parameters.
+        scheduler: The learning rate's schedule, stepped at every optimiser step, not every epoch.
         test_samples: K of ``test/log_likelihood_K``.
         gradient_clip_norm: The norm to which the model's gradient is clipped; by default it is not.
         compile: Whether the bound is compiled (torch.compile) in training.
@@ -67,7 +72,8 @@ class VAEModule(ComposedModule):
         self,
         lr: float | None = None,
         estimator_lr: float | None = None,
-        optimizer: Callable[[Iterable], torch.optim.Optimizer] | None = None,
+        optimizer: Callable[[Iterable], Optimizer] | None = None,
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         test_samples: int = 100,
         gradient_clip_norm: float | None = None,
         compile: bool = False,
@@ -91,148 +97,148 @@ class VAEModule(ComposedModule):
         if gradient_clip_norm is not None and not gradient_clip_norm > 0:
             raise ValueError(f"gradient_clip_norm must be positive, got {gradient_clip_norm}")
         self.make_optimizer, self.given_estimator_lr = optimizer, estimator_lr
+        self.make_scheduler = scheduler
         self.test_samples, self.gradient_clip_norm = test_samples, gradient_clip_norm
         self.compiled, self.captured = compile, capture
         self.after_step: list[Callable[[int, Tensor], None]] = []
         self.latest: dict[str, Tensor] = {}
         self._generators: dict[str, Tensor] = {}  # of a run that is continued
-        self._compiled_bound: Callable[[Tensor], Estimate] | None = None
-        self._graph: CapturedStep | None = None
+        self._step: Step | None = None
 
-    def training_step(self, batch: Tensor | Steps, batch_idx: int) -> None:
-        """One optimiser step for every batch of images, ``(B, *image)`` each."""
-        if self._generators:  # continued: as if it had never stopped
-            self._restore_generators()
-        trainer, optimizer = self.trainer, cast(LightningOptimizer, self.optimizers())
-        direct = self._direct()
-        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        step = self.global_step
-        # under a gradient scaler, which expects infinities, only the bound is looked at
-        scaler = getattr(trainer.precision_plugin, "scaler", None)
-        parameters = list(self.parameters())
-        vectors = [] if scaler else [p for p in parameters if p.dim() == 1]
-        # GPUs are not made to wait: there, what is checked is what is logged
-        watched = not asynchronous(self.device)
+    def training_step(self, batch: Tensor | Iterable[Tensor], batch_idx: int) -> Tensor:
+        """Takes an optimiser step for every batch of images, ``(B, *image)`` each, of a group.
+
+        Returns:
+            The last step's negative bound, with shape (), in nats an image.
+        """
+        if self._generators:
+            restore_generators(self, self._generators)
+            self._generators = {}
         for x in batches_in(batch):
-            fill(self, self.schedules, step)
-            recorded = every > 0 and (step + 1) % every == 0
-            before = generators(self.device) if watched else {}
-            own = [b.clone() for b in self.estimator.buffers()] if watched or recorded else []
-            if self._graph is not None:
-                optimizer._on_before_step()  # counts
-                bound, checked = self._graph(x)
-                optimizer._on_after_step()
-                if recorded:
-                    self._check(checked, step, x, before, own)
-            else:
-                bound = self._backward(x, parameters, direct)
-                if watched or recorded:
-                    self._check(_checked(bound, vectors), step, x, before, own)
-                self._clip(scaler)
-                if direct:
-                    optimizer._on_before_step()
-                    optimizer.optimizer.step()
-                    optimizer._on_after_step()
-                else:
-                    optimizer.step()
-            step += 1
-            # What Lightning takes for the step when it logs: it would count groups of steps.
-            trainer.fit_loop.epoch_loop._batches_that_stepped = step - 1
-            if recorded:
-                self._log_training(x, bound.detach().clone(), step - 1)
-            for call in self.after_step:
-                call(step, x)
-            if step == trainer.max_steps:
+            bound = self._train_on(x)
+            if self.global_step == self.trainer.max_steps:
                 break
+        return -bound
 
-    def _backward(self, x: Tensor, parameters: Sequence[Tensor], direct: bool) -> Tensor:
-        """The bound, (), its gradient in the parameters."""
-        estimate = (self._compiled_bound or self.bound)(x)
-        for parameter in parameters:
-            parameter.grad = None
-        if direct:
-            estimate.loss.backward()
-        else:
-            self.manual_backward(estimate.loss)
-        return estimate.bound.detach().mean()
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self._evaluate("val", images_in(batch), batch_idx)
 
-    def _clip(self, scaler: torch.amp.GradScaler | None = None) -> None:
-        if self.gradient_clip_norm is not None:
-            scale = 1.0 if scaler is None else scaler.get_scale()  # the optimiser divides by it
-            norm = self.gradient_clip_norm * scale
-            torch.nn.utils.clip_grad_norm_(self.vae.parameters(), norm)
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self._evaluate("test", images_in(batch), batch_idx)
 
-    def _prepare_step(self) -> None:
-        """Compiles it, or has it captured, as asked."""
-        if self.compiled:  # noise from torch's own generator; the last batch is another graph
-            options: dict[str, Any] = {"fallback_random": True}
-            self._compiled_bound = torch.compile(self.bound, dynamic=False, options=options)
+    def configure_optimizers(self) -> Any:
+        optimizer = self.build_optimizer()
+        scheduler = self.build_scheduler(optimizer)
+        return optimizer if scheduler is None else ([optimizer], [scheduler])
+
+    def build_optimizer(self, groups: list[dict[str, Any]] | None = None) -> Optimizer:
+        """Makes the optimiser.
+
+        Arguments:
+            groups: What it changes; by default all parameters, the estimator's as a second group.
+
+        Raises:
+            MisconfigurationException: If it needs more than a gradient at each step.
+        """
+        if groups is None:
+            groups = [{"params": list(self.vae.parameters())}]
+            own = list(self.estimator.parameters())
+            if own:  # a group of the one optimiser: two optimisers would count every step twice
+                groups.append({"params": own})
+                if self.given_estimator_lr is not None:
+                    groups[1]["lr"] = self.given_estimator_lr
+        adam = partial(Adam, lr=self.lr, fused=True)
+        return build_optimizer(self.make_optimizer or adam, groups)
+
+    def build_scheduler(self, optimizer: Optimizer) -> LRScheduler | None:
+        """Makes the schedule of the optimiser's learning rates, if there is one.
+
+        Raises:
+            MisconfigurationException: If it follows a metric.
+        """
+        make = self.make_scheduler
+        return None if make is None else build_scheduler(make, optimizer)
+
+    def setup(self, stage: str) -> None:
+        data = getattr(self.trainer, "datamodule", None)
+        if stage == "fit" and isinstance(data, ImageSource):
+            group_steps(self.trainer, self, data)
+
+    def on_fit_start(self) -> None:
+        if not self._generators:
+            seed_process(self)
+
+    def on_train_start(self) -> None:
+        self._step = self._make_step()
+        if self.device.type == "cpu":
+            keep_freed_memory()
+            # Lightning has torch ask the driver whether there is a GPU; Adam asks at every step
+            os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+
+    def on_train_end(self) -> None:
+        self._step = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        data = getattr(self.trainer, "datamodule", None)
+        checkpoint.setdefault("vae", {}).update(
+            {
+                **self.names(),
+                **data_names(data),
+                "precision": self.trainer.precision,
+                "generators": self._generators or all_generators(self),
+            }
+        )
+        plain_hyper_parameters(checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._generators = checkpoint["vae"].get("generators", {})
+        if isinstance(data := getattr(self.trainer, "datamodule", None), ImageSource):
+            regroup(checkpoint["loops"]["fit_loop"], data.steps_per_batch)
+
+    def _train_on(self, x: Tensor) -> Tensor:
+        """Takes one optimiser step at images ``(B, *image)``; returns the bound, with shape ()."""
+        trainer, step = self.trainer, self.global_step
+        fill(self, self.schedules, step)
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        logged = every > 0 and (step + 1) % every == 0
+        # every step is checked, but where a GPU would be waited for: there, what is logged
+        waits = not asynchronous(self.device)
+        check = None
+        if waits or logged:
+            check = FiniteCheck(self, x, repeatable=waits).assert_finite
+        bound = cast(Step, self._step)(x, check)
+        for config in trainer.lr_scheduler_configs:
+            config.scheduler.step()  # type: ignore[call-arg]
+        set_logged_step(trainer, step)
+        if logged:
+            self._log_training(x, bound.clone(), step)
+        for call in self.after_step:
+            call(step + 1, x)
+        return bound
+
+    def _make_step(self) -> Step:
+        """How steps are taken here: compiled or captured as asked, by Lightning where it must."""
+        trainer = self.trainer
         optimizer = cast(LightningOptimizer, self.optimizers()).optimizer
         for group in optimizer.param_groups:  # whatever a checkpoint says of another machine
-            group["capturable"] = self.captured and asynchronous(self.device)
+            if "capturable" in group:
+                group["capturable"] = self.captured and asynchronous(self.device)
+        callbacks = cast(list[Callback], trainer.callbacks)  # type: ignore[attr-defined]
+        plain = isinstance(trainer.strategy, SingleDeviceStrategy) and (
+            trainer.precision_plugin.precision == "32-true"
+        )
+        if plain and not overriding(OPTIMIZER_HOOKS, [*callbacks, self]):
+            if self.captured:
+                schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
+                assert_capturable(optimizer, *schedulers[:1])
+            kind = GraphStep if self.captured else Step
+            return kind(self, optimizer, self.compiled, partial(count_step, trainer))
         if self.captured:
-            self._graph = self._captured_step(optimizer)
-
-    def _captured_step(self, optimizer: torch.optim.Optimizer) -> CapturedStep:
-        if not self._direct():
             raise MisconfigurationException(
                 "capture is for one process in 32-true precision, without hooks between backward"
                 " pass and optimiser step: leave out --model.capture"
             )
-        parameters = list(self.parameters())
-        vectors = [p for p in parameters if p.dim() == 1]
-
-        def step(x: Tensor) -> tuple[Tensor, Tensor]:
-            bound = self._backward(x, parameters, direct=True)
-            checked = _checked(bound, vectors)  # inside: a replay does not show gradients
-            self._clip()
-            optimizer.step()
-            return bound.detach(), checked
-
-        return CapturedStep(self, optimizer, step)
-
-    def on_train_end(self) -> None:
-        self._compiled_bound = self._graph = None
-
-    def _direct(self) -> bool:
-        """Whether backward pass and optimiser step need nothing of Lightning's: one process, full
-        precision, and no hook between them. What it would cost is a tenth of a millisecond."""
-        strategy = self.trainer.strategy
-        plain = isinstance(strategy, SingleDeviceStrategy) and (
-            strategy.precision_plugin.precision == "32-true"
-        )
-        hooks = ("on_before_backward", "on_after_backward", "on_before_optimizer_step")
-        callbacks = cast(list[Callback], self.trainer.callbacks)  # type: ignore[attr-defined]
-        return plain and all(
-            getattr(type(hooked), hook) is getattr(base, hook)
-            for hook in hooks
-            for base, found in ((Callback, callbacks), (LightningModule, [self]))
-            for hooked in found
-        )
-
-    def _check(
-        self,
-        checked: Tensor,
-        step: int,
-        x: Tensor,
-        before: dict[str, Tensor],
-        own: list[Tensor],
-    ) -> None:
-        """Raises if the bound or a gradient was not finite, as ``_checked`` has it."""
-        if math.isfinite(checked):
-            return
-        for buffer, value in zip(self.estimator.buffers(), own, strict=True):
-            buffer.copy_(value)
-        if before:
-            set_generators(before, self.device)
-        found = first_non_finite(self, x) or "the sum of bound and gradients is not finite"
-        if before:  # a checkpoint written now repeats the step
-            for buffer, value in zip(self.estimator.buffers(), own, strict=True):
-                buffer.copy_(value)
-            set_generators(before, self.device)
-        raise NonFiniteError(
-            f"{found}, at step {step} (epoch {self.current_epoch}, batch of {len(x)} images)"
-        )
+        return LightningStep(self, self.compiled)
 
     def _log_training(self, x: Tensor, bound: Tensor, step: int) -> None:
         with evaluation.fixed_noise(x.device, step):
@@ -255,83 +261,3 @@ class VAEModule(ComposedModule):
                 terms[name] = self.vae.log_likelihood(x, self.test_samples)
         values = {f"{split}/{name}": value.mean() for name, value in terms.items()}
         self.log_dict(values, batch_size=len(x), on_step=False, on_epoch=True, sync_dist=True)
-
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self._evaluate("val", images_in(batch), batch_idx)
-
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        self._evaluate("test", images_in(batch), batch_idx)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        groups: list[dict[str, Any]] = [{"params": list(self.vae.parameters())}]
-        own = list(self.estimator.parameters())
-        if own:  # a group of the one optimiser: two optimisers would count every step twice
-            groups.append({"params": own})
-        if self.make_optimizer is not None:
-            if own and self.given_estimator_lr is not None:
-                groups[1]["lr"] = self.given_estimator_lr
-            return self.make_optimizer(groups)
-        if own:
-            groups[1]["lr"] = self.estimator_lr
-        return Adam(groups, lr=self.lr, fused=True)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        data = getattr(self.trainer, "datamodule", None)
-        checkpoint.setdefault("vae", {}).update(
-            {
-                **self.names(),
-                **data_names(data),
-                "precision": self.trainer.precision,
-                # of a run that is continued, and has not drawn yet, those to draw from
-                "generators": self._generators or self._all_generators(),
-            }
-        )
-
-        plain_hyper_parameters(checkpoint)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._generators = checkpoint["vae"].get("generators", {})
-
-    def on_fit_start(self) -> None:
-        if self.trainer.world_size > 1 and not self._generators:
-            # Every process starts from the same seed, for the same weights: not for the same
-            # noise. Before the first checkpoint, which holds the generators.
-            torch.manual_seed(mix_seeds(torch.initial_seed(), self.global_rank))
-
-    def on_train_start(self) -> None:
-        self._prepare_step()
-        if self.device.type == "cpu":
-            keep_freed_memory()
-            # Lightning has torch ask the driver whether there is a GPU; Adam asks at every step
-            os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
-
-    def _all_generators(self) -> dict[str, Tensor]:
-        """Of all processes, each with a leading dimension if they are several."""
-        states = generators(self.device)
-        if self.trainer.world_size == 1:
-            return states
-        gathered = {k: self.all_gather(v.to(self.device)) for k, v in states.items()}
-        return {k: cast(Tensor, v).cpu() for k, v in gathered.items()}
-
-    def _restore_generators(self) -> None:
-        states, self._generators = self._generators, {}
-        if states["cpu"].dim() == 1:
-            alone = self.trainer.world_size == 1
-            states = {k: v[None] for k, v in states.items()} if alone else {}
-        same = self.device.type in states and len(states["cpu"]) == self.trainer.world_size
-        if not same:  # another device, or number of processes: not the same run any more
-            seed = mix_seeds(torch.initial_seed(), self.global_step, self.global_rank)
-            torch.manual_seed(seed)
-            return
-        set_generators({k: v[self.global_rank] for k, v in states.items()}, self.device)
-
-
-def _checked(bound: Tensor, vectors: Sequence[Tensor]) -> Tensor:
-    """A number, (), that is finite if the bound and the gradients are. Of the gradients it looks at
-    the biases': what is wrong in a layer's gradient is wrong in its bias's, at a fraction of the
-    cost."""
-    total = bound.detach()
-    for vector in vectors:
-        if vector.grad is not None:
-            total = total + vector.grad.sum()
-    return total

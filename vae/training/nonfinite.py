@@ -1,23 +1,28 @@
-"""Numbers that go wrong: which tensor was the first to be NaN or infinite."""
+"""Numbers that go wrong: finds the first tensor that is NaN or infinite."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
+from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vae.devices import generators, set_generators
 from vae.distributions.operations import parameters
 from vae.estimators import Estimate
 
-__all__ = ["NonFiniteError", "first_non_finite"]
+__all__ = ["FiniteCheck", "NonFiniteError", "first_non_finite"]
 
 
 class NonFiniteError(ArithmeticError):
-    """The loss or a gradient is NaN or infinite. The message names the first bad tensor, the step
-    and the batch."""
+    """The loss or a gradient is NaN or infinite.
+
+    The message names the first such tensor, the step and the batch.
+    """
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
@@ -83,3 +88,44 @@ def first_non_finite(module: nn.Module, x: Tensor) -> str | None:
         if parameter.grad is not None and (kind := _bad(parameter.grad)):
             return f"the gradient of {name} is {kind}"
     return None
+
+
+class FiniteCheck:
+    """Checks a step, and sets back what a bad one has drawn, so that it can be repeated.
+
+    Arguments:
+        module: A :class:`vae.training.module.VAEModule`, before the step.
+        x: The step's images.
+        repeatable: Whether a checkpoint written after a failure must repeat the step. Not where
+            the host is to run ahead of the device: the generators' states would be read.
+    """
+
+    def __init__(self, module: LightningModule, x: Tensor, repeatable: bool) -> None:
+        self.module, self.x = module, x
+        self.generators = generators(module.device) if repeatable else {}
+        self.estimator = cast(nn.Module, module.estimator)
+        self.buffers = [buffer.clone() for buffer in self.estimator.buffers()]
+
+    def assert_finite(self, total: Tensor) -> None:
+        """Checks a number, with shape (), that is finite if the step is.
+
+        Raises:
+            NonFiniteError: If it is not.
+        """
+        if math.isfinite(total):
+            return
+        self._rewind()
+        found = first_non_finite(self.module, self.x)
+        if self.generators:
+            self._rewind()
+        raise NonFiniteError(
+            f"{found or 'the sum of bound and gradients is not finite'}, at step"
+            f" {self.module.global_step} (epoch {self.module.current_epoch}, batch of"
+            f" {len(self.x)} images)"
+        )
+
+    def _rewind(self) -> None:
+        for buffer, value in zip(self.estimator.buffers(), self.buffers, strict=True):
+            buffer.copy_(value)
+        if self.generators:
+            set_generators(self.generators, self.module.device)

@@ -23,6 +23,8 @@ class Progress(TQDMProgressBar):
         refresh_rate: Groups of steps between redraws.
     """
 
+    takes_groups = True  # shows images a second, not batches
+
     def __init__(self, refresh_rate: int = 3) -> None:
         super().__init__(refresh_rate=refresh_rate)
         self._started, self._steps = 0.0, 0

@@ -40,6 +40,8 @@ from vae.distributions.operations import parameters
 from vae.models.schedules import fill
 from vae.training.many.streams import Streams, on_device
 from vae.training.module import VAEModule
+from vae.training.optimizers import is_elementwise
+from vae.training.step import clip_
 
 __all__ = ["Ensemble", "VARIABLE", "check_mappable", "seeded"]
 
@@ -105,10 +107,9 @@ def _gradients(
 
     def one(*arguments: Any) -> tuple[dict[str, Tensor], Tensor]:
         gradient, (_, bound) = grad_and_value(loss, has_aux=True)(*arguments)
-        if limit is not None:  # as torch.nn.utils.clip_grad_norm_ of the model's parameters
-            own = [name for name in gradient if name.startswith("module.vae.")]
-            norm = torch.stack([gradient[name].norm() for name in own]).norm()
-            gradient |= {n: gradient[n] * (limit / (norm + 1e-6)).clamp(max=1) for n in own}
+        if limit is not None:
+            own = [value for name, value in gradient.items() if name.startswith("module.vae.")]
+            clip_(own, limit, foreach=False)
         return gradient, bound
 
     model = torch.arange(len(generators), device=x.device)
@@ -121,8 +122,14 @@ def check_mappable(member: VAEModule, x: Tensor) -> None:
     """Tries a training step on images ``(B, *image)``, and leaves no trace of it.
 
     Raises:
-        NotImplementedError: If the model or its estimator does what cannot be mapped over models.
+        NotImplementedError: If the model or its estimator does what cannot be mapped over models,
+            or its optimiser does not treat every weight by itself.
     """
+    if not is_elementwise(lambda groups: member.build_optimizer(list(groups))):
+        name = type(member.build_optimizer()).__name__
+        raise NotImplementedError(
+            f"{name} treats the weights of a tensor together: train the seeds one by one"
+        )
     parameters, buffers = stack_module_state([_Loss(member)])
     generator = torch.Generator(x.device)
     try:
@@ -185,9 +192,11 @@ class Ensemble(LightningModule):
     def __iter__(self) -> Iterator[VAEModule]:
         return iter(cast(list[VAEModule], self.members))
 
-    def configure_optimizers(self) -> Optimizer:
-        """Stacks the models, on the device where they are by now, and makes the optimiser that
-        each asks for: one for all, with groups of their own for models with other options."""
+    def configure_optimizers(self) -> Any:
+        """Stacks the models on their device, and makes one optimiser for all.
+
+        Models with other options have groups of their own.
+        """
         losses = [_Loss(member) for member in self]
         parameters, buffers = stack_module_state(losses)
         self._stack = _detached(parameters), buffers
@@ -198,7 +207,7 @@ class Ensemble(LightningModule):
                 for name, tensor in named:
                     tensor.data = stacked[name][s]
         self._generators = [on_device(start, self.device) for start in self._starts]
-        optimizers = [loss.module.configure_optimizers() for loss in losses]
+        optimizers = [loss.module.build_optimizer() for loss in losses]
         self._slices: list[_Slice] = []
         groups: list[dict[str, Any]] = []
         for _, alike in groupby(range(len(losses)), key=lambda s: _options(optimizers[s])):
@@ -212,7 +221,9 @@ class Ensemble(LightningModule):
                 ]
                 self._slices += slices
                 groups.append(group | {"params": [values for _, _, values in slices]})
-        return type(optimizers[0])(groups)  # type: ignore[call-arg]
+        optimizer = losses[0].module.build_optimizer(groups)
+        scheduler = losses[0].module.build_scheduler(optimizer)
+        return optimizer if scheduler is None else ([optimizer], [scheduler])
 
     def training_step(self, x: Tensor, batch_idx: int) -> None:
         """One optimiser step of every model, each on its images: ``(S, B, *image)``."""
@@ -223,6 +234,8 @@ class Ensemble(LightningModule):
         for name, models, values in self._slices:
             values.grad = gradient[name][models]
         self.optimizers().step()  # type: ignore[union-attr]
+        for config in self.trainer.lr_scheduler_configs:
+            config.scheduler.step()  # type: ignore[call-arg]
 
     def validation_step(self, x: Tensor, batch_idx: int) -> dict[str, Tensor]:
         return self.terms("val", x, batch_idx)
