@@ -44,7 +44,7 @@ def test_a_trainer_counts_what_it_is_told():
     set_epochs(trainer, 7)
     assert trainer.current_epoch == 7
     set_logged_step(trainer, 11)
-    assert trainer.fit_loop.epoch_loop.state_dict()["_batches_that_stepped"] == 11
+    assert trainer.fit_loop.epoch_loop.on_save_checkpoint()["_batches_that_stepped"] == 11
 
 
 def test_a_checkpoint_callback_says_when_it_saves():
