@@ -1,5 +1,4 @@
-"""Checkpoints that survive: written whole or not at all, the one before kept, and everything in
-them that the run needs to go on as if it had never stopped."""
+"""The last checkpoint of a run, from which it goes on as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -24,8 +23,10 @@ __all__ = ["LastCheckpoint"]
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps ``last.ckpt``, from which a run is continued: at the start, at the end of each epoch,
-    every so many optimiser steps or minutes in between, and when a signal ends the run.
+    """Keeps ``last.ckpt``, from which a run is continued.
+
+    It is written at the start, at the end of each epoch, every so many optimiser steps or minutes
+    in between, and when a signal ends the run.
 
     A signal takes effect between two groups of optimiser steps, in all processes at once. A step
     whose numbers are not finite leaves ``crash.ckpt``, which repeats it.
@@ -126,8 +127,7 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Between two groups of steps: all that the last one brought with it, a validation too, is
-        done."""
+        """Saves and ends between two groups of steps, when a due validation is done too."""
         step, last = trainer.global_step, self.saved_at_step
         steps, minutes = self.every_n_steps, self.every_n_minutes
         due = steps is not None and step // steps > max(0, last) // steps

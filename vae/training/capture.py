@@ -1,5 +1,4 @@
-"""A training step as a CUDA graph: forward pass, backward pass and optimiser recorded once, and
-from then on replayed in a single launch.
+"""A training step as a CUDA graph: recorded once, and from then on replayed in one launch.
 
 A small VAE's step is some sixty kernels of a few microseconds each; launched one by one, they take
 longer to ask for than to do. The numbers are those of the step as it is: a graph draws from the
@@ -34,8 +33,9 @@ class _Recorded(NamedTuple):
 
 
 class CapturedStep:
-    """Calls a training step by replaying it; one recording for every shape of images, so that an
-    epoch's last batch, which is smaller, has its own.
+    """Calls a training step by replaying its recording.
+
+    There is one recording for every shape of images: an epoch's last batch may be smaller.
 
     Before it is recorded, a step must have run, or the recording would contain what is only done
     once. What those runs change is set back: parameters, buffers, the optimiser's state, and the

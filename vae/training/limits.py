@@ -1,5 +1,8 @@
-"""What the trainer counts in batches, in optimiser steps: a batch of Lightning's loop is a group of
-them (``steps_per_batch``). And what Lightning would only refuse after a run has begun."""
+"""Limits and intervals of the trainer: counted in optimiser steps, refused where they cannot be.
+
+A batch of Lightning's loop is a group of optimiser steps (``steps_per_batch`` of the data module).
+What Lightning would refuse only after a run has begun is refused here before.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,7 @@ def assert_trains(trainer: Any, continued: bool = False) -> None:
 
 
 def _seconds(duration: Any) -> float:
-    """Of what the trainer takes for a time; of what it will refuse by itself, 1."""
+    """The seconds of ``trainer.max_time``; 1 for what the trainer itself will refuse."""
     try:
         if isinstance(duration, str):
             days, hours, minutes, seconds = map(int, duration.split(":"))
@@ -116,7 +119,7 @@ def count_in_steps(trainer: Trainer, data: ImageSource, grouped: bool = True) ->
 
 
 def _part(split: str, limit: float, batches: int) -> int:
-    """So many of an epoch's batches."""
+    """The number of batches that a fraction of them is."""
     if limit and batches and not int(limit * batches):
         raise ValueError(
             f"limit_{split}_batches {limit} is less than one of the {batches} batches: give a"

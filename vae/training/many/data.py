@@ -14,8 +14,10 @@ __all__ = ["EnsembleData"]
 
 
 class EnsembleData(LightningDataModule):
-    """The data of S models: training batches ``(S, B, *image)``, each model's in its own order and
-    binarisation; what they are judged on is the same for all, ``(B, *image)``.
+    """The data of S models: training batches of all side by side, ``(S, B, *image)``.
+
+    Each model has its own order and binarisation; what they are evaluated on is the same for all,
+    ``(B, *image)``.
 
     Arguments:
         members: The data module of each, all on the same images.

@@ -62,8 +62,10 @@ optimiser's groups. Any other is a Python number inside the one function that is
 
 
 def seeded(seed: int, make: Callable[[], VAEModule]) -> tuple[VAEModule, torch.Generator]:
-    """A model as a run of its own would start with it: its weights drawn from the seed, and a
-    generator in the state in which that leaves the global one."""
+    """A model with the weights that a run of its own would start with, and its generator.
+
+    The generator is in the state in which drawing the weights leaves the global one.
+    """
     seed_everything(seed, workers=True, verbose=False)
     module = make()
     return module, torch.Generator().set_state(torch.get_rng_state())

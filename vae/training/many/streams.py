@@ -65,8 +65,8 @@ class Streams(TorchFunctionMode):
         if func in IN_PLACE:
             target, *rest = args
             fresh = {"size": target.shape, "dtype": target.dtype, "device": target.device}
-            # One tensor cannot hold the draws of S models: what the method returns does, and
-            # whoever reads the tensor itself shall notice.
+            # One tensor cannot hold the draws of S models. The method's result does; the tensor
+            # itself is made useless, so that reading it is noticed.
             target.fill_(math.nan if target.is_floating_point() else 0)
             return self._draw(lambda **g: func(torch.empty(**fresh), *rest, **kwargs, **g))
         if func in BY_SHAPE:
@@ -102,8 +102,10 @@ def one_hot_of(index: Tensor, num_classes: int) -> Tensor:
 
 
 def on_device(start: torch.Generator, device: torch.device) -> torch.Generator:
-    """What a single run draws from: on a GPU another generator, of the same seed, that nothing
-    was drawn from yet."""
+    """The generator that a single run draws from on a device.
+
+    On a GPU that is another one, of the same seed, from which nothing was drawn yet.
+    """
     if device.type == "cpu":
         return torch.Generator().set_state(start.get_state())
     return torch.Generator(device).manual_seed(start.initial_seed())
