@@ -66,7 +66,7 @@ def test_further_processes_of_a_resumed_run_are_started_as_the_first(
     started, monkeypatch, tmp_path
 ):
     """Lightning starts them with this process's ``sys.argv``."""
-    (tmp_path / "config.yaml").touch()
+    (tmp_path / "config.yaml").write_text("name: x\n")
     monkeypatch.setattr(sys, "argv", [started, "resume", str(tmp_path), "--name", "x"])
     monkeypatch.setattr(resume, "VAECLI", lambda: None)
     resume.main(sys.argv[2:], "vae resume")
