@@ -34,6 +34,9 @@ from vae.run.wandb_file import read_history
 ROOT = Path(__file__).resolve().parents[2]
 
 
+pytestmark = pytest.mark.e2e  # in seconds each
+
+
 def examples(fast, slow):
     """How many inputs: the test runs with few, and, marked slow, with many."""
     return pytest.mark.parametrize("count", [fast, pytest.param(slow, marks=pytest.mark.slow)])
@@ -137,7 +140,7 @@ def repacked(whole, pickled):
     return file.getvalue()
 
 
-@examples(150, 5000)
+@examples(100, 5000)
 def test_damaged_checkpoints(count, whole, check):
     assert check(whole) == 3
 
@@ -146,7 +149,7 @@ def test_damaged_checkpoints(count, whole, check):
         check(content)
 
 
-@examples(150, 5000)
+@examples(100, 5000)
 def test_checkpoints_with_a_damaged_pickle_and_right_checksums(count, whole, check):
     with zipfile.ZipFile(io.BytesIO(whole)) as file:
         (name,) = (name for name in file.namelist() if name.endswith("data.pkl"))
@@ -158,7 +161,7 @@ def test_checkpoints_with_a_damaged_pickle_and_right_checksums(count, whole, che
         check(repacked(whole, content))
 
 
-@examples(100, 3000)
+@examples(30, 3000)
 def test_checkpoints_with_other_values(count, whole, check, monkeypatch):
     monkeypatch.setattr(vae.DigitsDataModule, "setup", lambda self: None)
     contents = torch.load(io.BytesIO(whole), weights_only=True)
@@ -345,7 +348,7 @@ def test_metrics_with_garbage(count, tmp_path):
         assert len(page.rows) <= logger.rows and page.rows[-1]["row"] == kept
 
 
-@examples(40, 1500)
+@examples(25, 1500)
 def test_configurations(count, tmp_path, monkeypatch):
     from bad_input import run
 
