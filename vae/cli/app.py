@@ -19,6 +19,7 @@ from vae.cli.arguments import (
     assert_free,
     assert_words,
     read_configurations,
+    with_classes_first,
     with_named_configurations,
 )
 from vae.cli.checks import (
@@ -176,7 +177,7 @@ class VAECLI(LightningCLI):
         """Parses, and refuses before anything is built what would fail later."""
         words = sys.argv[1:] if args is None else args
         assert_words(words)
-        words = with_named_configurations(words)
+        words = with_classes_first(with_named_configurations(words))
         assert_free(words, read_configurations(words))
         super().parse_arguments(parser, words)
         options = self.config[self.config.subcommand]

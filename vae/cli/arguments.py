@@ -19,6 +19,7 @@ __all__ = [
     "assert_words",
     "named_configuration",
     "read_configurations",
+    "with_classes_first",
     "with_named_configurations",
 ]
 
@@ -74,6 +75,22 @@ def with_named_configurations(words: Sequence[str]) -> list[str]:
         elif number + 1 < len(words):
             named[number + 1] = named_configuration(words[number + 1])
     return named
+
+
+def with_classes_first(words: Sequence[str]) -> list[str]:
+    """A command line in which ``--model`` and ``--data`` come before options of theirs, which the
+    parser otherwise takes for those of another class."""
+    found = list(words)
+    for part in ("--model", "--data"):
+        firsts = [n for n, word in enumerate(found) if word.startswith(f"{part}.")]
+        names = [n for n, word in enumerate(found) if word.partition("=")[0] == part]
+        if firsts and names and firsts[0] < names[0]:
+            number = names[0]
+            size = 1 if "=" in found[number] else 2
+            named = found[number : number + size]
+            del found[number : number + size]
+            found[firsts[0] : firsts[0]] = named
+    return found
 
 
 def read_configurations(words: Sequence[object]) -> list[dict[str, Any]]:
