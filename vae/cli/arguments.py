@@ -78,8 +78,10 @@ def with_named_configurations(words: Sequence[str]) -> list[str]:
 
 
 def with_classes_first(words: Sequence[str]) -> list[str]:
-    """A command line in which ``--model`` and ``--data`` come before options of theirs, which the
-    parser otherwise takes for those of another class."""
+    """A command line in which ``--model`` and ``--data`` come before their own options.
+
+    Otherwise the parser takes the options for those of another class.
+    """
     found = list(words)
     for part in ("--model", "--data"):
         firsts = [n for n, word in enumerate(found) if word.startswith(f"{part}.")]

@@ -28,7 +28,7 @@ __all__ = ["add_parts", "as_list", "check_and_prepare", "shows_progress", "trust
 
 
 def as_list(given: Any) -> list[Any]:
-    """A list of what the trainer takes as one object, a list of them, or None."""
+    """An option of the trainer, which takes one object, several, or None, as a list."""
     return given if isinstance(given, list) else [given] if given else []
 
 

@@ -25,7 +25,6 @@ from vae.models.latents.base import Latent
 from vae.models.latents.gaussian import DiagonalGaussian
 from vae.models.likelihoods import Bernoulli, Likelihood
 from vae.models.networks import MLPDecoder, MLPEncoder
-from vae.models.parts import describe
 from vae.models.prior import Prior
 from vae.models.schedules import Schedule, assert_scheduled
 from vae.models.vae import VAE
@@ -135,8 +134,3 @@ def _try(composition: Composition, x: Tensor) -> None:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         composition.bound(x)
     composition.train()
-
-
-def describe_parts(**parts: Any) -> dict[str, Any]:
-    """The arguments of :func:`compose` as plain values (:func:`vae.models.parts.describe`)."""
-    return {name: describe(part) for name, part in parts.items()}

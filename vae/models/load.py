@@ -181,8 +181,11 @@ def fill(module: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
 
 
 def plain_names(weights: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Weights by the module's own names, without what a wrapper adds to them: ``module.``
-    (DataParallel, DistributedDataParallel), ``_orig_mod.`` (torch.compile)."""
+    """Weights by the module's own names, without the prefixes that a wrapper adds to them.
+
+    These are ``module.`` (DataParallel, DistributedDataParallel) and ``_orig_mod.``
+    (torch.compile).
+    """
     names = {name: name for name in weights}
     if all(isinstance(name, str) for name in names):
         names = {name: name.replace("_orig_mod.", "") for name in names}

@@ -44,8 +44,10 @@ def public_name(thing: Any) -> str:
 
 
 def current_name(path: str) -> str:
-    """Today's name of a class that a checkpoint or a configuration names: files of this library
-    move, and its public names stay."""
+    """Today's name of a class that a checkpoint or a configuration names.
+
+    Files of this library move; its public names stay.
+    """
     package, _, name = path.rpartition(".")
     ours = package == "vae" or package.startswith("vae.")
     return f"vae.{name}" if ours and name in vae.PLACES else path

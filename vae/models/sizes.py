@@ -1,5 +1,7 @@
-"""What a model will take, found on the meta device, where nothing is stored: what no machine has
-is refused before it is asked for."""
+"""The memory that a model will need: more than the machine has is refused before it is allocated.
+
+The model is built on torch's meta device, where tensors have shapes but no storage.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ DECODINGS = 10**10
 
 
 def skeleton(make: Callable[[], Made]) -> Made:
-    """What ``make`` makes, without storage.
+    """What ``make`` builds, on the meta device: with shapes, and without storage.
 
     Raises:
         MemoryError: If its layers are larger than a tensor can be.
@@ -58,8 +60,10 @@ def assert_memory(size: float, what: str) -> None:
 
 
 def floats_per_decoding(vae: VAE) -> int:
-    """The numbers that the decoder's layers make of one latent code, each of which training keeps
-    until the backward pass."""
+    """The size of the decoder's activations for one latent code, in numbers.
+
+    Training keeps each of them until the backward pass.
+    """
     made = 0
 
     def count(layer: nn.Module, inputs: Any, output: Tensor) -> None:

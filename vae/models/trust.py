@@ -65,8 +65,9 @@ def _inside(name: str, modules: Sequence[str]) -> bool:
 
 
 def assert_trusted(content: Any, source: object, also: Sequence[str] = ()) -> None:
-    """Refuses, in a file's contents, whatever would import a module that is not trusted. Nothing is
-    imported that is not.
+    """Refuses a file's contents if they name a class of a module that is not trusted.
+
+    Such a module is not imported.
 
     Arguments:
         content: Plain values; mappings with a ``class_path``, at any depth, name classes.

@@ -42,11 +42,12 @@ class CapturedStep:
     generators.
 
     Arguments:
-        module: Whose parameters and buffers the step changes.
-        optimizer: Whose state it changes: an Adam whose state starts from zeros.
-        step: Images ``(B, *image)`` to what is to be known of the step: everything from the
-            forward pass to the optimiser's step. It must not wait for the device, and do nothing
-            that tensors do not show; gradients, which are Python's, a replay leaves alone.
+        module: The module whose parameters and buffers the step changes.
+        optimizer: The optimiser whose state it changes: an Adam, whose state starts from zeros.
+        step: Takes images ``(B, *image)``, runs everything from the forward pass to the
+            optimiser's step, and returns the tensors to look at. It must not wait for the device,
+            and must change nothing but tensors: a replay does not repeat what is done in Python,
+            such as setting ``grad``.
         trials: Runs before the recording.
 
     Raises:
@@ -88,7 +89,7 @@ class CapturedStep:
             ) from error
 
     def _try(self, images: Tensor) -> None:
-        """Runs on a stream of their own, as a recording needs them."""
+        """Runs the step on a side stream, as a recording needs to have happened before it."""
         if not takes_graphs(images.device):
             raise CaptureError(
                 f"capture is for one CUDA device, not for {images.device}: leave out --model.capture"

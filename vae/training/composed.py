@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["ComposedModule"]
 
 HOW = ("compile", "capture")
-"""Options of how a machine trains a model, and not of the model: a checkpoint does not keep them."""
+"""Options of the machine that trains, not of the model: a checkpoint does not keep them."""
 
 
 class ComposedModule(LightningModule, metaclass=Recorded):
@@ -58,8 +58,7 @@ class ComposedModule(LightningModule, metaclass=Recorded):
         return Composition(self.vae, self.objective, self.estimator, self.schedules)
 
     def bound(self, x: Tensor) -> Estimate:
-        """The bound at images ``(B, *image)``, in nats, with shape (B,), and the estimator's own
-        loss."""
+        """The bound at images ``(B, *image)``, in nats, (B,), with the estimator's own loss."""
         return bound(self.vae, self.objective, self.estimator, x)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -144,8 +143,10 @@ class ComposedModule(LightningModule, metaclass=Recorded):
         return self.described
 
     def names(self) -> dict[str, Any]:
-        """What a checkpoint holds of the module's and the parts' names
-        (:mod:`vae.models.checkpoint`)."""
+        """The class paths in a checkpoint, of the module and of its parts.
+
+        See :mod:`vae.models.checkpoint`.
+        """
         found: dict[str, Any] = {"model": None, "parts": None}
         try:
             found["model"] = self.spec()

@@ -101,7 +101,7 @@ def group_steps(trainer: Trainer, module: LightningModule, data: ImageSource) ->
     Arguments:
         trainer: The trainer, before it is used.
         module: What it will train.
-        data: What on, set up.
+        data: Its data, set up.
 
     Raises:
         ValueError: If a limit leaves nothing, or an interval falls between two groups.

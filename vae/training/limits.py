@@ -19,7 +19,7 @@ __all__ = ["assert_monitored", "assert_trains", "count_in_steps"]
 
 
 MONITORED = ("val/elbo", "val/rate", "val/rate_mc", "val/distortion")
-"""What a callback can watch: of the two rates, the one that the model has."""
+"""Metrics that a callback can watch; a model logs one of the two rates."""
 
 
 def assert_monitored(callbacks: Sequence[Callback], validates: bool) -> None:
@@ -92,8 +92,8 @@ def count_in_steps(trainer: Trainer, data: ImageSource, grouped: bool = True) ->
     Arguments:
         trainer: The trainer, before it is used.
         data: What it will be used on, set up.
-        grouped: Whether ``data`` serves groups of steps to it; if not, it is only held to what
-            would be possible if it did.
+        grouped: Whether the trainer gets groups of steps from ``data``. If not, its intervals are
+            left as they are, and only checked as if it did.
 
     Raises:
         ValueError: If a limit leaves nothing, or an interval falls between two groups.

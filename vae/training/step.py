@@ -119,7 +119,7 @@ class Step:
         """Clips the gradient and takes the optimiser's step.
 
         Arguments:
-            scale: What the gradient is too large by, and the optimiser divides it by.
+            scale: The factor by which the loss was scaled, which the optimiser divides out.
         """
         if (limit := self.module.gradient_clip_norm) is not None:
             gradients = [p.grad for p in self.module.vae.parameters() if p.grad is not None]

@@ -1,4 +1,4 @@
-"""Says when the latents have stopped telling anything."""
+"""Warns when the posterior has collapsed, that is, when the decoder ignores the latents."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ __all__ = ["CollapseWatch"]
 
 
 class CollapseWatch(Callback):
-    """Says once, and alerts W&B where the run is online, that the posterior has collapsed: that the
-    rate KL(q(z|x) || p(z)), averaged over the validation images, is next to nothing and stays so.
-    z holds no more nats of an image than the rate, so that the decoder ignores it.
+    """Warns once that the posterior has collapsed, and alerts W&B where the run is online.
 
-    Told if the rate has been below ``rate`` at every validation, three at least, for ``steps``
-    optimiser steps, in which it has not doubled. Steps count from ``steps`` after the end of a
-    beta_warmup on, or after the start: a run that begins near q = prior stays there for some
-    hundred steps before it rises. False alarms: of 128 real runs on the digits
-    (``tests/training/rate_curves.py``: eight families, learning rates from 1e-4 to 3e-3) none of the 101
-    that had not collapsed at the end was told, so that the rate is below 3 % (95 % confidence);
-    all 24 that a beta of 10 or more had collapsed were, at step 1,008.
+    Collapsed means that the rate KL(q(z|x) || p(z)), averaged over the validation images, is close
+    to 0 and stays there. The rate bounds the nats that z holds of an image: the decoder ignores z.
+
+    It warns if the rate has been below ``rate`` at every validation, at least three, for ``steps``
+    optimiser steps, and has not doubled in them. These steps count from ``steps`` after the start,
+    or after the end of a beta_warmup: a run that begins near q = prior stays there for some
+    hundred steps before the rate rises.
+
+    False alarms: in 128 real runs on the digits (``tests/training/rate_curves.py``: eight families,
+    learning rates from 1e-4 to 3e-3) it warned of none of the 101 that had not collapsed at the
+    end, so that false alarms are less than 3 % (95 % confidence), and, at step 1,008, of all 24
+    that a beta of 10 or more had collapsed.
 
     References:
         | Generating Sentences from a Continuous Space (Bowman et al., 2016), section 3.1.
 
     Arguments:
-        rate: Below this, in nats an image, nothing is encoded.
-        steps: Optimiser steps that it must stay there.
+        rate: A rate below this, in nats an image, counts as collapsed.
+        steps: For how many optimiser steps it must stay there.
     """
 
     def __init__(self, rate: float = 0.01, steps: int = 500) -> None:
@@ -60,7 +63,7 @@ class CollapseWatch(Callback):
                 logger.experiment.alert(title="posterior collapse", text=text)
 
     def collapsed(self, step: int, rate: float, warming: bool = False) -> bool:
-        """Takes in the rate at a validation, and says whether it is time to tell.
+        """Notes the rate at a validation; returns whether it is time to warn.
 
         Arguments:
             step: Optimiser steps so far.

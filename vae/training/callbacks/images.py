@@ -19,12 +19,14 @@ __all__ = ["ImageGrids"]
 
 
 class ImageGrids(Callback):
-    """Writes reconstructions and prior samples as PNG, and shows them to W&B, always for the same
-    images and latent noise.
+    """Writes reconstructions and prior samples as PNG files, and logs them to W&B.
+
+    They are always of the same images and latent noise.
 
     Arguments:
-        folder: Where to.
-        every_n_epochs: How often; at the end of training in any case. 0 for then only.
+        folder: The folder of the PNG files.
+        every_n_epochs: Epochs between grids; 0 for one at the end of training only, which there is
+            in any case.
     """
 
     def __init__(self, folder: Path, every_n_epochs: int = 10) -> None:
@@ -42,15 +44,18 @@ class ImageGrids(Callback):
             self.draw(trainer, module, self._epoch(trainer))
 
     def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Of a run that was killed after its last step, and is continued, Lightning's loop does
-        not end: it does not begin."""
+        """Draws where ``on_train_end`` was not called.
+
+        It is not called in a run that was killed after its last step and is then continued, since
+        there is nothing left to train.
+        """
         path = self.folder / f"samples-{self._epoch(trainer):04d}.png"
         if trainer.global_step and not path.exists():
             self.draw(trainer, module, self._epoch(trainer))
 
     @staticmethod
     def _epoch(trainer: Trainer) -> int:
-        """The last epoch that was begun, from 1 on."""
+        """The number of the epoch that was begun last, counted from 1."""
         loader = trainer.train_dataloader
         if isinstance(loader, StepLoader) and loader.total:
             return -(-trainer.global_step // loader.total)

@@ -14,10 +14,10 @@ __all__ = ["Progress"]
 
 
 class Progress(TQDMProgressBar):
-    """A bar that reads what the module last logged when it redraws, and no oftener: logging with
-    ``prog_bar`` syncs every step.
+    """A progress bar that reads the logged values only when it redraws.
 
-    It counts epochs, images a second and the time left of the whole run; piped, it is silent.
+    Lightning's ``prog_bar=True`` would make the host wait for the device at every step. The bar
+    counts epochs, images a second and the time left of the whole run; piped, it is silent.
 
     Arguments:
         refresh_rate: Groups of steps between redraws.
@@ -36,9 +36,9 @@ class Progress(TQDMProgressBar):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Ends the line, so that what is said of the exception has one of its own."""
+        """Ends the bar's line, so that the error message starts on one of its own."""
         for name in ("train", "val", "test"):
-            with suppress(TypeError):  # of a bar that there is not yet
+            with suppress(TypeError):  # where that bar was not made yet
                 getattr(self, f"{name}_progress_bar").close()
 
     def get_metrics(self, trainer: Trainer, module: LightningModule) -> dict[str, Any]:

@@ -22,12 +22,15 @@ __all__ = ["ShadowEstimators"]
 
 
 class ShadowEstimators(Callback):
-    """Tracks the noise of other estimators while one of them trains: ``grad/variance/NAME`` and
-    ``grad/snr/NAME`` of the gradient in q's parameters, on a few images of the batch, every so
-    many steps. They neither train the model nor draw from its random numbers.
+    """Measures the gradient noise of other estimators while one of them trains.
+
+    Every so many steps it logs ``grad/variance/NAME`` and ``grad/snr/NAME`` of the gradient in q's
+    parameters, on a few images of the batch. The shadows do not train the model, and draw random
+    numbers of their own.
 
     Arguments:
-        estimators: Names in ``ESTIMATORS``; ``trained`` is the one that trains, and always there.
+        estimators: Paper names, those in ``ESTIMATORS``. The one that trains is always measured, as
+            ``trained``.
         every_n_steps: Optimiser steps between measurements.
         replicates: Estimates of each.
         images: Images of the batch.
@@ -98,7 +101,7 @@ class ShadowEstimators(Callback):
     def measure(
         self, trainer: Trainer, pl_module: LightningModule, step: int, batch: Tensor
     ) -> None:
-        """Measures, if it is the step to."""
+        """Measures all estimators, if the step is a multiple of ``every_n_steps``."""
         if step % self.every_n_steps:
             return
         vae, objective = cast(VAE, pl_module.vae), cast(Objective, pl_module.objective)

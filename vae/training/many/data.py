@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningDataModule
+from torch import Tensor
 
-from vae.data.source import ImageSource
-from vae.training.many.module import StackedLoader
+from vae.data.source import Batches, ImageSource
 
-__all__ = ["EnsembleData"]
+__all__ = ["EnsembleData", "StackedLoader"]
+
+
+class StackedLoader:
+    """The batches of several loaders of equal length, side by side."""
+
+    def __init__(self, loaders: Sequence[Batches]) -> None:
+        self.loaders, self.total = list(loaders), len(loaders[0])
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return map(torch.stack, zip(*self.loaders, strict=True))
 
 
 class EnsembleData(LightningDataModule):

@@ -35,7 +35,6 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.optim import Optimizer
 
 from vae.analysis import evaluation
-from vae.data.source import Batches
 from vae.distributions.operations import parameters
 from vae.models.schedules import fill
 from vae.training.many.streams import Streams, on_device
@@ -287,16 +286,3 @@ def _options(optimizer: Optimizer) -> list[dict[str, Any]]:
 
 def _detached(parameters: dict[str, Any]) -> dict[str, Tensor]:
     return {name: value.detach() for name, value in parameters.items()}
-
-
-class StackedLoader:
-    """The batches of several loaders of equal length, side by side."""
-
-    def __init__(self, loaders: Sequence[Batches]) -> None:
-        self.loaders, self.total = list(loaders), len(loaders[0])
-
-    def __len__(self) -> int:
-        return self.total
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return map(torch.stack, zip(*self.loaders, strict=True))

@@ -1,5 +1,4 @@
-"""Modules with few options: they choose the parts of a :class:`~vae.training.module.VAEModule` from
-words and numbers, and differ only in the latent layer."""
+"""Presets of the VAEModule, which choose its parts from words and numbers."""
 
 from vae.training.presets.base import Preset
 from vae.training.presets.continuous import ContinuousVAE

@@ -1,5 +1,4 @@
-"""Modules with few options: they choose the parts of a :class:`~vae.training.module.VAEModule` from
-words and numbers, and differ only in the latent layer."""
+"""What the presets share: the parts of a VAEModule, chosen from words and numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from vae.models.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Lik
 from vae.models.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from vae.models.prior import Prior
 from vae.models.schedules import LinearWarmup, Schedule
-from vae.objectives import ELBO, IWAE, Objective
+from vae.objectives import ELBO, IWAE, OBJECTIVES, Objective
 from vae.training.module import VAEModule
 
 __all__ = ["Options", "Preset", "assert_choices", "chosen_estimator", "part_of"]
@@ -34,16 +33,16 @@ Options = dict[str, Any]
 
 
 class Preset(VAEModule):
-    """What the presets share: everything but the latent layer.
+    """Chooses all parts from words and numbers, but for the latent layer.
 
     Arguments:
-        make_latent: The latent layer, by the width of the features.
+        make_latent: From the width of the features to the latent layer.
         analytic_kl: Whether the ELBO has its KL term in closed form; None if the layer has none.
         estimator: The paper name of an estimator (make estimators), or the class path of one.
         estimator_options: Arguments of the estimator of a paper name.
         extra_schedules: Schedules by the name of the buffer that they fill.
         image_shape: Channels, height and width; the command line takes them from the data.
-        network: Fully connected, or convolutions of stride two.
+        network: mlp, fully connected, or conv, convolutions of stride two.
         hidden: Widths of the encoder's hidden layers (channels, for conv); the decoder's are the
             reverse.
         activation: relu, leaky_relu, tanh, gelu or silu.
@@ -123,7 +122,7 @@ def assert_choices(constructor: type, **values: object) -> None:
 
 
 def part_of(name: str, value: Any, words: Mapping[str, Any]) -> Any:
-    """What a word stands for; a part of one's own is one already."""
+    """The class that a word stands for; what is no word, such as one's own class, as it is."""
     if not isinstance(value, str):
         return value
     if value not in words:
@@ -139,7 +138,7 @@ def _bound_of(
     beta_warmup: int,
     analytic_kl: bool | None,
 ) -> Objective:
-    """The bound of a preset's options; refuses those that it has not."""
+    """The bound of a preset's options; refuses options that this bound does not have."""
     if not isinstance(objective, str):
         given = {"num_samples": num_samples != 1, "beta": beta != 1.0, "beta_warmup": beta_warmup}
         if idle := [name for name, value in given.items() if value]:
@@ -148,7 +147,7 @@ def _bound_of(
                 " --model.objective.NAME"
             )
         return objective
-    if part_of("objective", objective, {"elbo": ELBO, "iwae": IWAE}) is ELBO:
+    if part_of("objective", objective, OBJECTIVES) is ELBO:
         return ELBO(num_samples, beta, bool(analytic_kl))
     if beta != 1.0 or beta_warmup:
         raise ValueError(
@@ -162,7 +161,7 @@ def _bound_of(
 def chosen_estimator(
     estimator: Estimator | str, options: Options | None, **offered: Any
 ) -> Estimator | Callable[[], Estimator]:
-    """An estimator, or what makes the one of a paper name."""
+    """An estimator of one's own as it is; of a paper name, a function that makes the estimator."""
     if not isinstance(estimator, str):
         if options:
             raise ValueError(

@@ -38,13 +38,15 @@ LATENTS: dict[str, type[Latent]] = {
 
 
 class ContinuousVAE(Preset):
-    """A VAE with Gamma, Beta, Dirichlet, von Mises or Poisson latents, by default trained by
-    implicit reparameterization where the family has it, and by RLOO where it has not.
+    """A VAE with Gamma, Beta, Dirichlet, von Mises or Poisson latents.
+
+    By default it is trained by implicit reparameterization where the family has it, and by RLOO
+    where it does not.
 
     Arguments:
         latent: gamma, beta, dirichlet, von_mises, poisson, or the class path of a latent layer.
-        latent_options: Arguments of the layer of a word: ``num_variables``, ``learned_prior``, the
-            prior's.
+        latent_options: Arguments of the layer that a word names: ``num_variables``,
+            ``learned_prior``, and those of its prior.
         kl: Of the ELBO: closed form, or a Monte-Carlo estimate inside the integrand, which stl
             needs.
         estimator: The paper name of an estimator (make estimators), or the class path of one; by

@@ -21,8 +21,9 @@ ANNEALING = ("temperature_min", "anneal_rate", "anneal_every")
 
 
 class DiscreteVAE(Preset):
-    """A VAE with discrete latent variables, by default one-hot and trained by the Gumbel-softmax
-    with an annealed temperature.
+    """A VAE with discrete latent variables, one-hot or binary.
+
+    By default they are one-hot, and trained by the Gumbel-softmax with an annealed temperature.
 
     Every evaluated number is one of the discrete model: validation, test and the scripts draw
     hard samples.
@@ -89,7 +90,7 @@ class DiscreteVAE(Preset):
         if not relaxes and (unused := [o for o, value in given.items() if value is not None]):
             own = "no temperature" if isinstance(name, str) else "a temperature of its own, if any"
             raise ValueError(f"estimator {shown} has {own}: leave out {', '.join(unused)}")
-        decay = _annealing(temperature, temperature_min, anneal_rate, anneal_every)
+        decay = _decay(temperature, temperature_min, anneal_rate, anneal_every)
         if "temperature" in (estimator_options or {}):
             raise ValueError("give the temperature as the model's, not as the estimator's option")
         sizes: dict[str, Any] = {"num_variables": num_variables, "learned_prior": learned_prior}
@@ -127,14 +128,16 @@ def _trains_its_temperature(make: Any) -> bool:
     )
 
 
-def _annealing(
+def _decay(
     temperature: float | None,
     minimum: float | None,
     rate: float | None,
     every: int | None,
 ) -> ExponentialDecay:
-    """The temperature's schedule, defaults filled in (Jang et al., 2017); refuses what has no
-    effect."""
+    """The temperature's schedule, with its defaults (Jang et al., 2017).
+
+    Options that would have no effect are refused.
+    """
     values = zip(ANNEALING, (minimum, rate, every), strict=True)
     given = [option for option, value in values if value is not None]
     start = 1.0 if temperature is None else temperature

@@ -13,8 +13,9 @@ __all__ = ["GaussianVAE"]
 
 
 class GaussianVAE(Preset):
-    """A VAE with a diagonal Gaussian posterior and a standard Gaussian prior, by default trained
-    by the reparameterization trick.
+    """A VAE with a diagonal Gaussian posterior and a standard Gaussian prior.
+
+    By default it is trained by the reparameterization trick.
 
     Arguments:
         latent_dim: The number of latent variables.
