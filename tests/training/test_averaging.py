@@ -10,6 +10,7 @@ from lightning.pytorch import Trainer
 from vae.cli.app import VAECLI
 from vae.data.description import load_data
 from vae.run.checkpoint import load
+from vae.run.restore import load_module
 
 pytest.importorskip("lightning.pytorch.callbacks.weight_averaging")
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
@@ -25,7 +26,8 @@ def test_a_run_is_tested_with_what_its_checkpoint_holds(validations, tmp_path, m
     VAECLI()
     run = run_of(tmp_path)
     results = json.loads((run / "results.json").read_text())["metrics"]
-    module, contents, path = load(run)
+    _, contents, path = load(run)
+    module = load_module(run)
     assert path.name == ("best.ckpt" if validations else "last.ckpt")
     found = []
     for state in (contents["state_dict"], contents["current_model_state"]):
