@@ -337,6 +337,7 @@ def test_the_memory_is_that_of_what_is_kept_and_not_the_weights(x):
     assert twice == pytest.approx(2 * before, rel=0.2)
 
 
+@pytest.mark.e2e
 def test_the_report_of_a_checkpoint(tmp_path, monkeypatch, capsys):
     from small import SMALL, fit
 

@@ -264,6 +264,7 @@ def test_the_auxiliary_is_the_second_moment_of_the_gradient(objective):
     assert_close(estimate.auxiliary.detach(), g.square().sum(-1).mean())
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("objective", [ELBO(3), IWAE(3)], ids=["elbo", "iwae"])
 @pytest.mark.parametrize("family", ["bernoulli", "one_hot"])
 def test_training_the_coefficient_lowers_the_variance(family, objective):

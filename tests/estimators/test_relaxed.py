@@ -311,6 +311,7 @@ def test_parameters_of_the_integrand_get_plain_monte_carlo_gradients(kind, probl
     assert_close(bound, plain, rtol=1e-14, atol=0)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("kind", RELAXED)
 def test_training_lowers_the_variance(kind):
     problem = PROBLEMS["bernoulli"]

@@ -154,6 +154,7 @@ def test_every_option_is_tried():
         assert set(OPTIONS.get(name, {})) == taken
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     "model, K", [("gaussian", 1), ("gaussian, learned prior", 2), ("binary", 2), ("one_hot", 2)]
 )

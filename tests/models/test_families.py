@@ -352,6 +352,7 @@ def test_families_without_rsample_refuse_the_pathwise_estimator(name):
 # ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("objective", [ELBO(4), IWAE(4)], ids=["elbo", "iwae"])
 def test_each_layer_trains_in_a_vae(name, objective):
     torch.manual_seed(0)

@@ -51,6 +51,7 @@ def train(folder, kill=None, ckpt_path=None, seed=1, **options):
         trainer.fit(module, data)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("kill", [4, 6, 8], ids="in-an-epoch at-its-end in-the-second".split())
 @pytest.mark.parametrize("options", [{}, {"noisy": True}, {"own_generator": True}], ids=str)
 def test_a_killed_run_goes_on_to_the_last_bit(tmp_path, kill, options):

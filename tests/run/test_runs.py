@@ -81,6 +81,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_refused_changes_nothing_in_a_complete_run(case, folder):
     flags, words = REFUSED[case]

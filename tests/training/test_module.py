@@ -233,6 +233,7 @@ def test_what_does_not_fit_together_says_so_before_training(make, words):
         make()
 
 
+@pytest.mark.e2e
 def test_every_estimator_fits_some_module():
     for name in ESTIMATORS:
         tried = []

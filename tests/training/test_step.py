@@ -85,6 +85,7 @@ def state(module, trainer):
     return module.state_dict() | own | {"generator": torch.get_rng_state()}
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("name", MODULES)
 def test_what_a_capture_tries_leaves_nothing_behind(name, monkeypatch, tmp_path):
     expected = state(*trained(name))
@@ -130,6 +131,7 @@ COMPILED = [
 ]
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("name", COMPILED)
 def test_compiled_it_is_the_same_and_goes_on_to_the_last_bit(name, tmp_path):
     torch.compiler.reset()
