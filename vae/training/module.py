@@ -201,8 +201,8 @@ class VAEModule(ComposedModule):
         fill(self, self.schedules, step)
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         logged = every > 0 and (step + 1) % every == 0
-        # every step is checked, but where a GPU would be waited for: there, what is logged
-        waits = not asynchronous(self.device)
+        # every step is checked, but on a GPU and of a graph: there, the steps that are logged
+        waits = not asynchronous(self.device) and not self.captured
         check = None
         if waits or logged:
             check = FiniteCheck(self, x, repeatable=waits).assert_finite
