@@ -86,6 +86,14 @@ class VAECLI(LightningCLI):
     models = 1
     """How many models are trained at once."""
 
+    usage = "vae fit [--config FILE] [--OPTION VALUE ...]"
+    description = (
+        "Trains a VAE from a configuration and flags, and tests it. Options of a model's or a data"
+        " module's class: --model.help CLASS, --data.help CLASS; of one of its parts:"
+        " --model CLASS --model.latent.help CLASS."
+    )
+    """What ``--help`` begins with."""
+
     def __init__(self, args: list[str] | None = None) -> None:
         quiet()
         # Adam's moments of the weights of pixels that are never on decay into denormal numbers,
@@ -116,6 +124,7 @@ class VAECLI(LightningCLI):
             seed_everything_default=0,
             auto_configure_optimizers=False,
             parser_class=FitParser,
+            parser_kwargs={"fit": {"usage": self.usage, "description": self.description}},
             save_config_callback=None,
             trainer_defaults={
                 "devices": 1,

@@ -18,13 +18,13 @@ NAME = re.compile(r"\d{8}-\d{6}-[\w.-]+-[0-9a-z]{4,}")
 
 
 def clean_runs(keep: int) -> list[str]:
-    """Deletes.
+    """Deletes all runs but the newest.
 
     Args:
-        keep: How many of the newest stay.
+        keep: How many of the newest runs to keep.
 
     Returns:
-        The names of those that went.
+        The names of the deleted runs.
     """
     if keep < 0:
         raise ValueError(f"keep must not be negative, got {keep}")

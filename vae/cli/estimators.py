@@ -74,7 +74,7 @@ def footnote() -> str:
 
 
 def show(format: str = "table") -> None:
-    """Prints the matrix.
+    """Prints the matrix of estimators.
 
     Args:
         format: table or markdown.

@@ -41,8 +41,8 @@ def evaluate(
     Args:
         checkpoint: A .ckpt file or a run's folder; by default the newest run's best.
         log_likelihood_samples: K of the importance-weighted bounds on log p(x), one or several.
-        split: Which images.
-        elbo_samples: Samples an image of the distortion.
+        split: The images to evaluate on.
+        elbo_samples: Samples of z for each image, over which the distortion is averaged.
         limit: Only the first so many images.
         batch_size: Images at a time. Memory does not depend on K.
         device: cpu, cuda, or auto.

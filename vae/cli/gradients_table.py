@@ -65,10 +65,9 @@ def write(stem: Path, about: dict[str, Any], rows: list[dict[str, Any]]) -> None
     table = Table(title=f"{title}, truth: {about['truth']}", title_justify="left")
     for header in COLUMNS.values():
         table.add_column(header, justify="left" if header == "estimator" else "right")
-    table.add_column("")
     for row in rows:
-        biased = "" if row["bias"] is None else "biased"
-        table.add_row(*[_format(row[key]) for key in COLUMNS], biased)
+        biased = [] if row["bias"] is None else ["biased"]  # a column of its own if any is
+        table.add_row(*[_format(row[key]) for key in COLUMNS], *biased)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     pareto(rows, f"Variance of the gradient: {title}", Path(f"{stem}.png"))
     print(f"written {stem}.json, .csv, .png")

@@ -11,6 +11,7 @@ import yaml
 
 from vae.cli.arguments import assert_values, assert_words
 from vae.cli.errors import debugging, fail
+from vae.cli.help import HelpFormatter
 from vae.models.trust import allow_current_folder
 from vae.run.plain_yaml import load_yaml
 
@@ -25,7 +26,7 @@ class OneLine:
             "--debug, anywhere: a traceback where a mistake is otherwise one line. --trust MODULE:"
             " a checkpoint may name classes of this module."
         )
-        super().__init__(*args, **{"epilog": note, **kwargs})
+        super().__init__(*args, **{"epilog": note, "formatter_class": HelpFormatter, **kwargs})
 
     def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
         assert_words(sys.argv[1:] if args is None else args)
@@ -52,14 +53,22 @@ class ScriptParser(OneLine, jsonargparse.ArgumentParser):  # type: ignore[misc]
             raise ValueError(str(error)) from None
 
 
-def checkpoint_parser(function: Callable[..., Any], program: str, *skip: str) -> ScriptParser:
-    """A parser of a function's arguments, with its ``checkpoint`` as an optional first word."""
+def checkpoint_parser(
+    function: Callable[..., Any],
+    program: str,
+    *skip: str,
+    checkpoint: str = "a .ckpt file or a run's folder; by default the newest run's best",
+) -> ScriptParser:
+    """A parser of a function's arguments, with its ``checkpoint`` as an optional first word.
+
+    Arguments:
+        function: The function.
+        program: What the help calls the program.
+        skip: Arguments that are no options.
+        checkpoint: The help of the first word.
+    """
     parser = ScriptParser(prog=program, description=sys.modules[function.__module__].__doc__)
-    parser.add_argument(
-        "checkpoint",
-        nargs="?",
-        help="a .ckpt file or a run's folder; by default the newest run's best",
-    )
+    parser.add_argument("checkpoint", nargs="?", help=checkpoint)
     parser.add_function_arguments(function, skip={"checkpoint", *skip})
     return parser
 

@@ -21,11 +21,11 @@ from vae.training.step import Step
 
 
 def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto") -> str | None:
-    """Replays.
+    """Repeats training steps, and prints the first tensor that is NaN or infinite.
 
     Args:
-        checkpoint: A .ckpt file, or a run's folder, of which its last is taken.
-        steps: How many optimiser steps at most.
+        checkpoint: A .ckpt file, or a run's folder, of which its last checkpoint is taken.
+        steps: The most optimiser steps to repeat.
         device: cpu, cuda, or auto.
 
     Returns:
@@ -88,4 +88,5 @@ def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto
 
 
 def main(words: list[str], program: str) -> None:
-    replay(**vars(checkpoint_parser(replay, program).parse_args(words)))
+    named = "a .ckpt file, or a run's folder, of which last.ckpt is taken; it must be given"
+    replay(**vars(checkpoint_parser(replay, program, checkpoint=named).parse_args(words)))

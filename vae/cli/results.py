@@ -20,11 +20,13 @@ __all__ = ["epochs_trained", "print_table", "results_of", "show_results"]
 
 def print_table(title: str, rows: Mapping[str, object]) -> None:
     """Prints a small table of names and values, in nats per image."""
-    table = Table("", "nats an image", title=title, title_justify="left", title_style="bold")
+    table = Table("", "nats an image")
     table.columns[1].justify = "right"
     for name, value in rows.items():
         table.add_row(name, str(value))
-    Console(highlight=False, width=None if sys.stdout.isatty() else 100).print(table)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    console.print(title, style="bold")  # as the table's own title it would wrap at its width
+    console.print(table)
     if any(name.endswith("rate_mc") for name in rows):
         print("rate_mc: KL(q || p) has no closed form here, and is estimated from the samples")
 

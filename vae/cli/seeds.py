@@ -39,8 +39,9 @@ def study(
     """Runs the study and writes its summary.
 
     Args:
-        config: The configuration that all runs share, a YAML file of ``vae fit``, or the name of one of its own.
-        seeds: How many, from ``first_seed`` on.
+        config: The configuration that all runs share, a YAML file of ``vae fit``, or
+            the name of one of the package's.
+        seeds: The number of seeds, from ``first_seed`` on.
         name: The study's folder in the folder of runs, and the W&B group; by default the
             configuration's name.
         options: Flags that all runs share, with their values.

@@ -24,11 +24,12 @@ def summed_up(values: Mapping[str, Sequence[float | None]]) -> dict[str, dict[st
     """Sums up one metric of several variants.
 
     Arguments:
-        values: Of each variant, a value for each seed, in the same order; None where there is none.
+        values: By variant, a value for each seed, in the same order of seeds; None for a seed
+            without a value.
 
     Returns:
-        Of each variant ``mean`` and ``se``, where there is a value; ``values``; and, but for the
-        first variant, ``difference``: the same of the differences to the first one's, seed by seed.
+        By variant, ``values``; ``mean`` and ``se`` of those that are not None; and for all variants
+        but the first ``difference``, mean and se of the differences to the first one, seed by seed.
     """
     first = next(iter(values))
     rows: dict[str, dict[str, Any]] = {}

@@ -52,6 +52,9 @@ from vae.training.module import VAEModule
 class ManyCLI(VAECLI):
     """VAECLI with many models in the place of one."""
 
+    usage = "vae train-many [--config FILE] [--seeds N] [--vary VALUES] [--OPTION VALUE ...]"
+    description = __doc__
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         super().add_arguments_to_parser(parser)
         parser.add_argument(

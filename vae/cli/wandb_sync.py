@@ -15,7 +15,7 @@ from vae.run.lock import is_running
 
 
 def wandb_sync(dry_run: bool = False) -> list[Path]:
-    """Uploads.
+    """Uploads the offline W&B files of all runs.
 
     Args:
         dry_run: Only list the files' folders.

@@ -43,10 +43,11 @@ class ImageDataModule(ImageSource):
     Arguments:
         batch_size: Images a training batch.
         eval_batch_size: Images a validation or test batch.
-        binarization: dynamic, static or none (grey).
-        seed: Decides the order of training images and their dynamic binarisation.
-        binarization_seed: Decides the static binarisation, and the one draw that dynamic data are
-            evaluated on: runs that differ only in ``seed`` are trained and judged on the same data.
+        binarization: dynamic (pixels drawn anew at every presentation), static (drawn once) or
+            none (grey levels).
+        seed: The seed of the order of training images, and of their dynamic binarisation.
+        binarization_seed: The seed of the static binarisation, and of the one draw that dynamic
+            data are evaluated on: runs that differ only in ``seed`` are trained and judged on the same data.
         steps_per_batch: Optimiser steps in one step of the Lightning loop. It changes the speed, and
             how often signals and the clock are looked at, but no number.
 

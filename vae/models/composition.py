@@ -84,7 +84,7 @@ def compose(
         likelihood: The distribution of pixels: a class whose first argument is the decoder.
         objective: The bound; by default the ELBO.
         estimator: How the bound's gradient passes the random node: an estimator, or the paper name
-            of one (make estimators).
+            of one (vae estimators).
         prior: p(z): a class whose first argument is the latent layer; by default the layer's own
             prior.
         schedules: What fills buffers by the optimiser's step, by the buffers' names: temperature,

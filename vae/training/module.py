@@ -50,19 +50,21 @@ class VAEModule(ComposedModule):
 
     Arguments:
         lr: Adam's step size; by default 1e-3.
-        estimator_lr: That of the estimator's own parameters (a baseline, a control variate); by
-            default that of the model's.
+        estimator_lr: The step size for the estimator's own parameters (a baseline, a control
+            variate); by default that of the model.
         optimizer: Another optimiser than Adam: a class whose first argument is the parameters.
         scheduler: The learning rate's schedule, stepped at every optimiser step, not every epoch.
-        test_samples: K of ``test/log_likelihood_K``.
-        gradient_clip_norm: The norm to which the model's gradient is clipped; by default it is not.
+        test_samples: K of ``test/log_likelihood_K``, the estimate of log p(x) in the final test.
+        gradient_clip_norm: The largest norm of the model's gradient, which is scaled down to it;
+            by default it is not clipped.
         compile: Whether the bound is compiled (torch.compile) in training.
         capture: Whether a training step is one CUDA graph; needs a GPU.
         parts: Those of :func:`vae.models.composition.compose`.
 
     Attributes:
-        after_step: Called after each optimiser step with its number, from 1 on, and its images.
-        latest: What was last logged in training.
+        after_step: Functions to call after each optimiser step with its number, from 1 on, and its
+            images.
+        latest: The values that were last logged in training, by name.
 
     Raises:
         NonFiniteError: In training, if the loss or a gradient is not finite.
@@ -135,7 +137,8 @@ class VAEModule(ComposedModule):
         """Makes the optimiser.
 
         Arguments:
-            groups: What it changes; by default all parameters, the estimator's as a second group.
+            groups: Its parameter groups; by default one of the model's parameters, and one of the
+                estimator's.
 
         Raises:
             MisconfigurationException: If it needs more than a gradient at each step.
@@ -201,7 +204,7 @@ class VAEModule(ComposedModule):
         fill(self, self.schedules, step)
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         logged = every > 0 and (step + 1) % every == 0
-        # every step is checked, but on a GPU and of a graph: there, the steps that are logged
+        # every step is checked; on a GPU or in a graph, where that would wait, only those logged
         waits = not asynchronous(self.device) and not self.captured
         check = None
         if waits or logged:
@@ -217,7 +220,7 @@ class VAEModule(ComposedModule):
         return bound
 
     def _make_step(self) -> Step:
-        """How steps are taken here: compiled or captured as asked, by Lightning where it must."""
+        """The way to take a step: compiled or captured if asked for, by Lightning where it has to be."""
         trainer = self.trainer
         optimizer = cast(LightningOptimizer, self.optimizers()).optimizer
         for group in optimizer.param_groups:  # whatever a checkpoint says of another machine

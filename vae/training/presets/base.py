@@ -38,8 +38,8 @@ class Preset(VAEModule):
     Arguments:
         make_latent: From the width of the features to the latent layer.
         analytic_kl: Whether the ELBO has its KL term in closed form; None if the layer has none.
-        estimator: The paper name of an estimator (make estimators), or the class path of one.
-        estimator_options: Arguments of the estimator of a paper name.
+        estimator: The paper name of an estimator (vae estimators), or the class path of one.
+        estimator_options: Arguments of the estimator, if it is given by its paper name.
         extra_schedules: Schedules by the name of the buffer that they fill.
         image_shape: Channels, height and width; the command line takes them from the data.
         network: mlp, fully connected, or conv, convolutions of stride two.
@@ -49,7 +49,7 @@ class Preset(VAEModule):
         likelihood: The distribution of pixels: bernoulli, continuous_bernoulli, gaussian, or the
             class path of one.
         objective: The bound: elbo, iwae (importance-weighted), or the class path of one.
-        num_samples: K, the samples of the bound an image.
+        num_samples: K, the samples of z for each image in the bound.
         beta: The weight of the KL term in the ELBO.
         beta_warmup: Steps in which beta rises from 0; 0 for none.
         prior: p(z): the class path of a prior; by default the latent layer's own.

@@ -47,11 +47,11 @@ class ContinuousVAE(Preset):
         latent: gamma, beta, dirichlet, von_mises, poisson, or the class path of a latent layer.
         latent_options: Arguments of the layer that a word names: ``num_variables``,
             ``learned_prior``, and those of its prior.
-        kl: Of the ELBO: closed form, or a Monte-Carlo estimate inside the integrand, which stl
-            needs.
-        estimator: The paper name of an estimator (make estimators), or the class path of one; by
+        kl: The KL term of the ELBO: in closed form, or a Monte-Carlo estimate inside the
+            integrand, which stl needs.
+        estimator: The paper name of an estimator (vae estimators), or the class path of one; by
             default pathwise or rloo.
-        estimator_options: Arguments of the estimator of a paper name.
+        estimator_options: Arguments of the estimator, if it is given by its paper name.
         kwargs: As those of :class:`Preset`, from ``image_shape`` on.
     """
 

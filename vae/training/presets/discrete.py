@@ -34,20 +34,20 @@ class DiscreteVAE(Preset):
         num_variables: The number of latent variables.
         num_categories: The number of categories of each one-hot variable; by default 10.
         learned_prior: Whether the prior's logits are trained.
-        kl: Of the ELBO: ``categorical``, the closed form of the discrete variables;
+        kl: The KL term of the ELBO: ``categorical``, the closed form of the discrete variables;
             ``monte_carlo``, its estimate inside the integrand; ``relaxed``, the density ratio of
             Concrete posterior and prior (Maddison et al., 2017), which makes the relaxation the
             model.
-        temperature: The relaxation temperature at the start: 1, also for rebar and relax, which
-            train it, and whose own default is 0.5.
+        temperature: The relaxation temperature at the start; by default 1, also for rebar and
+            relax, which train it.
         temperature_min: Where annealing stops; by default 0.5.
         anneal_rate: r in max(temperature_min, temperature * exp(-r * step)) (Jang et al., 2017);
             0 for a fixed temperature; by default 3e-5.
         anneal_every: Steps between updates of the temperature; by default 500.
-        prior_temperature: That of the relaxed prior, for ``kl=relaxed``; by default 0.5.
-        estimator: The paper name of an estimator (make estimators), or the class path of one; by
+        prior_temperature: The temperature of the relaxed prior, for ``kl=relaxed``; by default 0.5.
+        estimator: The paper name of an estimator (vae estimators), or the class path of one; by
             default gumbel_softmax, or pathwise for ``kl=relaxed``.
-        estimator_options: Arguments of the estimator of a paper name.
+        estimator_options: Arguments of the estimator, if it is given by its paper name.
         kwargs: As those of :class:`Preset`, from ``image_shape`` on.
     """
 

@@ -20,10 +20,10 @@ class GaussianVAE(Preset):
     Arguments:
         latent_dim: The number of latent variables.
         learned_prior: Whether the prior's location and scale are trained.
-        kl: Of the ELBO: closed form, or a Monte-Carlo estimate inside the integrand, which stl
-            needs.
-        estimator: The paper name of an estimator (make estimators), or the class path of one.
-        estimator_options: Arguments of the estimator of a paper name.
+        kl: The KL term of the ELBO: in closed form, or a Monte-Carlo estimate inside the
+            integrand, which stl needs.
+        estimator: The paper name of an estimator (vae estimators), or the class path of one.
+        estimator_options: Arguments of the estimator, if it is given by its paper name.
         kwargs: As those of :class:`Preset`, from ``image_shape`` on.
     """
 

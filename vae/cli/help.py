@@ -1,0 +1,73 @@
+"""What ``--help`` says: the parsers' own words, without what is of no use to a reader of them."""
+
+from __future__ import annotations
+
+from argparse import Action
+from collections.abc import Iterable
+
+from jsonargparse import DefaultHelpFormatter
+
+from vae.cli.arguments import LINKED
+
+__all__ = ["HelpFormatter"]
+
+
+KNOWN = ", known subclasses: "
+"""What jsonargparse puts before the names of all classes, imported by anything, of a kind."""
+
+HEADINGS = {
+    "A DataModule": "The images, by split",
+    "Runs the full optimization": "Where to start from",
+}
+"""Headings in place of the first words of Lightning's docstrings."""
+
+HELP = {
+    "seed_everything": "The seed of the initial weights, the order of the images, and all noise.",
+    "ckpt_path": "A run's folder, or a checkpoint, to continue from; vae resume RUN gives it itself.",
+    "weights_only": "Lightning's; checkpoints here hold plain values and tensors in any case.",
+}
+"""Help in place of Lightning's for options that mean something else, or more, here."""
+
+
+class HelpFormatter(DefaultHelpFormatter):
+    """Names the classes that can be chosen, and leaves out what follows from something else."""
+
+    def start_section(self, heading: str | None) -> None:
+        own = (new for old, new in HEADINGS.items() if (heading or "").startswith(old))
+        super().start_section(next(own, heading))
+
+    def _get_help_string(self, action: Action) -> str:
+        if action.dest in LINKED:
+            return f"{action.help} (set by {LINKED[action.dest]})"
+        text = super()._get_help_string(action)
+        if action.dest in HELP:
+            text = text.replace(action.help or "", HELP[action.dest], 1)
+        text, found, names = text.partition(KNOWN)
+        if not found:
+            return text
+        paths = choices(names.removesuffix(")").split(", "), action.dest.rpartition(".")[2])
+        return f"{text}{KNOWN if paths else ''}{', '.join(paths)})"
+
+
+def choices(paths: Iterable[str], option: str) -> list[str]:
+    """Of all known classes of a kind, those that a reader could choose.
+
+    Arguments:
+        paths: Their class paths; the first one is the kind itself, where that can be made.
+        option: The name of the option, such as encoder.
+    """
+    first, *others = paths
+    found = [path for path in (first, *others) if _is_public(path)]
+    if first == "torch.nn.Module":  # any module would be of the kind: those that are named for it
+        found = [path for path in found if path.lower().endswith(option)]
+    return found
+
+
+def _is_public(path: str) -> bool:
+    """Whether a class is one of this library's public ones, a trainer's or optimiser's, or the user's."""
+    root, _, rest = path.partition(".")
+    if root == "vae":
+        return "." not in rest
+    if root == "torch":
+        return rest.startswith("optim.")
+    return root not in ("torchvision", "torchmetrics") and path != "lightning.LightningDataModule"
