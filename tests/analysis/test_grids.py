@@ -44,6 +44,15 @@ def test_a_grid_is_an_image_with_originals_above_reconstructions():
     assert torch.equal(top[::7, ::7], x[0, 0])
 
 
+def test_the_last_row_of_originals_is_above_its_reconstructions_too():
+    x = torch.zeros(5, *SHAPE)
+    grid = reconstruction_grid(relaxed(), x, columns=4)[0]
+    rows = [grid[4 + 60 * i : 60 + 60 * i] for i in range(4)]
+    assert grid.shape == (4 + 4 * 60, 4 + 4 * 60)
+    assert (rows[2][:, 4:60] == 0).all() and (rows[2][:, 64:] == 0.5).all()  # the fifth original
+    assert (rows[3][:, 4:60] != 0.5).all() and (rows[3][:, 64:] == 0.5).all()
+
+
 def test_the_callback_draws_the_same_noise_and_takes_none(tmp_path):
     class Trainer:
         is_global_zero, global_step, loggers = True, 3, []

@@ -65,6 +65,9 @@ def pareto(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.xaxis.set_major_formatter("{x:g}")
         axis.xaxis.set_minor_formatter(NullFormatter())
+        variances = [row["variance"] for row in noisy]
+        if max(variances, default=1) < 10 * min(variances, default=1):  # no power of ten between
+            axis.yaxis.set_minor_formatter("{x:g}")
         axis.set_ylabel("variance of the gradient in q's parameters")
         axis.grid(alpha=0.2, which="both")
         colors = {biased: edge for _, biased, _, edge in UNBIASED_AND_BIASED}
