@@ -21,7 +21,10 @@ CONFIGURATION = {
         "train.py fit --config unknown-key.yaml",
         "does not accept option 'modell",
     ),
-    "unknown option": (f"{TRAIN} --model.init_args.nope 1", "Option 'nope' is not accepted"),
+    "unknown option": (
+        f"{TRAIN} --model.init_args.nope 1",
+        "the chosen class has no option nope: --model.help CLASS",
+    ),
     "wrong type": (f"{TRAIN} --model.lr fast", "lr: expected float, got fast"),
     "wrong type in a file": ("train.py fit --config wrong-type.yaml", "expected float, got fast"),
     "wrong type of an option": (f"{TRAIN} --trainer.max_epochs a", "expected int, got a"),

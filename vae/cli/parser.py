@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -37,6 +38,11 @@ class OneLine:
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if debugging() and ex is not None:
             raise ex
+        if unknown := re.fullmatch(r"Option '([^']+)' is not accepted", message.strip()):
+            fail(
+                f"the chosen class has no option {unknown[1]}: --model.help CLASS, or --data.help"
+                " CLASS, lists those that it has"
+            )
         fail(message)
 
 
