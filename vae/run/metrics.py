@@ -52,11 +52,13 @@ class JSONLLogger(Logger):
 
     @property
     def name(self) -> str:
-        return self.run.name
+        """With :attr:`version`, where in the run's folder a ``ModelCheckpoint`` of the user's writes:
+        beside the run's own checkpoints, and not among them."""
+        return "callbacks"
 
     @property
     def version(self) -> str:
-        return self.run.name
+        return ""
 
     @property
     def save_dir(self) -> str:
