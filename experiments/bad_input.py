@@ -1,5 +1,7 @@
-"""What people get wrong, and the one line that each mistake prints: the cases of
-``tests/cli/test_bad_input.py``, as a table."""
+"""Makes the table of mistakes, each with the one line that it prints.
+
+The mistakes are the cases of ``tests/cli/test_bad_input.py``.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,7 @@ def run(line: str, folder: Path, train: bool = False) -> Outcome:
 
     Arguments:
         line: Settings of the environment, the script's name, arguments.
-        folder: Where.
+        folder: The folder to run it in.
         train: Whether it may get as far as training; else that is an error.
     """
     words = shlex.split(line)
@@ -107,7 +109,7 @@ def record(output: str = str(RESULTS)) -> None:
     """Runs every case and writes command and line as JSON.
 
     Args:
-        output: Where to write.
+        output: The JSON to write.
     """
     path = writable(Path(output))
     sys.path += [str(HERE.parent / "tests"), str(HERE.parent / "tests" / "cli")]

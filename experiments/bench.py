@@ -1,9 +1,10 @@
-"""The speed of training, side by side and in turn in one process: this library's command line, the
-same steps in a hand-written loop (the reference), and what tutorials do.
+"""Compares the speed of training: this library, a hand-written loop and the tutorials' loops.
 
-Every number is a median over rounds with its quartiles; every ratio is taken within a round. Then
-what a step of the fit loop costs, memory, scaling, the tenth epoch against the first, and the
-K-sample log-likelihood against its matrix products.
+This library's command line, the same steps in a hand-written loop (the reference), and the loops of
+tutorials run in turn, in one process. Every number is a median over rounds with its quartiles;
+every ratio is taken within a round. Measured besides: what a step of the fit loop costs, memory,
+scaling, the tenth epoch against the first, and the K-sample log-likelihood against its matrix
+products.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from vae.run.record import find_device, hardware
 
 HERE = Path(__file__).resolve().parent
 DIVISORS = {"gaussian": 1, "gumbel_softmax": 1, "rloo": 4, "iwae": 20}
-"""By how much fewer steps a round has, because they take so much longer."""
+"""The factor by which a round has fewer steps, for models whose steps take longer."""
 NULL = {"class": "GaussianVAE", "latent_dim": 1, "hidden": [1]}
 """A model with next to nothing to compute."""
 PARTS = ["models", "fit_loop", "memory", "scaling", "aging", "evaluation"]

@@ -1,5 +1,8 @@
-"""How clearly the bias test rejects estimators with a programming error: the mutants of
-``tests/certify/mutant_estimators.py``, each beside its original on the same case."""
+"""Measures how clearly the bias test rejects estimators with a programming error.
+
+They are the mutants of ``tests/certify/mutant_estimators.py``, each beside its original on the same
+case.
+"""
 
 from __future__ import annotations
 
@@ -69,8 +72,7 @@ def measure(
 
 
 def finite(z: float) -> float | None:
-    """z for JSON, which knows no infinity: None, where a gradient that should be there is exactly
-    0."""
+    """z for JSON, which has no infinity: None, where a gradient is exactly 0 and should not be."""
     return round(z, 1) if math.isfinite(z) else None
 
 

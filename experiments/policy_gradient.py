@@ -1,5 +1,5 @@
-r"""Policy gradients with the same estimators: where the score function and the pathwise
-derivative come from.
+r"""Policy gradients, by the same score-function and pathwise estimators as train a VAE.
+
 
 A trajectory is a random variable like any other: :math:`\log q_\phi(\tau) = \sum_t \log
 \pi_\phi(a_t | s_t) + \mathrm{const}`, and its return is the integrand. So ``ScoreFunction``
@@ -83,8 +83,9 @@ class CartPoleEpisodes(Distribution):
 
 
 class PointMassEpisodes(Distribution):
-    """Trajectories of a Gaussian policy that pushes a point mass to the origin, through dynamics
-    that are differentiable; batch shape (1,).
+    """Trajectories of a Gaussian policy that pushes a point mass to the origin; batch shape (1,).
+
+    The dynamics are differentiable.
 
     A value is the sequence of positions, velocities and forces, ``(T, 3)``.
     """

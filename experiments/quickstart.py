@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 
 
 def run(script: str, *arguments: str) -> int:
-    """Runs a script; the number of its process."""
+    """Runs a script; returns its process id."""
     command = [sys.executable, str(HERE / script), *arguments]
     print("+", shlex.join(command), flush=True)
     process, code = subprocess.Popen(command), None

@@ -1,5 +1,4 @@
-"""Writes the README's tables from ``experiments/results/*.json``: numbers are generated, not
-typed."""
+"""Writes the README's tables from ``experiments/results/*.json``."""
 
 from __future__ import annotations
 
@@ -73,7 +72,7 @@ def bounds() -> str:
 
 
 def study() -> str:
-    """Nine estimators in training, by seeds."""
+    """Ten estimators in training, by seeds."""
     summary = _read("study-estimators")
     seeds, first = summary["seeds"], summary["compared_with"]
     lines = [
@@ -99,7 +98,7 @@ def study() -> str:
 
 
 def precision() -> str:
-    """What fewer bits, and generated code, change of the ELBO."""
+    """How much bfloat16 and compiling change the ELBO."""
     summary = _read("study-precision")
     seeds, first = summary["seeds"], summary["compared_with"]
     rows = summary["variants"]

@@ -1,8 +1,9 @@
-"""The training loops that ``bench.py`` compares: this library's, as its command line runs it, and
-the same optimiser steps in a hand-written loop. Those of others are in ``peers.py``.
+"""Two of the training loops that ``bench.py`` compares: this library's, and a hand-written one.
 
-A loop that can be paused has a method ``run(steps)``. What Lightning runs cannot: it calls
-``on_step`` after every optimiser step instead, and what shall run in turn with it runs there.
+The hand-written loop takes the same optimiser steps. The tutorials' loops are in ``peers.py``.
+
+A loop that can be paused has a method ``run(steps)``. One that Lightning runs cannot be paused: it
+calls ``on_step`` after every optimiser step, and the loops that take turns with it run in there.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "rloo": {"class": "DiscreteVAE", "estimator": "rloo", "num_samples": 4},
     "iwae": {"class": "GaussianVAE", "objective": "iwae", "num_samples": 50},
 }
-"""What is benchmarked: a class of ``vae.module`` and its arguments, 784-400-20-400-784 or with 20
-one-hot variables of 10 categories."""
+"""The models, each a preset and its arguments: 784-400-20-400-784, or 20 one-hot variables of 10
+categories."""
 
 
 def build(model: Mapping[str, Any]) -> VAEModule:
@@ -73,8 +74,7 @@ def batches(images: Tensor, batch_size: int, binarized: bool) -> Iterator[Tensor
 
 
 class Eager:
-    """The reference: the model's own bound and estimator, data in memory, fused Adam, and nothing
-    else.
+    """The reference: the model's own bound and estimator, data in memory, and fused Adam.
 
     Arguments:
         loss: Images ``(B, *image)`` to the loss, ().
@@ -132,8 +132,9 @@ def eager(
 
 
 class Graph:
-    """The reference's step as one CUDA graph: gathering, binarisation, forward, backward and Adam
-    in a single launch.
+    """The reference's step as one CUDA graph, a single launch.
+
+    It gathers and binarises the images, and runs the forward pass, the backward pass and Adam.
 
     Raises:
         RuntimeError: If the model does something that cannot be captured.

@@ -1,5 +1,4 @@
-"""What a VAE is trained with where this library is not: the loops of the tutorials, as their users
-have them, to compare with in ``bench.py``."""
+"""The training loops of tutorials, as their users have them, for ``bench.py`` to compare with."""
 
 from __future__ import annotations
 
@@ -62,8 +61,10 @@ class _Images(MNIST):
 
 
 class Tutorial:
-    """The loop of pytorch/examples' VAE: DataLoader over PIL images, Adam as it comes, the loss
-    as a Python number at every step, a line printed at every tenth."""
+    """The loop of pytorch/examples' VAE.
+
+    It has a DataLoader over PIL images and Adam with its defaults; it reads the loss as a Python
+    number at every step, and prints a line at every tenth."""
 
     def __init__(self, images: Tensor, batch_size: int = 128) -> None:
         self.device = images.device

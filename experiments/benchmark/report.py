@@ -115,8 +115,10 @@ def show(result: Mapping[str, Any]) -> None:
 
 
 def markdown(path: Path = RESULT) -> str:
-    """The README's table: ratios of each loop to the hand-written one, a column a model; then the
-    rest in a line each."""
+    """The README's table: a column for each model, each loop's speed as a ratio.
+
+    The other measurements follow, a line each.
+    """
     result = json.loads(path.read_text())
     models = result["models"]
     names = [f"`{name}`" for name in models]

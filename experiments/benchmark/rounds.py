@@ -44,8 +44,9 @@ def rate(loop: Loop, steps: int, device: str) -> float:
 
 
 class Rounds:
-    """Runs other loops in turn with one that cannot be paused, from inside its steps; the first
-    round only warms up.
+    """Runs other loops in turn with one that cannot be paused, from inside its steps.
+
+    The first round only warms up.
 
     Arguments:
         host: The name of the loop that calls.

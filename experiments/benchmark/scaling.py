@@ -1,5 +1,7 @@
-"""How speed scales: in batch size, K, latent size and the number of models; with age; and that of
-the K-sample log-likelihood against its matrix products."""
+"""How speed scales in batch size, K, latent size, the number of models, and epochs trained.
+
+The speed of the K-sample log-likelihood is compared with that of its matrix products.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,11 @@ __all__ = ["aging", "evaluation", "scaling"]
 
 
 def scaling(images: Tensor, rounds: int, seconds: float, device: str) -> dict[str, Any]:
-    """Images a second of the reference loop in batch size, K and latent size, and of
-    ``vae.training.many.module`` in the number of models."""
+    """Images a second along each axis of scaling.
+
+    Of the reference loop, in batch size, K and latent size; of ``vae.training.many.module``, in the
+    number of models.
+    """
     gaussian, iwae = MODELS["gaussian"], MODELS["iwae"]
     curves: dict[str, dict[int, Callable[[], Loop]]] = {
         "batch_size": {
@@ -57,8 +62,10 @@ def scaling(images: Tensor, rounds: int, seconds: float, device: str) -> dict[st
 
 
 def together(images: Tensor, rounds: int, seconds: float, device: str) -> dict[str, Any]:
-    """Images a second of S models trained at once, all models' together, and the ratio to one
-    model in the reference loop."""
+    """Images a second of S models trained at once, summed over the models.
+
+    The second number is the ratio to one model in the reference loop.
+    """
     from vae.training.many.data import EnsembleData
     from vae.training.many.module import Ensemble, seeded
 
@@ -89,8 +96,9 @@ def together(images: Tensor, rounds: int, seconds: float, device: str) -> dict[s
 def aging(
     flush: bool, epochs: int, rounds: int, steps: int, device: str, images: Tensor | None = None
 ) -> dict[str, float]:
-    """The speed of the reference loop after so many epochs as a ratio to a fresh start's. Call it
-    in a process of its own: only before torch's threads start does ``flush`` reach them.
+    """The speed of the reference loop after some epochs, as a ratio to that of the first epoch.
+
+    Call it in a process of its own: ``flush`` must be set before torch starts its threads.
 
     Arguments:
         flush: Whether denormal numbers are taken for zeros.
@@ -116,8 +124,10 @@ def aging(
 def evaluation(
     images: Tensor, rounds: int, num_samples: int, device: str
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """The K-sample log-likelihood: decodings a second, and the time as a ratio to that of the
-    decoder's matrix products alone, at the best of several chunk sizes."""
+    """Times the K-sample log-likelihood, at the best of several chunk sizes.
+
+    Decodings a second, and the time as a ratio to that of the decoder's matrix products alone.
+    """
     count = 500
     x = (images[:count] > 127).float()
     chunks = (2**13, 2**15) if asynchronous(x.device) else (500, 1000, 2000)

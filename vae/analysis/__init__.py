@@ -1,1 +1,1 @@
-"""What a trained model is worth, and how its gradients are: numbers and figures."""
+"""Evaluation of trained models, and of their gradients: numbers and figures."""

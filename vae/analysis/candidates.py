@@ -114,7 +114,7 @@ def _make(name: str, temperature: float) -> Estimator:
 def _samples(
     estimator: Estimator, vae: VAE, x: Tensor, num_samples: int, evaluations: int | None
 ) -> int | None:
-    """K for an estimator: as asked, or such that it evaluates the decoder so often; None if none is."""
+    """K for an estimator, as given or to match the evaluations; None if no K does."""
     if evaluations is None:
         return max(num_samples, estimator.min_samples)
     q = vae.posterior(x[:1])

@@ -1,4 +1,4 @@
-"""What a gradient costs: time and memory, side by side."""
+"""The cost of a gradient: time, memory and decodings."""
 
 from __future__ import annotations
 

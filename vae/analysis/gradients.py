@@ -53,7 +53,7 @@ class _PosteriorParameters(nn.Module):
 
 
 def _free(values: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without what is no output of the encoder."""
+    """Parameters of q that are outputs of the encoder."""
     return {name: value for name, value in values.items() if name != "temperature"}
 
 

@@ -66,13 +66,13 @@ class Summary(NamedTuple):
     """What the report says of one estimator, for one set of parameters.
 
     Attributes:
-        bias_squared: ||E g - truth||^2, without what the noise of either adds to it in the mean.
-        bias_error: One standard error of that, of the truth's noise too where it is an average.
-        variance: Of one estimate, summed over coordinates.
+        bias_squared: ||E g - truth||^2, corrected for what the noise of both adds to it on average.
+        bias_error: The standard error of bias_squared; where the truth is an average, of its noise too.
+        variance: The variance of one estimate, summed over coordinates.
         snr: ||E g|| / sqrt(variance), a ratio of norms: a mean of the coordinates' ratios would be
             decided by the coordinates with the least noise.
         dsnr: Mean of the part along the truth over the part across.
-        cosine: Of the mean gradient and the truth.
+        cosine: The cosine between the mean gradient and the truth.
     """
 
     bias_squared: float

@@ -46,7 +46,8 @@ def true_gradient(
         x: Images, ``(B, *image)``.
         replicates: The number of estimates where the latents are too many to enumerate.
         chunk: Estimates at a time.
-        seed: One more is the seed of the estimates, which so differ from those that are measured.
+        seed: The report's seed. The estimates are drawn with the next one, so that they are not
+        those that are measured.
     """
     torch.manual_seed(seed + 1)
     name, n = "enumerate", 1

@@ -1,4 +1,4 @@
-"""What is refused before training: it would fail after hours, or do another thing than it says."""
+"""Checks before training, of what would fail after hours or do something other than it says."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ COLUMNS = {
 
 
 DISCRETE = {"binary": "binary", "one_hot": "one-hot", "relaxed_one_hot": "relaxed one-hot"}
-"""What a title calls the families that are not named after a person."""
+"""The names in titles of families that are not named after a person."""
 
 
 def in_words(vae: VAE, x: Tensor) -> str:

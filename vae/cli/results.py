@@ -1,4 +1,4 @@
-"""What came of a run: ``results.json``, and the table that is printed at its end."""
+"""A run's results: ``results.json``, and the table that is printed at the run's end."""
 
 from __future__ import annotations
 

@@ -46,11 +46,11 @@ class Session:
 
     Arguments:
         options: The options of ``fit`` as plain values.
-        text: Those that go into ``config.yaml``, as YAML.
+        text: The YAML of ``config.yaml``.
         start: The checkpoint to continue from.
         validates: Whether there are validations, the best of which is kept.
         logs: Whether to write ``metrics.jsonl`` and a page in W&B.
-        interruption: What notes the signals.
+        interruption: The handler of signals.
     """
 
     trainer: Trainer
@@ -84,7 +84,7 @@ class Session:
         self.begun = self.trained = False
 
     def attach(self, trainer: Trainer, model: VAEModule, data: ImageSource) -> None:
-        """Says what trains what, on which data."""
+        """Sets the trainer, the model and the data."""
         self.trainer, self.model, self.data = trainer, model, data
         device = str(trainer.strategy.root_device)
         self.record = describe_run(self.run, self.options["seed_everything"], device)

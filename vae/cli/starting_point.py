@@ -1,4 +1,4 @@
-"""The checkpoint from which a run is continued, and what must be true of it."""
+"""The checkpoint from which a run is continued, and checks that it can be."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class StartingPoint(NamedTuple):
 
     Attributes:
         path: The checkpoint's path.
-        file: Which file that was when it was read, as :func:`file_at` says.
+        file: The identity of the file when it was read (:func:`file_at`).
         step: The number of optimiser steps that it has taken.
-        rows: How many rows of ``metrics.jsonl`` it knows of.
+        rows: The rows of ``metrics.jsonl`` that were written before it.
     """
 
     path: Path

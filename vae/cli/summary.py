@@ -15,7 +15,7 @@ __all__ = ["print_summary", "statistics", "summed_up"]
 
 
 def statistics(values: Sequence[float]) -> dict[str, float | None]:
-    """The mean and its standard error, which a single value has not."""
+    """The mean and its standard error; None for that of a single value."""
     error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
     return {"mean": round(mean(values), 4), "se": None if error is None else round(error, 4)}
 

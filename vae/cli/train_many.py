@@ -7,8 +7,8 @@ a folder, a page in W&B, and checkpoints that every verb reads; its ``config.yam
 The group's folder holds ``summary.json``: means and standard errors over seeds.
 
 A model that diverges is trained on beside the others; it is named at the end, and is in no mean.
-What these runs lack: image grids (``vae reconstruct``), the watch for collapse, a checkpoint from
-which training is continued, and copies of the checkpoints in W&B.
+These runs have no image grids (use ``vae reconstruct``), no warning of a collapsed posterior, no
+checkpoint from which training can be continued, and no copies of their checkpoints in W&B.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class ManyCLI(VAECLI):
         self.trainer = self.instantiate_trainer()
 
     def _build(self) -> VAEModule:
-        """One model, as train.py builds it: by the same parser, after the same draws."""
+        """One model, built as ``vae fit`` builds it: by the same parser, after the same draws."""
         self.__dict__.pop("config_dump", None)  # of the model before
         self.config_init = self.parser.instantiate_classes(self.config)
         config = yaml.safe_load(parser_of(self).dump(self.config.fit, skip_none=False))

@@ -1,4 +1,4 @@
-"""What a batch of images is, and what is said of one that is none."""
+"""Takes the images out of a data loader's batch, and refuses a batch without images."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["DataError", "assert_pixels", "batches_in", "images_in"]
 
 
 TOLERANCE = 1e-6
-"""By how much a pixel may leave [0, 1]: resizing an image rounds."""
+"""How far a pixel may be outside [0, 1]: resizing an image rounds."""
 
 
 class DataError(ValueError):
-    """A data module serves something else than images, or fails."""
+    """A data module serves something other than images, or fails."""
 
 
 def images_in(batch: Any, source: str = "the data", shape: Any = None) -> Tensor:
@@ -24,7 +24,7 @@ def images_in(batch: Any, source: str = "the data", shape: Any = None) -> Tensor
 
     Arguments:
         batch: What a data loader yields.
-        source: Who serves it, for the message.
+        source: The name of the data module, for the message.
         shape: The shape ``(C, H, W)`` that the images must have, or None for any.
 
     Returns:

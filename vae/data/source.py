@@ -1,7 +1,7 @@
-"""The one interface between data and the rest of the library.
+"""The interface between data and the rest of the library.
 
-Everything else asks a data module for no more than an :class:`ImageSource` has. Our own data modules
-are such sources; any other ``LightningDataModule`` becomes one by :func:`images_of`.
+The rest of the library uses only what an :class:`ImageSource` has. Our own data modules are such
+sources; any other ``LightningDataModule`` becomes one by :func:`images_of`.
 """
 
 from __future__ import annotations
@@ -96,11 +96,11 @@ class ImageSource(LightningDataModule, ABC):
 
     @property
     def promise(self) -> str | None:
-        """What a run on these data cannot promise, in one line; None if nothing."""
+        """What a run on these data cannot guarantee, in one line; None if nothing."""
         return None
 
     def describe(self) -> dict[str, Any]:
-        """What the data module is made from again: see :mod:`vae.data.description`."""
+        """The class path and arguments of the data module (:mod:`vae.data.description`)."""
         from vae.data.description import describe
 
         return describe(self)
@@ -113,7 +113,7 @@ class ImageSource(LightningDataModule, ABC):
         """
 
     def share(self, other: ImageSource) -> None:
-        """Takes images and trainer of ``other``, and serves them in this one's own order."""
+        """Takes over the images and the trainer of ``other``, and serves them in its own order."""
         raise NotImplementedError(f"{type(self).__name__} cannot share its images")
 
     def held_out(self) -> str:

@@ -1,4 +1,4 @@
-"""Where a checkpoint is: named itself, or by its run's folder."""
+"""Finds a checkpoint, by its own path or by its run's folder."""
 
 from __future__ import annotations
 

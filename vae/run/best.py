@@ -25,7 +25,7 @@ class BestCheckpoint(ModelCheckpoint):
     after the run was moved.
 
     Arguments:
-        folder: Where to.
+        folder: The folder of ``best.ckpt``.
     """
 
     takes_groups = True  # saves after validations only

@@ -54,7 +54,7 @@ def load(path: str | Path | None = None) -> Loaded:
 
 
 def folder_of(path: Path) -> Path:
-    """Where what is made from a checkpoint goes: its run's folder, or the one that it lies in."""
+    """The folder for what is made from a checkpoint: its run's, or the one that it lies in."""
     if path.parent.name in ("", ".."):  # named from inside
         path = Path(os.path.abspath(path))
     return path.parent.parent if path.parent.name == "checkpoints" else path.parent

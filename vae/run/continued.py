@@ -1,4 +1,4 @@
-"""What must be the same when a run is continued: otherwise it would be another run of that name."""
+"""Checks that a run is continued with its own configuration, model and data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 
 
 HINT = "continue with the run's own configuration (vae resume RUN)"
-"""What to do instead."""
+"""The end of a refusal: what to do instead."""
 
 FREE = frozenset(
     "model data trainer seed_everything ckpt_path group tags image_every"
@@ -42,7 +42,8 @@ FREE_OF_TRAINER = frozenset(
     " num_sanity_val_steps limit_test_batches limit_predict_batches val_check_interval"
     " check_val_every_n_epoch fast_dev_run".split()
 )
-"""The same of the trainer's: how long, on which device, what is shown, when it is validated."""
+"""Options of the trainer that may differ: how long it trains, on which device, what it shows, and
+when it validates."""
 
 
 def assert_same_run(folder: Path, options: Mapping[str, Any]) -> None:
@@ -81,7 +82,7 @@ def _assert_same_options(
 
 
 def _as_trainer_takes(name: str, value: Any) -> str:
-    """A text that is equal for values that mean the same to the trainer."""
+    """A text that is the same for all values that mean the same to the trainer."""
     if name == "precision" and value in (None, 32, "32"):
         return "32-true"
     return "1.0" if name.startswith("limit_") and value is None else str(value)
@@ -164,7 +165,7 @@ def assert_not_past(
 
 
 def _position(path: Path, checkpoint: dict[str, Any]) -> tuple[int, int, int]:
-    """Epochs and steps that are done, and batches of the epoch that is not."""
+    """The epochs and steps that are done, and the batches of the unfinished epoch."""
     try:
         loop = checkpoint["loops"]["fit_loop"]
         loaders = loop["state_dict"].get("combined_loader") or [{"batch": 0}]
@@ -185,7 +186,7 @@ def _assert_same(
 
 
 def _plain(value: Any) -> Any:
-    """Equal for what is the same in a checkpoint and in a configuration."""
+    """A form in which a checkpoint's value and a configuration's can be compared."""
     if isinstance(value, jsonargparse.Namespace):
         value = value.as_dict()
     if isinstance(value, Mapping):

@@ -44,7 +44,7 @@ def writable(path: Path) -> Path:
 
     Raises:
         OSError: If it cannot be.
-        ValueError: If the file there is no result, but a checkpoint, a configuration or a record.
+        ValueError: If the file there is a checkpoint, a configuration or a record, not a result.
     """
     path = path.expanduser()
     own = path.name in OWN and any((path.parent / name).is_file() for name in OWN[:2])

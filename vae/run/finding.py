@@ -18,7 +18,7 @@ MADE = [
     "images/reconstructions.png",
     "images/samples.png",
 ]
-"""What is computed from a run's checkpoints, and is out of date once it is trained on."""
+"""Files made from a run's checkpoints, which are out of date once the run is continued."""
 
 
 def find_runs() -> list[Path]:

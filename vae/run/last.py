@@ -32,10 +32,10 @@ class LastCheckpoint(Checkpoint):
     whose numbers are not finite leaves ``crash.ckpt``, which repeats it.
 
     Arguments:
-        folder: Where to.
+        folder: The folder of ``last.ckpt``.
         every_n_steps: Optimiser steps between checkpoints inside an epoch, or None.
         every_n_minutes: Minutes between checkpoints inside an epoch, or None.
-        interruption: What notes the signals, if anything does.
+        interruption: The handler of signals, if there is one.
     """
 
     takes_groups = True  # acts between two groups of optimiser steps, and counts the steps
@@ -180,7 +180,7 @@ class LastCheckpoint(Checkpoint):
 
 
 def _greatest(trainer: Trainer, number: int) -> int:
-    """The greatest number of all processes', so that all of them do the same."""
+    """The greatest of all processes' numbers, so that all of them do the same."""
     if trainer.world_size == 1:
         return int(number)
     value = torch.tensor(int(number), device=trainer.strategy.root_device)
@@ -192,7 +192,7 @@ def _limits(trainer: Trainer) -> list[int | None]:
 
 
 def _stopped(trainer: Trainer) -> bool:
-    """Whether a callback has ended the run, other than by its time, which it keeps itself."""
+    """Whether a callback has ended the run, other than ``Timer``, which keeps its own time."""
     timers = [c for c in trainer.callbacks if isinstance(c, Timer)]  # type: ignore[attr-defined]
     over = any((left := timer.time_remaining()) is not None and left <= 0 for timer in timers)
     return trainer.should_stop and not over

@@ -37,7 +37,7 @@ class JSONLLogger(Logger):
     def __init__(self, run: Path, rows: int | None = None) -> None:
         super().__init__()
         self.run, self.path, self.rows = run, run / "metrics.jsonl", 0
-        self._kept: str | None = None  # what it is to be cut to
+        self._kept: str | None = None  # the text that it is to be cut to
         if self.path.exists():
             lines, text = lines_of(self.path)
             self.rows = len(lines[:rows])

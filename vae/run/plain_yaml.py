@@ -20,10 +20,10 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load_yaml(text: str) -> Any:
-    """What jsonargparse makes of YAML, which is looked at first.
+    """Loads YAML as jsonargparse does, after checking its size and its keys.
 
     Raises:
-        yaml.YAMLError: If it is none, holds a key twice, or more than any configuration does.
+        yaml.YAMLError: If it is not YAML, holds a key twice, or is larger than any configuration.
     """
     assert_plain(text)
     return _parse(text)
@@ -67,7 +67,7 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """What a YAML file holds.
+    """The mapping in a YAML file.
 
     Raises:
         ValueError: If it is no mapping.

@@ -1,4 +1,4 @@
-"""What a run says of itself: command, revision, versions, hardware."""
+"""A run's record: command, revision, versions, hardware."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def describe_run(run: Path, seed: int | None, device: str) -> dict[str, Any]:
 
 
 def command_line() -> str:
-    """What was typed: ``vae fit ...``, or ``python script.py ...``."""
+    """The command line as it was typed: ``vae fit ...``, or ``python script.py ...``."""
     path, *words = sys.argv
     return shlex.join(["vae", *words] if Path(path).name == "vae" else ["python", path, *words])
 

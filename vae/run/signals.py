@@ -73,7 +73,7 @@ class Interruption:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def hold(self) -> None:
-        """Lets signals wait until :meth:`listen`, in this process and in those that it starts."""
+        """Blocks signals until :meth:`listen`, in this process and in those that it starts."""
         if self._before:
             signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 

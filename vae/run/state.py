@@ -1,4 +1,4 @@
-"""The state from which a run is continued: found, read, and checked to be one."""
+"""Finds, reads and checks the state from which a run is continued."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _read_run_state(path: Path) -> dict[str, Any]:
 
 
 def _strange(checkpoint: Mapping[str, Any]) -> list[str]:
-    """The parts of a run's state that no run would have written like this."""
+    """The parts of a run's state that no run could have written."""
     own, optimizers = checkpoint["vae"], checkpoint["optimizer_states"]
     rows, validated, random = own.get("rows"), own.get("validated") or {}, own["generators"]
     parts = {"state": dict, "param_groups": list}

@@ -15,10 +15,10 @@ __all__ = ["all_generators", "restore_generators", "seed_process"]
 
 
 def seed_process(module: LightningModule) -> None:
-    """Gives each of several processes its own noise: they all start from the same seed.
+    """Gives each of several processes its own noise.
 
-    The seed is for the same initial weights. Called before the first checkpoint, which holds the
-    generators.
+    They start from the same seed, so that their initial weights are the same. Called before the
+    first checkpoint, which holds the generators.
     """
     if module.trainer.world_size > 1:
         torch.manual_seed(mix_seeds(torch.initial_seed(), module.global_rank))

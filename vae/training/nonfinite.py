@@ -1,4 +1,4 @@
-"""Numbers that go wrong: finds the first tensor that is NaN or infinite."""
+"""Finds the first tensor that is NaN or infinite."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def first_non_finite(module: nn.Module, x: Tensor) -> str | None:
 
 
 class FiniteCheck:
-    """Checks a step, and sets back what a bad one has drawn, so that it can be repeated.
+    """Checks a step; after a bad one restores the random state, so that it can be repeated.
 
     Arguments:
         module: A :class:`vae.training.module.VAEModule`, before the step.

@@ -50,7 +50,7 @@ def build_scheduler(make: MakeScheduler, optimizer: Optimizer) -> LRScheduler:
 
 
 def assert_capturable(optimizer: Optimizer, scheduler: LRScheduler | None = None) -> None:
-    """Refuses to record as a CUDA graph what a replay would not do.
+    """Refuses optimisers and schedules that a CUDA graph would not replay correctly.
 
     Raises:
         MisconfigurationException: If the learning rate, a number in the graph, changes; or for an
@@ -69,7 +69,7 @@ def assert_capturable(optimizer: Optimizer, scheduler: LRScheduler | None = None
 
 
 def is_elementwise(make: MakeOptimizer) -> bool:
-    """Whether an optimiser does to a stack of tensors what it does to each of them alone.
+    """Whether an optimiser updates a stack of tensors as it updates each of them alone.
 
     Tried on random numbers, for a few steps.
     """
