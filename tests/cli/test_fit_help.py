@@ -5,6 +5,7 @@ import re
 import pytest
 
 from vae.cli.app import VAECLI
+from vae.cli.errors import clear
 from vae.cli.help import choices
 from vae.cli.train_many import ManyCLI
 
@@ -47,3 +48,23 @@ def test_a_class_of_ones_own_is_among_the_choices():
     assert choices(known, "encoder") == ["vae.MLPEncoder", "mine.MyEncoder"]
     known = ["vae.OneHot", "vae.models.latents.positive.PositiveLatent", "mine.Own"]
     assert choices(known, "latent") == ["vae.OneHot", "mine.Own"]
+
+
+def test_an_option_of_a_class_that_is_not_named_says_what_to_name(capsys):
+    with pytest.raises(SystemExit) as ended:
+        VAECLI(["fit", "--model", "VAEModule", "--model.objective.analytic_kl", "false"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: objective: name its class before the class's option analytic_kl, as in"
+        " --model.objective CLASS\n"
+    )
+
+
+def test_a_complaint_is_made_once():
+    union = (
+        "Does not validate against any of the Union subtypes Errors: - Expected a dot import path"
+    )
+    union += (
+        " string: rlo - Expected a dot import path string: rlo Given value type: x Given value: y"
+    )
+    assert clear(union).count("no class of this kind is called rlo") == 1

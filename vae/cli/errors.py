@@ -66,7 +66,7 @@ def clear(message: object) -> str:
         complaints = complaints.partition(" Subclass types expect one of")[0]
         found = [c for c in re.split(r" - (?=Expected)", complaints) if "NoneType" not in c]
         named = [c for c in found if not re.match("Expected(?! a dot import| a typing.Lit)", c)]
-        text = key + " or ".join(named or found)
+        text = key + " or ".join(dict.fromkeys(named or found))
         if value and not named:
             text += f". Got value: {value}"
     text = re.sub(
@@ -77,6 +77,11 @@ def clear(message: object) -> str:
     text = re.sub(r"(?<=[:r] )Expected( an?)?(?= )", "expected", text).replace("or expected", "or")
     text = re.sub(r'Parser key "([^"]+)"', r"\1", text).replace(". Got value: ", ", got ")
     text = text.replace(" or no class of this kind", "; no class of this kind")
+    text = re.sub(
+        r"\b(\w+): expected instantiatable class, but \S+ is abstract, got NestedArg\(key='(\w+)'.*",
+        r"\1: name its class before the class's option \2, as in --model.\1 CLASS",
+        text,
+    )
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
 
 

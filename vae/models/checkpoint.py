@@ -1,6 +1,7 @@
 """A checkpoint's file: what is in it, and how it is read.
 
-It holds plain values and tensors only, so that reading it runs no code. Beside Lightning's own keys it has ``vae``, a mapping:
+It holds plain values and tensors only, so that reading it runs no code. Beside Lightning's own keys
+it has ``vae``, a mapping:
 
 * ``model``: the module's ``class_path`` and ``init_args``, from which it is made again; None where
   there are no plain values that would, and ``why_not`` says it;
