@@ -62,6 +62,8 @@ FOREIGN = [
     {"encoder": '{"class_path": "\\x65vil.Body"}'},
     {"encoder": '"{class_path: \\x65vil.Body}"'},
     {"latent": "? class_path\n: evil.Body\n"},
+    # no YAML of PyYAML's own loader, which takes the width for a date, but of the parser's
+    {"encoder": "{class_path: evil.Body, init_args: {width: 2001-99-99}}"},
     {"latent": [{"class_path": "evil.Body"}]},
 ]
 
@@ -117,6 +119,42 @@ def test_a_class_of_another_kind_is_refused(part, name, tmp_path):
     with pytest.raises(ValueError) as error:
         load(saved(tmp_path / "x.ckpt", **{part: value}))
     assert name.rpartition(".")[2] in str(error.value), error.value
+
+
+WRITES = {"path": "written", "text": "x"}
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [("vae.run.files.replace_text", WRITES), ("vae.run.lock.RunLock", {"run": "written"}),
+     ("vae.load", {"path": "x.ckpt", "trust": ["evil"]}), ("vae.cli.clean_runs.main", {})],
+)  # fmt: skip
+def test_what_is_ours_and_no_part_is_not_called(name, options, tmp_path, monkeypatch):
+    """An estimator's factory takes no argument, so that a checkpoint could give all of them."""
+    monkeypatch.chdir(tmp_path)
+    value = {"class_path": name, "init_args": options}
+    for change in ({"estimator": value}, {"estimator": name}, {"schedules": {"beta": [value]}}):
+        with pytest.raises(ValueError, match="no class of a part: refused"):
+            load(saved(tmp_path / "x.ckpt", **change))
+    assert [path.name for path in tmp_path.iterdir()] == ["x.ckpt"]
+
+
+def test_a_module_of_the_current_folder_is_seen_in_time(evil, tmp_path, monkeypatch):
+    """It is not on the path of the installed command before parts are looked for."""
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p not in ("", str(tmp_path))])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="would run the module evil"):
+        assert_trusted({"encoder": "evil.Body"}, "x")
+
+
+def test_a_class_in_a_class_is_found(evil):
+    with trusting(["evil"]):
+        _imported("Body").Inner = type("Inner", (nn.Module,), {"__module__": "evil"})
+        assert resolve("evil.Body.Inner", nn.Module, "x") is _imported("Body").Inner
+        _imported("Body").os = sys.modules["os"]
+        for name in ("evil.Body.os.system", "evil.Body.os", "evil.pathlib.Path"):
+            with pytest.raises(ValueError, match="refused|no module"):
+                resolve(name, nn.Module, "x")
 
 
 def test_a_module_that_the_user_names_is_trusted_and_no_other(evil, tmp_path, monkeypatch):

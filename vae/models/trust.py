@@ -1,9 +1,10 @@
 """Whether a class that a file names may be imported: to import a module runs its code.
 
-What is *defined* in this library, and torch's optimisers and learning-rate schedulers, may be; any
-other module only if the user names it (``--trust mine``, or ``VAE_TRUST=mine``). The beginning of a
-name proves nothing: ``vae.cli.app.os.system`` is not ours. So a name is judged before anything is
-imported, and what it led to afterwards.
+The classes that are *defined* in this library, its estimators by their paper names, and torch's
+optimisers and learning-rate schedulers may be; any other module only if the user names it
+(``--trust mine``, or ``VAE_TRUST=mine``). The beginning of a name proves nothing:
+``vae.cli.app.os.system`` is not ours, and ``vae.load`` would do what a file tells it. So a name is
+judged before anything is imported, and what it led to afterwards.
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-import yaml
+import jsonargparse
 
+from vae.estimators import ESTIMATORS
 from vae.models.parts import current_name
 
 __all__ = ["allow_current_folder", "assert_trusted", "class_names", "resolve", "trusting"]
 
 OWN = ("vae", "torch.optim")
-"""Modules that are trusted: for torch's, subclasses of its optimisers and schedulers only."""
+"""Modules whose classes are trusted."""
+
+DOING = ("vae.cli", "vae.run")
+"""Rooms of this library that hold no parts: their classes read, write and start things."""
 
 LONGEST_TEXT = 10_000
 """Characters of an option that is looked at as YAML."""
@@ -56,8 +61,12 @@ def allow_current_folder() -> None:
 
 
 def _trusted(also: Sequence[str]) -> tuple[str, ...]:
+    return (*OWN, *also, *_trusted_by_user())
+
+
+def _trusted_by_user() -> tuple[str, ...]:
     named = os.environ.get("VAE_TRUST", "").replace(",", " ").split()
-    return (*OWN, *also, *_TRUSTED.get(), *named)
+    return (*_TRUSTED.get(), *named)
 
 
 def _inside(name: str, modules: Sequence[str]) -> bool:
@@ -77,6 +86,7 @@ def assert_trusted(content: Any, source: object, also: Sequence[str] = ()) -> No
     Raises:
         ValueError: Naming the first one.
     """
+    allow_current_folder()  # what is not found now must not be found later
     try:
         names = list(_names(content))
     except ValueError as error:
@@ -137,7 +147,7 @@ def _names(content: Any) -> Iterator[tuple[str, bool]]:
                 yield str(value).strip(), True
             else:
                 yield from _names(value)
-    elif isinstance(content, (list, tuple)):
+    elif isinstance(content, (list, tuple, set, frozenset)):
         for value in content:
             yield from _names(value)
     elif isinstance(content, str):
@@ -145,7 +155,7 @@ def _names(content: Any) -> Iterator[tuple[str, bool]]:
 
 
 def _names_in_text(text: str) -> Iterator[tuple[str, bool]]:
-    """Those that a text is, or holds: a parser takes a text for YAML, where it can."""
+    """Those that a text is, or holds: the parser takes a text for YAML, where it can."""
     if "." in text and all(part.isidentifier() for part in text.strip().split(".")):
         yield text.strip(), False
     if not set(text) & set("{[\"'\n:"):
@@ -153,8 +163,10 @@ def _names_in_text(text: str) -> Iterator[tuple[str, bool]]:
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"a text of {len(text)} characters, where an option is expected")
     try:
-        loaded = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        loaded = jsonargparse.get_loader("yaml")(text)  # the parser's own: another one may differ
+    except RecursionError:
+        raise ValueError("YAML of too many levels, where an option is expected") from None
+    except Exception:  # which the parser would not take for YAML either
         return
     if isinstance(loaded, (Mapping, list)) and "&" in text:  # it can be larger than it looks
         raise ValueError("YAML with anchors, where an option is expected")
@@ -164,13 +176,11 @@ def _names_in_text(text: str) -> Iterator[tuple[str, bool]]:
 
 def _found(name: str, source: object, modules: Sequence[str]) -> Any:
     """The object of a name in a trusted module, if it is defined in one too."""
-    package, _, last = name.rpartition(".")
     wrong = f"{source} names {name}"
-    allow_current_folder()
     try:
-        # the whole of what comes before the last dot is a module: no attribute of one
-        thing = getattr(import_module(package), last)
+        thing, package = _looked_up(name, modules)
     except ModuleNotFoundError as error:
+        package = name.rpartition(".")[0]
         if error.name and not _inside(package, [error.name]):
             raise ValueError(f"{wrong}, whose module cannot be imported: {error}") from None
         raise ValueError(
@@ -179,10 +189,38 @@ def _found(name: str, source: object, modules: Sequence[str]) -> Any:
         ) from None
     except (AttributeError, ValueError):
         raise ValueError(f"{wrong}, which is not there") from None
-    defined = getattr(thing, "__module__", None)
-    if not callable(thing) or not isinstance(defined, str) or not _inside(defined, modules):
+    if not callable(thing) or not _is_defined_in(thing, modules):
         raise ValueError(f"{wrong}, which is not defined in {package.partition('.')[0]}: refused")
+    if not _is_defined_in(thing, _trusted_by_user()) and not _is_part(thing):
+        raise ValueError(f"{wrong}, which is no class of a part: refused")
     return thing
+
+
+def _looked_up(name: str, modules: Sequence[str]) -> tuple[Any, str]:
+    """The object of a name, and its module: an attribute of one, or of a class that is."""
+    package, _, last = name.rpartition(".")
+    try:
+        return getattr(import_module(package), last), package
+    except ModuleNotFoundError as error:
+        outer, _, class_name = package.rpartition(".")
+        if error.name != package or not outer:
+            raise
+        holder = getattr(import_module(outer), class_name, None)
+        if not isinstance(holder, type) or not _is_defined_in(holder, modules):
+            raise
+        return getattr(holder, last), outer
+
+
+def _is_defined_in(thing: Any, modules: Sequence[str]) -> bool:
+    defined = getattr(thing, "__module__", None)
+    return isinstance(defined, str) and _inside(defined, modules)
+
+
+def _is_part(thing: Any) -> bool:
+    """Whether it is a class, of which only instances are made, or an estimator by its paper name."""
+    if isinstance(thing, type):
+        return not _inside(thing.__module__, DOING)
+    return any(thing is maker for maker in ESTIMATORS.values())
 
 
 def resolve(path: str, base: type, source: object) -> Any:

@@ -75,11 +75,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path} is no regular file")
     try:
-        text = path.read_bytes() if path.stat().st_size <= BYTES else b" " * (BYTES + 1)
-        assert_plain(text)
-        content = yaml.safe_load(text)
+        text = path.read_text("utf-8") if path.stat().st_size <= BYTES else " " * (BYTES + 1)
+        content = load_yaml(text)  # as the parser that reads it next: another one may differ
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        where = str(error).replace('in "<byte string>", ', "at ")
+        where = str(error).replace('in "<unicode string>", ', "at ")
         raise ValueError(f"{path} is not YAML: {where}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds no configuration, that is, names with values")
