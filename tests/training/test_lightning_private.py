@@ -13,6 +13,7 @@ from vae.run.last import LastCheckpoint
 from vae.training.lightning_private import (
     count_step,
     regroup,
+    saved_position,
     saves_by_steps,
     saves_by_time,
     set_epochs,
@@ -58,13 +59,16 @@ def test_a_saved_loop_has_the_entries_that_are_settled(tmp_path):
     last = LastCheckpoint(tmp_path)
     options = {"callbacks": [last], "enable_checkpointing": True, "steps_per_batch": 20}
     trainer = fit(MODULES["gaussian"](), new_run("t"), steps=30, **options)
-    loop = trainer._checkpoint_connector.dump_checkpoint()["loops"]["fit_loop"]
+    checkpoint = trainer._checkpoint_connector.dump_checkpoint()
+    loop = checkpoint["loops"]["fit_loop"]
     assert loop["epoch_progress"]["current"] == {
         **{"ready": 2, "started": 2},
         **{"processed": 1, "completed": 1},
     }
     assert loop["state_dict"]["combined_loader"][0]["batch"] == 9
-    regroup(loop, 3)
+    assert saved_position(checkpoint)[:3] == (1, 30, 9)
+    assert saved_position(checkpoint).total == 21
+    regroup(checkpoint, 3)
     groups = loop["epoch_loop.batch_progress"]
     assert set(groups["current"].values()) == {3} and set(groups["total"].values()) == {7 + 3}
 
@@ -98,3 +102,13 @@ def test_private_names_of_others_stand_in_one_file():
         *("_batches_that_stepped", "_every_n_train_steps", "_train_time_interval", "_parser"),
     }
     assert foreign == {}
+
+
+def test_the_layout_of_a_saved_loop_is_known_in_one_file():
+    knows = [p.name for p in ROOT.rglob("*.py") if {"fit_loop", "combined_loader"} & strings(p)]
+    assert knows == ["lightning_private.py"]
+
+
+def strings(path):
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return {node.value for node in nodes if isinstance(node, ast.Constant)}

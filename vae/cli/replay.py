@@ -16,6 +16,7 @@ from vae.models.schedules import fill
 from vae.run.record import find_device
 from vae.run.restore import load_module
 from vae.run.state import find_last
+from vae.training.lightning_private import saved_position
 from vae.training.nonfinite import first_non_finite
 from vae.training.step import Step
 
@@ -43,16 +44,13 @@ def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto
         raise ValueError(f"{path} is of several processes: replay repeats the steps of one")
     module.to(device).train()
     data = load_data(contents)
-    position, start = contents["loops"]["fit_loop"], contents["global_step"]
-    epoch = position["epoch_progress"]["current"]["processed"]
+    epoch, start, first, total = saved_position(contents)
     optimizer = module.build_optimizer()
     scheduler = module.build_scheduler(optimizer)
     optimizer.load_state_dict(contents["optimizer_states"][0])
     if scheduler is not None:
         scheduler.load_state_dict(contents["lr_schedulers"][0])
     take_step = Step(module, optimizer)
-    states = position["state_dict"].get("combined_loader") or [{"batch": 0}]
-    first, total = states[0]["batch"], states[0].get("total")  # fewer than all, of a limited run
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
     dtype = half.get(contents["vae"].get("precision", "32-true"))
     autocast = torch.autocast(module.device.type, dtype, enabled=dtype is not None)
@@ -62,7 +60,9 @@ def replay(checkpoint: str | None = None, steps: int = 1000, device: str = "auto
     step = start
     while step < start + steps:
         loader = data.loader("train", device=device, train=True)
-        left = None if total is None else total - first
+        left = (
+            None if total is None else total - first
+        )  # fewer than the loader's, of a limited run
         for batch, x in enumerate(islice(loader.batches(first, epoch), left), first):
             fill(module, module.schedules, step)
             before, own = generators(module.device), [b.clone() for b in module.buffers()]

@@ -14,6 +14,7 @@ from vae.models.parts import current_name
 from vae.models.trust import class_names, trusting
 from vae.run.plain_yaml import read_yaml
 from vae.training.composed import HOW
+from vae.training.lightning_private import SavedPosition, saved_position
 
 __all__ = [
     "FREE",
@@ -162,19 +163,15 @@ def assert_not_past(
     Raises:
         ValueError: If more epochs, or steps, are done.
     """
-    epochs, steps, _ = _position(path, checkpoint)
+    epochs, steps, *_ = _position(path, checkpoint)
     for name, most, done in (("epochs", max_epochs, epochs), ("steps", max_steps, steps)):
         if most is not None and -1 < most < done:
             raise ValueError(f"max_{name} {most} is less than what {path} has done ({done})")
 
 
-def _position(path: Path, checkpoint: dict[str, Any]) -> tuple[int, int, int]:
-    """The epochs and steps that are done, and the batches of the unfinished epoch."""
+def _position(path: Path, checkpoint: dict[str, Any]) -> SavedPosition:
     try:
-        loop = checkpoint["loops"]["fit_loop"]
-        loaders = loop["state_dict"].get("combined_loader") or [{"batch": 0}]
-        epochs = loop["epoch_progress"]["current"]["processed"]
-        return int(epochs), int(checkpoint["global_step"]), int(loaders[0]["batch"])
+        return saved_position(checkpoint)
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError):
         raise ValueError(f"{path} does not say where its run was: it is damaged") from None
 

@@ -90,7 +90,7 @@ class LastCheckpoint(Checkpoint):
             }
         )
         if isinstance(loader := trainer.train_dataloader, StepLoader):
-            settle(checkpoint["loops"]["fit_loop"], loader, trainer.global_step)
+            settle(checkpoint, loader, trainer.global_step)
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]

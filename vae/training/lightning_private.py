@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 __all__ = [
+    "SavedPosition",
     "count_step",
     "parser_of",
     "regroup",
+    "saved_position",
     "saves_by_steps",
     "saves_by_time",
     "set_epochs",
@@ -63,7 +65,36 @@ def parser_of(cli: LightningCLI) -> LightningArgumentParser:
     return cli._parser("fit")
 
 
-def settle(loop: dict[str, Any], loader: StepLoader, step: int) -> None:
+class SavedPosition(NamedTuple):
+    """How far a run had come when it was saved.
+
+    Attributes:
+        epochs: Finished epochs.
+        steps: Optimiser steps.
+        batches: Batches of the unfinished epoch that are done.
+        total: Batches of an epoch; None if the checkpoint does not say.
+    """
+
+    epochs: int
+    steps: int
+    batches: int
+    total: int | None
+
+
+def saved_position(checkpoint: dict[str, Any]) -> SavedPosition:
+    """How far the run of a checkpoint, which is settled, had come."""
+    loop = _loop_of(checkpoint)
+    epochs = loop["epoch_progress"]["current"]["processed"]
+    loader = next(iter(loop["state_dict"].get("combined_loader") or [{"batch": 0}]))
+    steps, batches = int(checkpoint["global_step"]), int(loader["batch"])
+    return SavedPosition(int(epochs), steps, batches, loader.get("total"))
+
+
+def _loop_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    return checkpoint["loops"]["fit_loop"]
+
+
+def settle(checkpoint: dict[str, Any], loader: StepLoader, step: int) -> None:
     """Makes a saved loop's state that of a moment between two groups of optimiser steps.
 
     Lightning saves how far its counters are, and guesses from them in which hook that was; with
@@ -72,10 +103,11 @@ def settle(loop: dict[str, Any], loader: StepLoader, step: int) -> None:
     of this epoch or, at its end, the first one of the next.
 
     Arguments:
-        loop: ``checkpoint["loops"]["fit_loop"]``, saved at any moment; changed in place.
+        checkpoint: What Lightning saved, at any moment; changed in place.
         loader: The training data's.
         step: The number of optimiser steps that are done.
     """
+    loop = _loop_of(checkpoint)
     epochs, groups = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
     done = loader.done % loader.total  # steps of an epoch that is not over
     before = groups["total"]["ready"] - groups["current"]["ready"]  # groups of earlier epochs
@@ -97,13 +129,14 @@ def settle(loop: dict[str, Any], loader: StepLoader, step: int) -> None:
         state["epoch"] = over
 
 
-def regroup(loop: dict[str, Any], steps: int) -> None:
+def regroup(checkpoint: dict[str, Any], steps: int) -> None:
     """Makes a saved loop's state one whose groups are of ``steps`` optimiser steps.
 
     Arguments:
-        loop: ``checkpoint["loops"]["fit_loop"]``, settled; changed in place.
+        checkpoint: A checkpoint that was settled; changed in place.
         steps: Optimiser steps a group, where the run is continued.
     """
+    loop = _loop_of(checkpoint)
     for state in loop["state_dict"].get("combined_loader", []):
         if state.get("steps_per_batch", steps) != steps and state.get("total"):
             state["steps_per_batch"] = steps

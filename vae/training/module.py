@@ -196,7 +196,7 @@ class VAEModule(ComposedModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._generators = checkpoint["vae"].get("generators", {})
         if isinstance(data := getattr(self.trainer, "datamodule", None), ImageSource):
-            regroup(checkpoint["loops"]["fit_loop"], data.steps_per_batch)
+            regroup(checkpoint, data.steps_per_batch)
 
     def _train_on(self, x: Tensor) -> Tensor:
         """Takes one optimiser step at images ``(B, *image)``; returns the bound, with shape ()."""
