@@ -26,7 +26,7 @@ from vae.data.description import load_data
 from vae.distributions.operations import describe
 from vae.estimators import ESTIMATORS, accepts
 from vae.models.sizes import DECODINGS, assert_memory, floats_per_decoding
-from vae.objectives import ELBO, IWAE, Average, Objective
+from vae.objectives import ELBO, IWAE, OBJECTIVES, Average, Objective
 from vae.run.checkpoint import folder_of, load
 from vae.run.files import writable
 from vae.run.lock import is_running
@@ -60,31 +60,30 @@ def report(
             stl, which is pathwise under a closed-form KL, is measured under the Monte-Carlo one, with
             pathwise beside it.
         objective: elbo or iwae; the ELBO with the weight and the form of the KL term that the
-            model was trained with.
-        num_samples: K, by default 4; an estimator that needs more gets what it needs.
+            model was trained with. A model trained by a bound of your own is measured under these.
+        num_samples: K, the samples of z for each image; by default 4; an estimator that needs more gets what it needs.
         match_evaluations: Give every estimator the K at which it evaluates the decoder this often
             an image, instead of num_samples; those that cannot are left out.
-        images: Test images a batch.
-        replicates: Estimates of each estimator.
-        reference_replicates: Estimates in the average that stands for the truth where the latents
-            are too many to enumerate.
+        images: The number of test images; the gradient is that of their mean bound.
+        replicates: The number of estimates by each estimator.
+        reference_replicates: The number of unbiased estimates whose mean stands for the exact
+            gradient, where the latents are too many to enumerate.
         chunk: Estimates at a time; memory grows with it, and not with the number of replicates.
         warm_up_steps: Steps in which baselines and control variates learn, the model standing
             still.
-        temperature: Of the relaxed estimators; by default the model's own, where it has one, or 1.
+        temperature: The temperature of the relaxed estimators; by default the model's own, where
+            it has one, or 1.
         device: cpu, cuda, or auto.
         output: Where to write, without suffix; by default gradients in the run's folder.
-        seed: Every estimator starts from it, so that noise is common where it is drawn alike.
+        seed: The seed that every estimator starts from, so that those that draw alike share noise.
         data: Other data than those trained on: a data module, as --data mine.MyData.
     """
-    _assert_sensible(
-        estimators, objective, num_samples, match_evaluations, images, replicates, chunk
-    )
-    num_samples = 4 if num_samples is None else num_samples
-    if reference_replicates < GROUPS or warm_up_steps < 0:
+    if replicates < 4 or reference_replicates < GROUPS or warm_up_steps < 0:
         raise ValueError(
             f"replicates must be at least 4, reference_replicates {GROUPS}, warm_up_steps 0"
         )
+    _assert_sensible(estimators, objective, num_samples, match_evaluations, images, chunk)
+    num_samples = 4 if num_samples is None else num_samples
     samples = match_evaluations or num_samples
     estimates = max(replicates, reference_replicates, warm_up_steps)
     if (decoded := images * samples * estimates) > DECODINGS:
@@ -186,7 +185,6 @@ def _assert_sensible(
     num_samples: int | None,
     match_evaluations: int | None,
     images: int,
-    replicates: int,
     chunk: int,
 ) -> None:
     if num_samples is not None and match_evaluations is not None:
@@ -195,18 +193,14 @@ def _assert_sensible(
     for name, value in {**least, "images": images, "chunk": chunk}.items():
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-    if replicates < 4:
-        raise ValueError(
-            f"replicates must be at least 4, reference_replicates {GROUPS}, warm_up_steps 0"
-        )
     for name in estimators or []:
         if name not in ESTIMATORS and "." not in name:
             known = ", ".join(ESTIMATORS)
             raise ValueError(
                 f"unknown estimator {name!r}: choose from {known}, or give a class path"
             )
-    if objective not in ("elbo", "iwae"):
-        raise ValueError(f"unknown objective {objective!r}: choose from elbo, iwae")
+    if objective not in OBJECTIVES:
+        raise ValueError(f"unknown objective {objective!r}: choose from {', '.join(OBJECTIVES)}")
 
 
 def _form(objective: Objective) -> str | None:
