@@ -1,7 +1,11 @@
 """Classes that a checkpoint names: judged before they are imported, and what they are afterwards."""
 
 import sys
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from small import MODULES
@@ -208,9 +212,29 @@ def test_names_of_older_versions_lead_to_those_of_today():
     assert current_name("vae.cli.os.system") == "vae.cli.os.system"
 
 
-def test_a_part_is_described_by_plain_values_or_says_why_not():
-    from functools import partial
+@dataclass
+class Sizes:
+    width: int
 
+
+class Listed(vae.Schedule):
+    def __init__(self, *values):
+        self.values = values
+
+    def __call__(self, step):
+        return 0.0
+
+
+class Positional(Listed):
+    def __init__(self, value=1.0, /):
+        self.value = value
+
+
+def _width_of(image_shape, scale):
+    return nn.Flatten()
+
+
+def test_a_part_is_described_by_plain_values_or_says_why_not():
     estimator = vae.ScoreFunction(vae.Learned(7), scale=True)
     assert describe(estimator) == {
         "class_path": "vae.ScoreFunction",
@@ -221,7 +245,15 @@ def test_a_part_is_described_by_plain_values_or_says_why_not():
     }
     latent = partial(vae.OneHot, num_variables=3)
     assert describe(latent)["init_args"] == {"num_variables": 3}
-    for bad in (lambda shape: None, partial(vae.OneHot, 3), nn.Linear(2, 2), object()):
+    mode = Enum("Mode", {"FAST": 1}).FAST
+    listed = [describe(value) for value in (mode, Sizes(2), np.float64(0.5), np.int64(3))]
+    assert listed == ["FAST", {"width": 2}, 0.5, 3]
+    assert [type(value) for value in listed] == [str, dict, float, int]
+    tanh = describe(partial(vae.OneHot, tau=nn.Tanh))["init_args"]
+    assert tanh == {"tau": "torch.nn.modules.activation.Tanh"}
+    assert describe(Listed())["init_args"] == {}
+    unnamed = (partial(_width_of, scale=2), Listed(1.0, 2.0), Positional())
+    for bad in (lambda s: None, partial(vae.OneHot, 3), nn.Linear(2, 2), object(), *unnamed):
         with pytest.raises(Undescribable):
             describe(bad)
 

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -66,6 +67,21 @@ def test_a_run_goes_on_exactly_with_its_optimiser_and_schedule(optimizer, schedu
     assert all(torch.equal(again.state_dict()[k], v) for k, v in whole.state_dict().items())
     rates = [t.optimizers[0].param_groups[0]["lr"] for t in (trainer, continued)]
     assert rates[0] == rates[1]
+
+
+def test_numpys_numbers_leave_a_checkpoint_that_can_be_read(tmp_path):
+    rates = np.logspace(-3, -2, 2)
+    module = GaussianVAE(
+        latent_dim=2,
+        beta=np.float64(0.5),
+        optimizer=partial(optim.Adam, lr=rates[0]),
+        scheduler=partial(schedules.ExponentialLR, gamma=np.float64(0.5)),
+        **SMALL,
+    )
+    fit(module, tmp_path, steps=2).save_checkpoint(tmp_path / "x.ckpt")
+    contents = read_checkpoint(tmp_path / "x.ckpt")
+    assert contents["optimizer_states"][0]["param_groups"][0]["lr"] == 0.25e-3
+    assert contents["vae"]["model"]["init_args"]["beta"] == 0.5
 
 
 def test_a_schedule_is_one_of_optimiser_steps():

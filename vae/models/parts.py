@@ -9,8 +9,10 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import partial
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -65,24 +67,51 @@ def describe(value: Any) -> Any:
         Undescribable: If it is something else.
     """
     if isinstance(value, Enum):
-        return value.value
-    if value is None or isinstance(value, (bool, int, float, str)):
+        return value.name  # by which jsonargparse knows it
+    if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, Path):
+    if isinstance(value, (str, Path)):
         return str(value)
+    if isinstance(value, Integral):  # NumPy's too, which no checkpoint may hold
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    if is_dataclass(value) and not isinstance(value, type) and arguments_of(value) is None:
+        return {field.name: describe(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(name): describe(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [describe(part) for part in value]
     if isinstance(value, partial):
         made, options = _of_partial(value)
-        return {"class_path": public_name(made), "init_args": describe(options)}
+        return {"class_path": public_name(made), "init_args": _described(options)}
     if inspect.isclass(value) or inspect.isfunction(value):
         return {"class_path": public_name(value)}
     arguments = arguments_of(value) if hasattr(value, "__dict__") else None
     if arguments is None:
         raise Undescribable(f"a {type(value).__name__} does not say what it was made with")
-    return {"class_path": public_name(type(value)), "init_args": describe(arguments)}
+    assert_named(type(value), arguments)
+    return {"class_path": public_name(type(value)), "init_args": _described(arguments)}
+
+
+def _described(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options, of which one may be a class itself: a text is one, and a factory too."""
+    return {
+        name: public_name(value) if inspect.isclass(value) else describe(value)
+        for name, value in options.items()
+    }
+
+
+def assert_named(kind: type, arguments: Mapping[str, Any]) -> None:
+    """Refuses arguments that a constructor does not take by name.
+
+    Raises:
+        Undescribable: If there is one.
+    """
+    for name, parameter in inspect.signature(kind).parameters.items():
+        listed = parameter.kind is parameter.VAR_POSITIONAL and name in arguments
+        if listed or parameter.kind is parameter.POSITIONAL_ONLY:
+            raise Undescribable(f"{kind.__name__} does not take its {name} by name")
 
 
 def _of_partial(factory: partial[Any]) -> tuple[Any, dict[str, Any]]:
@@ -93,4 +122,11 @@ def _of_partial(factory: partial[Any]) -> tuple[Any, dict[str, Any]]:
         return found[0], dict(factory.keywords)
     if factory.args:
         raise Undescribable("a partial has positional arguments: give them by name")
+    if inspect.isfunction(factory.func):  # of which jsonargparse leaves no argument for later
+        needed = inspect.signature(factory).parameters.values()
+        if any(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in needed):
+            raise Undescribable(
+                f"a partial of the function {factory.func.__name__}: make it a class, or a function"
+                " without options"
+            )
     return factory.func, dict(factory.keywords)

@@ -34,7 +34,12 @@ from vae.training.grouping import OPTIMIZER_HOOKS, group_steps, overriding
 from vae.training.lightning_private import count_step, regroup, set_logged_step
 from vae.training.noise import all_generators, restore_generators, seed_process
 from vae.training.nonfinite import FiniteCheck
-from vae.training.optimizers import assert_capturable, build_optimizer, build_scheduler
+from vae.training.optimizers import (
+    assert_capturable,
+    build_optimizer,
+    build_scheduler,
+    plain_numbers,
+)
 from vae.training.step import GraphStep, LightningStep, Step
 
 __all__ = ["VAEModule"]
@@ -192,6 +197,8 @@ class VAEModule(ComposedModule):
             }
         )
         plain_hyper_parameters(checkpoint)
+        for name in ("optimizer_states", "lr_schedulers", "callbacks"):
+            plain_numbers(checkpoint.get(name))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._generators = checkpoint["vae"].get("generators", {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -12,7 +13,13 @@ from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-__all__ = ["assert_capturable", "build_optimizer", "build_scheduler", "is_elementwise"]
+__all__ = [
+    "assert_capturable",
+    "build_optimizer",
+    "build_scheduler",
+    "is_elementwise",
+    "plain_numbers",
+]
 
 MakeOptimizer = Callable[[Iterable], Optimizer]
 MakeScheduler = Callable[[Optimizer], LRScheduler]
@@ -90,3 +97,20 @@ def is_elementwise(make: MakeOptimizer) -> bool:
     except Exception:  # of one that takes only matrices, or has its own demands
         return False
     return torch.allclose(stacked, torch.stack(alone), rtol=1e-5, atol=1e-7)
+
+
+def plain_numbers(value: Any) -> Any:
+    """A state with Python's numbers in place of NumPy's, which no checkpoint may hold.
+
+    A learning rate of ``np.logspace`` is one. Mappings and lists are changed in place.
+    """
+    if isinstance(value, dict):
+        for key, part in value.items():
+            value[key] = plain_numbers(part)
+    elif isinstance(value, list):
+        value[:] = map(plain_numbers, value)
+    elif type(value) is tuple:
+        return tuple(map(plain_numbers, value))
+    elif type(value).__module__ == "numpy" and isinstance(value, (Integral, Real)):
+        return int(value) if isinstance(value, Integral) else float(value)
+    return value
