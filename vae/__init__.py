@@ -31,7 +31,7 @@ _PUBLIC = {
     "models.prior": "Prior",
     "models.schedules": "ExponentialDecay LinearWarmup Schedule",
     "models.vae": "VAE",
-    "objectives": "ELBO IWAE Objective",
+    "objectives": "Average ELBO IWAE LogMeanExp Objective",
     "training.callbacks.collapse": "CollapseWatch",
     "training.callbacks.images": "ImageGrids",
     "training.callbacks.shadows": "ShadowEstimators",

@@ -139,8 +139,8 @@ class GeneralizedDReG(_Reparameterized):
     r"""Creates the generalized doubly reparameterized estimator: DReG, and the prior's too.
 
     The plain Monte Carlo gradient of the prior's parameters is replaced by the path derivative
-    above; every other parameter's gradient is DReG's. It takes an integrand with
-    :math:`\log p_\theta(z)` in it, once, of this very prior: the importance-weighted bound's. With
+    above; every other parameter's gradient is DReG's. It takes an integrand that has
+    the term :math:`\log p_\theta(z)` once, of this very prior: the importance-weighted bound's. With
     a prior that is not trained it is DReG, bit for bit (:meth:`twin`).
 
     The authors' VAEs are hierarchical or conditional: their priors are networks of other variables.
