@@ -17,8 +17,8 @@ from vae.data.source import ImageSource
 from vae.devices import takes_graphs
 from vae.models.likelihoods import assert_defined
 from vae.models.load import instantiate_class
+from vae.models.memory import DECODINGS, assert_trainable, skeleton
 from vae.models.parts import current_name
-from vae.models.sizes import DECODINGS, assert_trainable, skeleton
 from vae.training.module import VAEModule
 
 __all__ = [

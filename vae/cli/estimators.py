@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vae.certify.named import example, named_cases
-from vae.cli.layers import LAYERS
+from vae.cli.latent_names import LAYERS
 from vae.cli.parser import ScriptParser
 from vae.distributions.operations import base_of
 from vae.estimators import ESTIMATORS, named

@@ -18,7 +18,7 @@ from vae.analysis.evaluation import active_units, elbo_terms
 from vae.cli.parser import checkpoint_parser
 from vae.cli.results import print_table
 from vae.data.description import data_names, load_data
-from vae.models.sizes import DECODINGS, assert_memory, floats_per_decoding
+from vae.models.memory import DECODINGS, assert_memory, floats_per_decoding
 from vae.run.checkpoint import folder_of, load
 from vae.run.files import read_json, writable, write_json
 from vae.run.record import find_device, hardware

@@ -25,7 +25,7 @@ from vae.cli.parser import checkpoint_parser
 from vae.data.description import load_data
 from vae.distributions.operations import describe
 from vae.estimators import ESTIMATORS, accepts
-from vae.models.sizes import DECODINGS, assert_memory, floats_per_decoding
+from vae.models.memory import DECODINGS, assert_memory, floats_per_decoding
 from vae.objectives import ELBO, IWAE, OBJECTIVES, Average, Objective
 from vae.run.checkpoint import folder_of, load
 from vae.run.files import writable

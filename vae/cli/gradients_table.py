@@ -12,7 +12,7 @@ from rich.table import Table
 from torch import Tensor
 
 from vae.analysis.plots import pareto
-from vae.cli.layers import LAYERS
+from vae.cli.latent_names import LAYERS
 from vae.models.vae import VAE
 from vae.run.files import write_json
 

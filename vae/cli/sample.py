@@ -9,7 +9,7 @@ from torchvision.utils import save_image
 
 from vae.analysis.images import image_file, sample_grid
 from vae.cli.parser import checkpoint_parser
-from vae.models.sizes import assert_memory, floats_per_decoding
+from vae.models.memory import assert_memory, floats_per_decoding
 from vae.run.checkpoint import folder_of, load
 
 

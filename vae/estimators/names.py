@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from vae.checked_arguments import checked
 from vae.estimators.antithetic import ARM, DisARM
 from vae.estimators.arms import ARMS
 from vae.estimators.base import Estimator
@@ -34,7 +35,6 @@ from vae.estimators.straight_through import (
 )
 from vae.estimators.unordered_set import UnorderedSet
 from vae.estimators.wake_sleep import WakeSleep
-from vae.keywords import checked
 
 __all__ = ["ESTIMATORS", "accepts", "constructor", "named"]
 

@@ -20,11 +20,11 @@ from torch import Tensor, nn
 
 from vae.estimators import Estimate, Estimator, constructor
 from vae.models.bound import bound
-from vae.models.effects import refuse
 from vae.models.latents.base import Latent
 from vae.models.latents.gaussian import DiagonalGaussian
 from vae.models.likelihoods import Bernoulli, Likelihood
 from vae.models.networks import MLPDecoder, MLPEncoder
+from vae.models.no_effect import refuse
 from vae.models.prior import Prior
 from vae.models.schedules import Schedule, assert_scheduled
 from vae.models.vae import VAE

@@ -17,9 +17,9 @@ from torch.nn.parameter import is_lazy
 
 from vae.models.checkpoint import read_checkpoint
 from vae.models.composition import Composition, compose
-from vae.models.effects import tolerated
 from vae.models.files import find_checkpoint
-from vae.models.sizes import assert_trainable, skeleton
+from vae.models.memory import assert_trainable, skeleton
+from vae.models.no_effect import tolerated
 from vae.models.trust import assert_trusted, resolve, trusting
 from vae.models.vae import VAE
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from vae.models.effects import refuse
+from vae.models.no_effect import refuse
 
 __all__ = [
     "ACTIVATIONS",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from vae.models.effects import refuse
+from vae.models.no_effect import refuse
 from vae.recorded import Recorded
 
 __all__ = ["ExponentialDecay", "LinearWarmup", "Schedule", "assert_scheduled", "fill"]

@@ -17,9 +17,9 @@ from vae.estimators import Estimate
 from vae.models.bound import bound
 from vae.models.checkpoint import Spec, read_checkpoint
 from vae.models.composition import Composition, compose
-from vae.models.effects import tolerated
 from vae.models.files import find_checkpoint
 from vae.models.load import fill, plain_names, remade
+from vae.models.no_effect import tolerated
 from vae.models.parts import Undescribable, describe, public_name
 from vae.models.trust import assert_trusted, resolve, trusting
 from vae.recorded import Recorded, arguments_of

@@ -8,12 +8,12 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from torch import nn
 
+from vae.checked_arguments import checked
 from vae.estimators import Estimator, accepts, constructor
-from vae.keywords import checked
-from vae.models.effects import refuse
 from vae.models.latents.base import Latent
 from vae.models.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Likelihood
 from vae.models.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
+from vae.models.no_effect import refuse
 from vae.models.prior import Prior
 from vae.models.schedules import LinearWarmup, Schedule
 from vae.objectives import ELBO, IWAE, OBJECTIVES, Objective

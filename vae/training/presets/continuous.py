@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import torch
 
+from vae.checked_arguments import checked
 from vae.estimators import Estimator
-from vae.keywords import checked
 from vae.models.latents import (
     BetaLatent,
     DirichletLatent,

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import torch
 
 from vae.estimators import Estimator, accepts
-from vae.models.effects import refuse
 from vae.models.latents import Binary, OneHot, RelaxedOneHot
+from vae.models.no_effect import refuse
 from vae.models.schedules import ExponentialDecay
 from vae.training.presets.base import Options, Preset, assert_choices, chosen_estimator
 

@@ -16,8 +16,8 @@ import torch
 
 from vae import ELBO
 from vae.estimators import ESTIMATORS, StickingTheLanding, accepts
-from vae.models.effects import refuse, tolerated
 from vae.models.load import rebuild
+from vae.models.no_effect import refuse, tolerated
 from vae.training.presets import ContinuousVAE, DiscreteVAE, GaussianVAE
 
 SMALL = {"image_shape": (1, 3, 3), "hidden": [5], "test_samples": 2}
