@@ -43,7 +43,10 @@ def isolate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     torch.manual_seed(0)
     os.environ.pop("WANDB_SERVICE", None)  # of a W&B process that a test before has ended
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    for name in ("VAE_DEBUG", "VAE_TRUST"):  # a flag sets them for the process, and here for a test
+    for name in (
+        "VAE_DEBUG",
+        "VAE_TRUST",
+    ):  # a flag sets them for the process, and here for a test
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("VAE_RUNS_DIR", str(tmp_path))
 
