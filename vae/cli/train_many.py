@@ -50,7 +50,7 @@ from vae.training.module import VAEModule
 
 
 class ManyCLI(VAECLI):
-    """VAECLI with many models in the place of one."""
+    """Trains many models at once, as one batched computation: seeds, and values of ``--vary``."""
 
     usage = "vae train-many [--config FILE] [--seeds N] [--vary VALUES] [--OPTION VALUE ...]"
     description = __doc__
