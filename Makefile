@@ -77,7 +77,7 @@ train-reinforce: $(VENV)/.installed ## discrete VAE, score function with leave-o
 fit: $(VENV)/.installed ## train what CONFIG= says
 	$(FIT) $(call quoted,CONFIG) $(SEEDED)
 
-resume: $(VENV)/.installed ## continue RUN= (by default the newest that can be) from its last checkpoint
+resume: $(VENV)/.installed ## continue RUN= (by default the newest that was cut short) from its last checkpoint
 	$(PY) experiments/resume.py $(if $(value RUN),$(call quoted,RUN)) $(ARGS)
 
 replay: $(VENV)/.installed ## repeat the step that ended a run in NaN, from CKPT=, and name the tensor

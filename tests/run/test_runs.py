@@ -18,6 +18,7 @@ from chaos import ROOT, rows
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from vae.cli import resume
 from vae.data.folder import data_dir
 from vae.run.atomic import PREVIOUS
 from vae.run.best import BestCheckpoint, forget_foreign_paths
@@ -125,6 +126,16 @@ def test_a_run_that_is_in_use_is_neither_resumed_nor_deleted(folder):
     lock.close()
     assert not is_running(path) and state(path) == before
     assert run("clean_runs.py --keep 0", folder).code == 0 and not path.exists()
+
+
+def test_resume_takes_the_newest_run_that_was_cut_short(folder, monkeypatch):
+    path = only_run(folder)
+    newer = path.with_name("20990101-000000-t-00aa")
+    shutil.copytree(path, newer, symlinks=True)
+    (path / "results.json").unlink()
+    monkeypatch.setenv("VAE_RUNS_DIR", str(path.parent))
+    assert resume._newest(longer=False) == path
+    assert resume._newest(longer=True) == newer
 
 
 def test_a_record_that_is_rewritten_stays_held(tmp_path):

@@ -25,8 +25,8 @@ def resume(run: str | None, flags: list[str]) -> None:
     """Trains on.
 
     Args:
-        run: The run's folder; by default the newest that can be continued, and that no process
-            trains.
+        run: The run's folder; by default the newest that was cut short, and that no process trains.
+            With flags, which may make it longer, a complete run can be continued too.
         flags: For ``vae fit``, such as a larger ``--trainer.max_epochs``.
 
     Raises:
@@ -34,13 +34,13 @@ def resume(run: str | None, flags: list[str]) -> None:
     """
     if any(flag.partition("=")[0] == "--ckpt_path" for flag in flags):
         raise ValueError("--ckpt_path is the run's: name the run, or use vae fit")
-    folder = Path(run).expanduser() if run else _newest()
+    folder = Path(run).expanduser() if run else _newest(bool(flags))
     config = folder / "config.yaml"
     if not config.is_file():
         if (folder / "run.json").is_file():
             raise FileNotFoundError(f"{folder} was ended before it began: start it anew")
         raise FileNotFoundError(f"{folder} holds no config.yaml: name a run's folder")
-    if (folder / "results.json").exists() and not flags:
+    if _is_complete(folder) and not flags:
         print(f"{folder} is complete: nothing to do")
         return
     # What a user gives as --config is trusted; this file is found in the run's folder.
@@ -71,11 +71,16 @@ def assert_no_files(content: Any, config: Path) -> None:
                 )
 
 
-def _newest() -> Path:
+def _is_complete(run: Path) -> bool:
+    return (run / "results.json").exists()
+
+
+def _newest(longer: bool) -> Path:
     if max(int(os.environ.get(name) or 1) for name in ("WORLD_SIZE", "SLURM_NTASKS")) > 1:
         raise ValueError("several processes must mean the same run: name it (vae resume RUN)")
     found = find_runs()
-    for run in reversed(found):
+    newest = found[::-1] if longer else sorted(found[::-1], key=_is_complete)
+    for run in newest:
         if not is_running(run) and can_go_on(run):
             return run
     others = f"; {len(found)} cannot be continued, or are being trained" if found else ""
