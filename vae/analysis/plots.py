@@ -53,6 +53,8 @@ def pareto(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
         )
         for word, biased, face, edge in UNBIASED_AND_BIASED:
             found = [row for row in noisy if (row["bias"] is not None) == biased]
+            if not found:  # nor is it in the legend
+                continue
             axis.scatter(
                 [row[key] for row in found],
                 [row["variance"] for row in found],
