@@ -5,12 +5,15 @@ from __future__ import annotations
 from argparse import Action
 from collections.abc import Iterable
 
-from jsonargparse import DefaultHelpFormatter
+from jsonargparse import ActionConfigFile, DefaultHelpFormatter
 
-from vae.cli.arguments import LINKED
+from vae.cli.arguments import CONFIGS, LINKED
 
 __all__ = ["HelpFormatter"]
 
+
+NAMED = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+"""The names of the package's configurations."""
 
 KNOWN = ", known subclasses: "
 """What jsonargparse puts before the names of all classes, imported by anything, of a kind."""
@@ -40,6 +43,8 @@ class HelpFormatter(DefaultHelpFormatter):
         if action.dest in LINKED:
             return f"{action.help} (set by {LINKED[action.dest]})"
         text = super()._get_help_string(action)
+        if isinstance(action, ActionConfigFile) and action.dest == "config":  # of vae fit
+            return f"A YAML file, or one of the package's by name: {', '.join(NAMED)}."
         if action.dest in HELP:
             text = text.replace(action.help or "", HELP[action.dest], 1)
         text, found, names = text.partition(KNOWN)
