@@ -26,6 +26,7 @@ from vae.models.likelihoods import Bernoulli, Likelihood
 from vae.models.networks import MLPDecoder, MLPEncoder
 from vae.models.no_effect import refuse
 from vae.models.prior import Prior
+from vae.models.probe import assert_parts_fit
 from vae.models.schedules import Schedule, assert_scheduled
 from vae.models.vae import VAE
 from vae.objectives import ELBO, Objective
@@ -103,6 +104,11 @@ def compose(
         )
     layer = latent(width)
     channels = _channels(likelihood)
+    if not isinstance(getattr(layer, "code_features", None), int):
+        raise ValueError(
+            f"{type(layer).__name__} has no code_features: a latent layer must say how wide the"
+            " code is that the decoder reads (an integer attribute)"
+        )
     top = likelihood(decoder(layer.code_features, image_shape, channels))
     vae = VAE(body, layer, top, None if prior is None else prior(layer), image_shape)
     chosen = ELBO() if objective is None else objective
@@ -128,9 +134,8 @@ def _channels(likelihood: Any) -> int:
 
 
 def _try(composition: Composition, x: Tensor) -> None:
-    """Evaluates the bound once, so that what does not fit together fails here; gives lazy layers
-    their shape."""
+    """Evaluates the bound once, so that what does not fit together fails here."""
     composition.eval()  # moving averages stand still
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        composition.bound(x)
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        assert_parts_fit(composition.vae, composition.objective, composition.estimator, x)
     composition.train()
