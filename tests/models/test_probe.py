@@ -59,7 +59,10 @@ WRONG = [
     ({"latent": partial(Code, code=7)}, r"Code gives \(2, 4\) .*code_features say \(2, 7\)"),
     ({"latent": partial(Code, code=None)}, "Code has no code_features"),
     ({"latent": partial(Code, prior=3)}, r"p\(z\) of Code has the event shape \(3,\)"),
-    ({"latent": partial(Code, event=0)}, r"latent Code gives a Independent of batch shape \(2, 4\)"),
+    (
+        {"latent": partial(Code, event=0)},
+        r"latent Code gives a Independent of batch shape \(2, 4\)",
+    ),
     ({"likelihood": Pixels}, "likelihood Pixels gives"),
     ({"decoder": Decoder}, "likelihood Bernoulli gives images of shape"),
     ({"estimator": Other(lambda f: Estimate(f.mean()))}, r"estimator Other .*shape \(\) for 2"),
