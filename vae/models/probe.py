@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Size, Tensor, nn
@@ -29,7 +29,8 @@ def assert_parts_fit(vae: VAE, objective: Objective, estimator: Estimator, x: Te
     size = len(x)
     with torch.no_grad():
         features = vae.encoder(x)
-        _assert_shape(vae.encoder, "out_features", features, (size, vae.encoder.out_features))
+        width = cast(int, vae.encoder.out_features)
+        _assert_shape(vae.encoder, "out_features", features, (size, width))
         q, p = vae.posterior(x), vae.prior()
         _assert_batch(f"latent {_name(vae.latent)}", q, Size([size]))
         _assert_batch(f"prior {_name(vae.own_prior or vae.latent)}", p, Size())
