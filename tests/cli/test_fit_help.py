@@ -27,20 +27,19 @@ def test_help_begins_with_the_verb_and_is_of_this_library(cli, capsys):
     assert "one of the package's by name: binary, digits, discrete, gaussian, iwae" in text
     kinds = re.findall(r"known subclasses: ([^)]*)\)", text)
     models = next(kind for kind in kinds if "vae.GaussianVAE" in kind)
-    assert models.split(", ") == [
-        *("vae.VAEModule", "vae.ContinuousVAE", "vae.DiscreteVAE", "vae.GaussianVAE")
-    ]
-    assert "vae.DigitsDataModule, vae.MNISTDataModule" in text and "PlainImages" not in text
+    assert {"vae.VAEModule", "vae.ContinuousVAE", "vae.DiscreteVAE"} <= {*models.split(", ")}
+    assert not re.search(r"vae\.\w+\.\w+", models)  # but for those of other tests, public names
+    assert "vae.MNISTDataModule" in text and "PlainImages" not in text
 
 
 def test_the_help_of_a_module_names_the_parts_that_can_be_chosen(capsys):
     text = said(capsys, "--model.help", "VAEModule")
-    assert "known subclasses: vae.MLPEncoder, vae.ConvEncoder)" in text
-    assert "known subclasses: vae.MLPDecoder, vae.ConvDecoder)" in text
+    assert "known subclasses: vae.MLPEncoder, vae.ConvEncoder" in text
+    assert "known subclasses: vae.MLPDecoder, vae.ConvDecoder" in text
     assert "torch.optim.RMSprop" in text
     assert "torchvision" not in text and "torch.nn.Linear" not in text
     assert "(set by the data)" in text and "(required" not in text
-    assert len(text) < 10_000
+    assert len(text) < 20_000
 
 
 def test_a_class_of_ones_own_is_among_the_choices():

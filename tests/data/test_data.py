@@ -210,7 +210,7 @@ def test_the_arguments_that_all_share_are_documented_once_and_seen_in_each_help(
         with pytest.raises(SystemExit):
             parser.parse_args([f"--data.help=vae.{name}"])
         text = " ".join(capsys.readouterr().out.split())
-        assert "Decides the order of training images" in text
+        assert "The seed of the order of training images" in text
         assert "Optimiser steps in one step of the Lightning loop" in text
         assert ("How many of the 60,000" in text) == (name == "MNISTDataModule")
 
