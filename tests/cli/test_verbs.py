@@ -1,7 +1,7 @@
 """The ``vae`` command: its verbs, its own configurations, and the wheel that brings them."""
 
 import importlib
-import importlib.util
+import importlib.metadata
 import re
 import shutil
 import subprocess
@@ -102,7 +102,10 @@ def test_the_readmes_configurations_are_the_packages():
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """The package's wheel, built without a network, unpacked; and the names in it."""
-    if importlib.util.find_spec("setuptools") is None or importlib.util.find_spec("pip") is None:
+    installed = {found.name for found in importlib.metadata.distributions()}
+    if (
+        not {"setuptools", "pip"} <= installed
+    ):  # (to look for pip as a module takes distutils away)
         pytest.skip("pip and setuptools build the wheel, and one is not installed")
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
