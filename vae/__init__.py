@@ -42,7 +42,7 @@ _PUBLIC = {
 PLACES = {name: f"vae.{module}" for module, names in _PUBLIC.items() for name in names.split()}
 """The module in which each public name is defined."""
 
-__all__ = sorted(PLACES)  # noqa: PLE0605
+__all__ = sorted(PLACES)
 
 
 OLD = "callbacks families latents likelihoods model module networks".split()
