@@ -143,8 +143,8 @@ CONFIGURATION = {
         "trainer.logger is not for many models at once",
     ),
     "many at once, continued": (
-        f"train_many.py {DIGITS} --checkpoint_every_n_steps 3",
-        "checkpoint_every_n_steps is not for many models at once",
+        f"train_many.py {DIGITS} --ckpt_path run",
+        "last.ckpt holds one model, not many",
     ),
     "many at once, inside a group": (
         f"train_many.py {DIGITS} --trainer.val_check_interval 7",

@@ -17,7 +17,8 @@ from vae.data.digits import DigitsDataModule
 from vae.estimators import ESTIMATORS
 from vae.run.checkpoint import load
 from vae.training.many.data import EnsembleData
-from vae.training.many.module import Ensemble, check_mappable, seeded
+from vae.training.many.mapped import check_mappable
+from vae.training.many.module import Ensemble, seeded
 from vae.training.many.streams import Streams
 from vae.training.presets import ContinuousVAE, DiscreteVAE, GaussianVAE
 

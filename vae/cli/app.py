@@ -197,7 +197,11 @@ class VAECLI(LightningCLI):
         torch.set_float32_matmul_precision(options.float32_matmul_precision)
         if options.trainer.max_epochs is None and options.trainer.max_steps == -1:
             options.trainer.max_epochs = EPOCHS
-        self.start = find_starting_point(options)
+        self.start = self._find_start(options)
+
+    def _find_start(self, options: Any) -> StartingPoint | None:
+        """The checkpoint to continue from."""
+        return find_starting_point(options)
 
     def before_instantiate_classes(self) -> None:
         assert_fits_in_memory(self.config[self.config.subcommand], self.models)

@@ -14,7 +14,7 @@ from typing import Any
 from vae.cli.app import VAECLI
 from vae.cli.parser import ScriptParser
 from vae.models.trust import assert_trusted
-from vae.run.finding import find_runs
+from vae.run.finding import find_runs, group_of, is_group
 from vae.run.folder import runs_dir
 from vae.run.lock import is_running
 from vae.run.plain_yaml import read_yaml
@@ -35,6 +35,9 @@ def resume(run: str | None, flags: list[str]) -> None:
     if any(flag.partition("=")[0] == "--ckpt_path" for flag in flags):
         raise ValueError("--ckpt_path is the run's: name the run, or use vae fit")
     folder = Path(run).expanduser() if run else _newest(bool(flags))
+    if group := group_of(folder):
+        print(f"{folder} is one of several trained at once, in {group}: they go on together")
+        folder = group
     config = folder / "config.yaml"
     if not config.is_file():
         if (folder / "run.json").is_file():
@@ -49,7 +52,10 @@ def resume(run: str | None, flags: list[str]) -> None:
     assert_no_files(found, config)
     # Lightning starts further processes with the arguments that this one has.
     sys.argv[1:] = ["fit", "--config", str(config), "--ckpt_path", str(folder), *flags]
-    VAECLI()
+    cli = VAECLI
+    if is_group(folder):
+        from vae.cli.train_many import ManyCLI as cli
+    cli()
 
 
 def assert_no_files(content: Any, config: Path) -> None:
@@ -72,13 +78,13 @@ def assert_no_files(content: Any, config: Path) -> None:
 
 
 def _is_complete(run: Path) -> bool:
-    return (run / "results.json").exists()
+    return (run / ("summary.json" if is_group(run) else "results.json")).exists()
 
 
 def _newest(longer: bool) -> Path:
     if max(int(os.environ.get(name) or 1) for name in ("WORLD_SIZE", "SLURM_NTASKS")) > 1:
         raise ValueError("several processes must mean the same run: name it (vae resume RUN)")
-    found = find_runs()
+    found = find_runs(groups=True)
     newest = found[::-1] if longer else sorted(found[::-1], key=_is_complete)
     for run in newest:
         if not is_running(run) and can_go_on(run):

@@ -16,12 +16,11 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from vae.cli.errors import clear
 from vae.cli.results import epochs_trained, results_of, show_results
 from vae.cli.starting_point import StartingPoint, run_folder
-from vae.cli.trainer import as_list
 from vae.data.batch import DataError
 from vae.data.source import ImageSource
 from vae.models.checkpoint import read_checkpoint
 from vae.run.best import BestCheckpoint, forget_foreign_paths
-from vae.run.files import read_json, replace_text, write_json
+from vae.run.files import replace_text, write_json
 from vae.run.finding import set_aside
 from vae.run.last import LastCheckpoint
 from vae.run.lock import RunLock
@@ -139,7 +138,7 @@ class Session:
             if new:
                 self.lock.create()
             self._start_page()
-            verb = self._write_record()
+            verb = "continuing" if self.lock.note(self.record) else "training"
         except BaseException as error:
             if new:
                 shutil.rmtree(self.run, ignore_errors=True)
@@ -169,17 +168,6 @@ class Session:
             rows=self.metrics.rows,
         )
         self.trainer.loggers = [*self.trainer.loggers, *([online] if online else [])]
-
-    def _write_record(self) -> str:
-        """Writes ``run.json``; one that is there keeps its content, and lists this continuation."""
-        path = self.run / "run.json"
-        if not path.exists():
-            self.lock.write(self.record)
-            return "training"
-        first = read_json(path)
-        first["continued"] = [*as_list(first.get("continued")), self.record]
-        self.lock.write(first)
-        return "continuing"
 
     def _train_and_test(self, **kwargs: Any) -> None:
         exit_code, results = 1, None

@@ -4,11 +4,12 @@
 flags are those of ``vae fit``. Every seed is trained with every combination of the values that are
 varied. Each model takes the steps that it would take alone, to rounding, and has a run of its own:
 a folder, a page in W&B, and checkpoints that every verb reads; its ``config.yaml`` trains it alone.
-The group's folder holds ``summary.json``: means and standard errors over seeds.
+The group's folder holds ``summary.json``, means and standard errors over seeds, and the checkpoint
+from which ``vae resume`` continues all of them, as if they had never stopped.
 
 A model that diverges is trained on beside the others; it is named at the end, and is in no mean.
-These runs have no image grids (use ``vae reconstruct``), no warning of a collapsed posterior, no
-checkpoint from which training can be continued, and no copies of their checkpoints in W&B.
+These runs have no image grids (use ``vae reconstruct``), no warning of a collapsed posterior, and
+no copies of their checkpoints in W&B.
 """
 
 from __future__ import annotations
@@ -16,36 +17,30 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import time
-from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from jsonargparse.typing import PositiveInt
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.cli import LightningArgumentParser
-from lightning.pytorch.loggers import WandbLogger
 
 from vae.cli.app import VAECLI
+from vae.cli.group import Group
 from vae.cli.seeds import MOST
-from vae.cli.session import page_of
-from vae.cli.summary import print_summary, summed_up
+from vae.cli.starting_point import StartingPoint, find_starting_point
 from vae.cli.trainer import as_list, shows_progress, trust_world_size
 from vae.data.source import images_of
 from vae.run.atomic import AtomicCheckpointIO
-from vae.run.files import replace_text, write_json
-from vae.run.folder import new_run
-from vae.run.lock import RunLock
 from vae.run.members import MemberRun, MemberRuns
-from vae.run.metrics import JSONLLogger
-from vae.run.record import describe_run
-from vae.run.wandb import check_wandb, wandb_logger
+from vae.run.wandb import check_wandb
 from vae.training.callbacks.progress import Progress
+from vae.training.grouping import group_steps
 from vae.training.lightning_private import parser_of
-from vae.training.limits import count_in_steps
 from vae.training.many.data import EnsembleData
-from vae.training.many.module import VARIABLE, Ensemble, check_mappable, seeded
+from vae.training.many.mapped import check_mappable
+from vae.training.many.module import VARIABLE, Ensemble, seeded
 from vae.training.module import VAEModule
 
 
@@ -70,6 +65,11 @@ class ManyCLI(VAECLI):
             help=f"Values of {', '.join(VARIABLE)}; each seed has every combination.",
         )
 
+    group: Group | None = None
+
+    def _find_start(self, options: Any) -> StartingPoint | None:
+        return find_starting_point(options, together=True)
+
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         super().parse_arguments(parser, args)
         options = self.config.fit
@@ -78,7 +78,7 @@ class ManyCLI(VAECLI):
                 raise ValueError(f"vary {name}: give different values of {', '.join(VARIABLE)}")
         model = [f"model.init_args.{name}" for name in ("compile", "capture")]
         trainer = [f"trainer.{name}" for name in ("callbacks", "fast_dev_run", "overfit_batches")]
-        for name in ("ckpt_path", "checkpoint_every_n_steps", *model, *trainer):
+        for name in (*model, *trainer):
             if options.get(name) not in (None, False, []):
                 raise ValueError(f"{name} is not for many models at once: use vae fit")
         for name in ("logger", "enable_checkpointing"):
@@ -96,8 +96,10 @@ class ManyCLI(VAECLI):
 
     def instantiate_classes(self) -> None:
         self.runs: list[MemberRun] = []
-        whole, given, generators = self.config, self.config.fit, []
-        vary, self.name = given.vary, given.name
+        self.text = self._config_text()
+        self.whole = whole = self.config.clone()
+        given, generators = whole.fit, list[torch.Generator]()
+        vary = given.vary
         for values in itertools.product(*vary.values()):
             varied = dict(zip(vary, values, strict=True))
             label = "".join(f"-{k}{v}".replace("+", "") for k, v in varied.items())
@@ -122,11 +124,12 @@ class ManyCLI(VAECLI):
         self.config_init = self.parser.instantiate_classes(self.config)
         config = yaml.safe_load(parser_of(self).dump(self.config.fit, skip_none=False))
         del config["seeds"], config["vary"]
+        config["ckpt_path"] = None  # the group's
         model, data = (self.config_init["fit"].get(part) for part in ("model", "data"))
         model.describe_as(config["model"])
         described = self.config.fit.data.as_dict()
         data = images_of(data, self.config.fit.seed_everything, described)
-        self.runs.append(MemberRun(model, data, config))
+        self.runs.append(MemberRun(model, data, config, self.config.fit.clone()))
         return model
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -137,135 +140,35 @@ class ManyCLI(VAECLI):
         check_mappable(self.runs[0].model, x[:2])
         config = self.config_init["fit"].get("trainer")
         bar = shows_progress(config)
-        begin = LambdaCallback(on_train_start=lambda *_: self._begin())
-        config["callbacks"] = [MemberRuns(self.runs), *([Progress()] if bar else []), begin]
+        options = self.whole.fit.as_dict()
+        self.group = group = Group(options, self.text, self.runs, self.start, self.interruption)
+        config["callbacks"] = [
+            LambdaCallback(on_train_start=lambda *_: group.begin()),  # nothing was refused before
+            MemberRuns(self.runs),
+            *([Progress()] if bar else []),
+            group.last,  # the last callback: it saves the state of all the others
+        ]
+        config["default_root_dir"] = config["default_root_dir"] or str(group.folder)
         config["plugins"] = [*as_list(config.get("plugins")), AtomicCheckpointIO()]
-        config["logger"] = config["enable_checkpointing"] = False
+        config["logger"] = False
         config["enable_progress_bar"] = bar
         trainer = super(VAECLI, self).instantiate_trainer(**kwargs)
         trust_world_size(trainer)
         if trainer.world_size > 1:
             raise ValueError("many models at once take one device: set --trainer.devices 1")
-        count_in_steps(trainer, self.runs[0].data, grouped=False)
+        group_steps(trainer, self.model, self.datamodule)
         check_wandb()
-        S, self.begun = len(self.runs), False
-        self.folder = new_run(f"{self.name}-x{S}")
-        self.lock = RunLock(self.folder)
-        device = str(trainer.strategy.root_device)
-        self.record = describe_run(self.folder, None, device) | {"together": S}
-        for run in self.runs:
-            run.folder = new_run(run.config["name"])
-            run.record = self.record | {"id": run.folder.name, "seed": run.seed}
+        self.group.attach(trainer)
         return trainer
 
-    def _begin(self) -> None:
-        """Gives each model its run: folder, record, and loggers; and them all the group's."""
-        if self.begun:
-            return
-        self.begun = True
-        options = self.config_dump
-        self.lock.create()
-        self.lock.write(self.record | {"runs": [run.folder.name for run in self.runs]})
-        os.environ["WANDB_REINIT"] = "create_new"  # several W&B runs in one process
-        for run in self.runs:
-            run.lock = RunLock(run.folder)
-            run.lock.create()
-            run.lock.write(run.record)
-            config = yaml.safe_dump(run.config, sort_keys=False)
-            replace_text(run.folder / "config.yaml", config)
-            run.loggers = [JSONLLogger(run.folder)]
-            page = page_of(run.config, run.record, run.data, run.model)
-            group, tags = options["group"] or self.folder.name, options["tags"]
-            online = wandb_logger(run.folder, page, group=group, tags=tags)
-            run.loggers += [online] if online else []
-        print(f"training {_models(self.runs)} at once; summary in {self.folder}", flush=True)
-
     def fit(self, model: Ensemble, datamodule: Any, **kwargs: Any) -> None:  # type: ignore[override]
-        exit_code = 1
-        try:
-            started = time.monotonic()
-            self._fit(model, datamodule, **kwargs)
-            self._begin()  # of no step
-            seconds = time.monotonic() - started
-            for run in self.runs:
-                run.restore("best.ckpt")
-            if self.runs[0].data.count("test") == 0:
-                print("the data have no test images: nothing is tested")
-            else:
-                self.trainer.test(model, datamodule, verbose=False)
-            for run in self.runs:
-                run.results = {"metrics": {}, "diverged": False} | run.results
-                run.results |= {
-                    "epochs": self.trainer.current_epoch,
-                    "steps": self.trainer.global_step,
-                    "seconds": round(seconds, 1),
-                    "binarization": run.data.binarization,
-                    "parameters": sum(p.numel() for p in run.model.parameters()),
-                }
-                write_json(run.folder / "results.json", run.results)
-            summarize(self.folder, self.record, self.runs)
-            exit_code = 0
-        finally:
-            for logger in itertools.chain(*(run.loggers for run in self.runs)):
-                if isinstance(logger, WandbLogger):
-                    logger.experiment.finish(exit_code=exit_code)
-            for lock in (self.lock, *(run.lock for run in self.runs)):
-                if lock:
-                    lock.close()
-
-    def _fit(self, model: Ensemble, datamodule: Any, **kwargs: Any) -> None:
-        try:
-            self.trainer.fit(model, datamodule=datamodule, **kwargs)
-        finally:
-            self.interruption.listen()
+        assert self.group is not None
+        self.group.train_and_test(model, datamodule, **kwargs)
 
     def _last_words(self) -> str:
-        files = [r.folder / "checkpoints" / "last.ckpt" for r in getattr(self, "runs", [])]
-        if files and all(file.exists() for file in files):
-            return "interrupted; each run has the last.ckpt of its last epoch"
-        return "interrupted; nothing was kept"
-
-
-def summarize(folder: Path, record: dict[str, Any], runs: list[MemberRun]) -> None:
-    """Sums up the runs that did not diverge; writes them as JSON and prints a table."""
-    variants: dict[str, list[MemberRun]] = {}
-    for run in runs:
-        label = ", ".join(f"{name} {value}" for name, value in run.varied.items())
-        variants.setdefault(label or "all", []).append(run)
-    seeds, metrics = len(next(iter(variants.values()))), list(runs[0].results["metrics"])
-    rows: dict[str, Any] = {
-        label: {"varied": members[0].varied, "runs": [run.folder.name for run in members]}
-        for label, members in variants.items()
-    }
-    for metric in metrics:
-        values = {
-            label: [None if run.diverged else run.results["metrics"][metric] for run in members]
-            for label, members in variants.items()
-        }
-        for label, row in summed_up(values).items():
-            rows[label][metric] = row
-    shared = ("epochs", "steps", "seconds", "binarization", "parameters")
-    summary = {
-        "models": len(runs),
-        "seeds": [run.seed for run in runs[:seeds]],
-        **{key: runs[0].results[key] for key in shared},
-        "config": {k: v for k, v in runs[0].config.items() if k in ("model", "data", "trainer")},
-        "run": record,
-        "variants": rows,
-    }
-    write_json(folder / "summary.json", summary)
-    number = f"{seeds} seed{'s' * (seeds > 1)}"
-    if metrics:
-        title = f"mean ± standard error over {number}, {runs[0].data.pixels}"
-        print_summary(title, rows, metrics)
-    if diverged := [run.folder.name for run in runs if run.diverged]:
-        print(f"{len(diverged)} diverged, and are in no mean: {', '.join(diverged)}")
-    print(f"{summary['steps']} steps of {_models(runs)} in {summary['seconds']} s")
-    print(f"written {folder / 'summary.json'}")
-
-
-def _models(runs: list[MemberRun]) -> str:
-    return f"{len(runs)} model{'s' * (len(runs) > 1)}"
+        if self.group is None:
+            return "interrupted before the first step: there is nothing to continue"
+        return self.group.last_words()
 
 
 def main(words: list[str], program: str) -> None:

@@ -90,6 +90,8 @@ def read(path: str | Path) -> Loaded:
     path = find_checkpoint(path)
     contents = read_checkpoint(path)
     own = contents["vae"]
+    if "together" in own:
+        raise ValueError(f"{path} holds many models trained at once: name the run of one of them")
     if own["parts"] is None and own["model"] is None:
         raise ValueError(
             f"{path} does not say how to make its model again ({own['why_not']}): load it in Python"

@@ -22,6 +22,7 @@ __all__ = [
     "assert_not_past",
     "assert_same_data",
     "assert_same_model",
+    "assert_same_options",
     "assert_same_run",
     "roots",
 ]
@@ -103,6 +104,8 @@ def assert_same_model(path: Path, checkpoint: dict[str, Any], model: Any) -> Non
         ValueError: If the class or an option differs, or the checkpoint is of another version.
     """
     held = checkpoint["vae"]["model"]
+    if "together" in checkpoint["vae"]:
+        raise ValueError(f"{path} holds many models trained at once: continue by vae resume RUN")
     if held is None:
         raise ValueError(
             f"{path} does not say how to make its model again ({checkpoint['vae']['why_not']}):"
@@ -115,6 +118,20 @@ def assert_same_model(path: Path, checkpoint: dict[str, Any], model: Any) -> Non
         )
     with trusting(roots(model)):
         rebuild(checkpoint, path)
+    assert_same_options(path, held, model)
+
+
+def assert_same_options(path: Path, held: Spec, model: Any) -> None:
+    """Refuses to continue a model as another class, or with other options.
+
+    Arguments:
+        path: The checkpoint's.
+        held: The class and the options that it names.
+        model: The configuration's ``class_path`` and ``init_args``.
+
+    Raises:
+        ValueError: If the class or an option differs.
+    """
     _assert_same_class(path, held, model, "holds a")
     _assert_same(path, held["init_args"], model.get("init_args"), {"image_shape", *HOW})
 

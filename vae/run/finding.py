@@ -8,7 +8,7 @@ from pathlib import Path
 from vae.run.folder import runs_dir
 from vae.run.lock import record_of
 
-__all__ = ["find_runs", "set_aside"]
+__all__ = ["find_runs", "group_of", "is_group", "set_aside"]
 
 
 MADE = [
@@ -21,14 +21,34 @@ MADE = [
 """Files made from a run's checkpoints, which are out of date once the run is continued."""
 
 
-def find_runs() -> list[Path]:
-    """All runs that have a checkpoint, the latest at the end; those of studies too."""
+def find_runs(groups: bool = False) -> list[Path]:
+    """All runs that have a checkpoint, the latest at the end; those of studies too.
+
+    Arguments:
+        groups: Whether groups of models trained at once are among them, in place of the models'
+            own runs: what can be continued, and not what can be evaluated.
+    """
     found = {
         path.parent.parent
         for pattern in ("*/checkpoints/*.ckpt", "*/*/checkpoints/*.ckpt")
         for path in runs_dir().glob(pattern)
     }
+    if groups:
+        found = {run for run in found if group_of(run) is None}
+    else:
+        found = {run for run in found if not is_group(run)}
     return sorted(found, key=_started)
+
+
+def is_group(run: Path) -> bool:
+    """Whether a folder is that of several models that are trained at once."""
+    return "runs" in record_of(run / "run.json")
+
+
+def group_of(run: Path) -> Path | None:
+    """The folder of the group that a run's model is trained with; None if it is trained alone."""
+    name = record_of(run / "run.json").get("group_run")
+    return run.resolve().parent / name if isinstance(name, str) else None
 
 
 def _started(run: Path) -> tuple[float, str]:

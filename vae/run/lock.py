@@ -102,6 +102,21 @@ class RunLock:
             temporary.unlink(missing_ok=True)
             raise OSError(f"cannot write {self.path} ({error.strerror})") from None
 
+    def note(self, record: dict[str, Any]) -> bool:
+        """Writes ``run.json``; one that is there keeps its content, and lists this continuation.
+
+        Returns:
+            Whether it was there.
+        """
+        if not self.path.exists():
+            self.write(record)
+            return False
+        first = read_json(self.path)
+        before = first.get("continued")
+        first["continued"] = [*(before if isinstance(before, list) else []), record]
+        self.write(first)
+        return True
+
     def close(self) -> None:
         """Gives it back."""
         for file in self._files:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from vae.data.description import data_names
 from vae.data.source import ImageSource
 from vae.run.lock import RunLock
+from vae.run.metrics import JSONLLogger
 from vae.training.many.module import Ensemble
 from vae.training.module import VAEModule
 
@@ -31,6 +33,7 @@ class MemberRun:
         model: The model; its weights are a part of the stack.
         data: Its images, in the order of its own seed.
         config: What ``config.yaml`` holds: with it, ``vae fit`` trains this model alone.
+        options: The same, as they were parsed.
         seed: Its seed.
         varied: The hyper-parameters in which it differs from others.
         folder: Its run's folder.
@@ -39,12 +42,14 @@ class MemberRun:
         loggers: Its ``metrics.jsonl`` and its page in W&B.
         best: The highest ``val/elbo`` so far, in nats.
         diverged: Whether a metric was NaN or infinite.
+        rows: How many rows of its ``metrics.jsonl`` to keep, where it is continued.
         results: What ``results.json`` holds.
     """
 
     model: VAEModule
     data: ImageSource
     config: dict[str, Any]
+    options: Any
     seed: int = 0
     varied: dict[str, float] = field(default_factory=dict)
     folder: Path = Path()
@@ -53,6 +58,7 @@ class MemberRun:
     loggers: list[Logger] = field(default_factory=list)
     best: float = -math.inf
     diverged: bool = False
+    rows: int | None = None
     results: dict[str, Any] = field(default_factory=dict)
 
     def log(self, metrics: Mapping[str, float], step: int, epoch: int) -> None:
@@ -60,6 +66,24 @@ class MemberRun:
         self.diverged |= not all(map(math.isfinite, metrics.values()))
         for logger in self.loggers:
             logger.log_metrics({**metrics, "epoch": epoch}, step)
+
+    def state(self) -> dict[str, Any]:
+        """What the group's checkpoint holds of this run, besides the model."""
+        own = [logger for logger in self.loggers if isinstance(logger, JSONLLogger)]
+        for logger in own:
+            logger.sync()
+        return {
+            "id": self.folder.name,
+            "seed": self.seed,
+            "rows": own[0].rows if own else 0,
+            "best": self.best,
+            "diverged": self.diverged,
+        }
+
+    def go_on(self, state: Mapping[str, Any], runs: Path) -> None:
+        """Continues as :meth:`state` said, in its folder among ``runs``."""
+        self.folder, self.rows = runs / state["id"], state["rows"]
+        self.best, self.diverged = state["best"], state["diverged"]
 
     def save(self, trainer: Trainer, name: str, epoch: int) -> None:
         """Writes a checkpoint as a run of its own would, but for the optimiser's state."""
@@ -84,6 +108,8 @@ class MemberRun:
 class MemberRuns(Callback):
     """Logs, judges and saves each model of an ensemble as a run of its own.
 
+    What it knows of each is in the group's checkpoint, under ``["vae"]["members"]``.
+
     Arguments:
         runs: In the order of the models in the :class:`~vae.training.many.module.Ensemble`.
     """
@@ -93,13 +119,22 @@ class MemberRuns(Callback):
         self.sums: dict[str, Tensor] = {}
         self.count = 0
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Tensor, n: int
+    takes_groups = True  # logs after the optimiser's steps, by ``after_step``
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, Ensemble)
+        pl_module.after_step.append(partial(self._log_step, trainer, pl_module))
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        step, every = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
+        members = [run.state() for run in self.runs]
+        checkpoint.setdefault("vae", {})["members"] = members
+
+    def _log_step(self, trainer: Trainer, pl_module: Ensemble, step: int, batch: Tensor) -> None:
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if not every or step % every:
             return
-        assert isinstance(pl_module, Ensemble)
         terms = pl_module.terms("train", batch, step - 1)
         values = {"train/bound": pl_module.bounds}
         values |= {name: total / batch.shape[1] for name, total in terms.items()}
@@ -141,10 +176,6 @@ class MemberRuns(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._log_averages(trainer, trainer.global_step)
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for run in self.runs:
-            run.save(trainer, "last.ckpt", trainer.current_epoch - 1)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException

@@ -23,26 +23,32 @@ evaluates, is annealed and is saved as if there were no others.
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple, cast
 
 import torch
 from lightning.pytorch import LightningModule, seed_everything
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch.func import stack_module_state
 from torch.optim import Optimizer
 
 from vae.analysis import evaluation
+from vae.data.description import data_names
+from vae.data.loader import mix_seeds
+from vae.devices import keep_freed_memory
 from vae.distributions.operations import parameters
 from vae.models.schedules import fill
-from vae.training.many.streams import Streams, on_device
+from vae.training.grouping import group_steps
+from vae.training.lightning_private import count_step, regroup, set_logged_step
+from vae.training.many.data import EnsembleData
+from vae.training.many.mapped import Loss, detached, gradients
+from vae.training.many.streams import on_device
 from vae.training.module import VAEModule
-from vae.training.optimizers import is_elementwise
-from vae.training.step import clip_
+from vae.training.optimizers import plain_numbers
 
-__all__ = ["Ensemble", "VARIABLE", "check_mappable", "seeded"]
+__all__ = ["Ensemble", "VARIABLE", "seeded"]
 
 
 VARIABLE = (
@@ -70,79 +76,6 @@ def seeded(seed: int, make: Callable[[], VAEModule]) -> tuple[VAEModule, torch.G
     return module, torch.Generator().set_state(torch.get_rng_state())
 
 
-class _Loss(nn.Module):
-    """The loss of one model and its bound, each (), of images ``(B, *image)``: nats an image."""
-
-    def __init__(self, module: VAEModule) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        estimate = self.module.bound(x)
-        return estimate.loss, estimate.bound.detach().mean()
-
-
-def _gradients(
-    template: _Loss,
-    parameters: dict[str, Tensor],
-    buffers: dict[str, Tensor],
-    generators: Sequence[torch.Generator],
-    x: Tensor,
-) -> tuple[dict[str, Tensor], Tensor]:
-    """The gradient of each model's loss, and its bound (S,).
-
-    Arguments:
-        template: Any of the models: what is computed, with the numbers below in place of its own.
-        parameters: Of all models, ``(S, *shape)`` each.
-        buffers: Likewise; moving averages are updated in place.
-        generators: What each model draws from.
-        x: The images of each, ``(S, B, *image)``.
-    """
-    limit = template.module.gradient_clip_norm
-
-    def loss(
-        parameters: dict[str, Tensor], buffers: dict[str, Tensor], model: Tensor, x: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        with Streams(generators, model):
-            return functional_call(template, parameters | buffers, (x,))
-
-    def one(*arguments: Any) -> tuple[dict[str, Tensor], Tensor]:
-        gradient, (_, bound) = grad_and_value(loss, has_aux=True)(*arguments)
-        if limit is not None:
-            own = [value for name, value in gradient.items() if name.startswith("module.vae.")]
-            clip_(own, limit, foreach=False)
-        return gradient, bound
-
-    model = torch.arange(len(generators), device=x.device)
-    with warnings.catch_warnings():  # some small operation in place is a loop over the models
-        warnings.filterwarnings("ignore", message="There is a performance drop")
-        return vmap(one, randomness="error")(parameters, buffers, model, x)
-
-
-def check_mappable(member: VAEModule, x: Tensor) -> None:
-    """Tries a training step on images ``(B, *image)``, and leaves no trace of it.
-
-    Raises:
-        NotImplementedError: If the model or its estimator does what cannot be mapped over models,
-            or its optimiser does not treat every weight by itself.
-    """
-    if not is_elementwise(lambda groups: member.build_optimizer(list(groups))):
-        name = type(member.build_optimizer()).__name__
-        raise NotImplementedError(
-            f"{name} treats the weights of a tensor together: train the seeds one by one"
-        )
-    parameters, buffers = stack_module_state([_Loss(member)])
-    generator = torch.Generator(x.device)
-    try:
-        _gradients(_Loss(member), _detached(parameters), buffers, [generator], x[None])
-    except RuntimeError as error:
-        latent, reason = type(member.vae.latent).__name__, str(error).split(". ")[0]
-        raise NotImplementedError(
-            f"{member.estimator.extra_name()} with {latent} cannot be trained many at once: train"
-            f" its seeds one by one ({reason})"
-        ) from error
-
-
 class _Slice(NamedTuple):
     """A parameter of consecutive models, as the optimiser has it: a view of the stack."""
 
@@ -162,6 +95,8 @@ class Ensemble(LightningModule):
     Attributes:
         bounds: That of each model at the last step, (S,), in nats an image.
         latest: Their mean, for the progress bar.
+        after_step: Functions to call after each optimiser step with its number, from 1 on, and the
+            images, ``(S, B, *image)``.
 
     Raises:
         ValueError: If the models differ in what they must share.
@@ -185,7 +120,9 @@ class Ensemble(LightningModule):
         self.automatic_optimization = False
         self.members = nn.ModuleList(members)
         self.latest: dict[str, Tensor] = {}
+        self.after_step: list[Callable[[int, Tensor], None]] = []
         self._starts = list(generators)
+        self._saved: dict[str, Tensor] = {}  # the generators' states, of a run that is continued
 
     def __len__(self) -> int:
         return len(self.members)
@@ -198,16 +135,16 @@ class Ensemble(LightningModule):
 
         Models with other options have groups of their own.
         """
-        losses = [_Loss(member) for member in self]
+        losses = [Loss(member) for member in self]
         parameters, buffers = stack_module_state(losses)
-        self._stack = _detached(parameters), buffers
+        self._stack = detached(parameters), buffers
         for s, loss in enumerate(losses):
             for stacked, named in zip(
                 self._stack, (loss.named_parameters(), loss.named_buffers()), strict=True
             ):
                 for name, tensor in named:
                     tensor.data = stacked[name][s]
-        self._generators = [on_device(start, self.device) for start in self._starts]
+        self._generators = self._continued_generators()
         optimizers = [loss.module.build_optimizer() for loss in losses]
         self._slices: list[_Slice] = []
         groups: list[dict[str, Any]] = []
@@ -226,17 +163,82 @@ class Ensemble(LightningModule):
         scheduler = losses[0].module.build_scheduler(optimizer)
         return optimizer if scheduler is None else ([optimizer], [scheduler])
 
-    def training_step(self, x: Tensor, batch_idx: int) -> None:
+    def _continued_generators(self) -> list[torch.Generator]:
+        """What each model draws from: from its start on, or from where a checkpoint was written."""
+        found = [on_device(start, self.device) for start in self._starts]
+        if not self._saved:
+            return found
+        states = [self._saved[str(s)] for s in range(len(found))]
+        self._saved = {}
+        for s, (generator, state) in enumerate(zip(found, states, strict=True)):
+            if generator.get_state().shape == state.shape:
+                generator.set_state(state)
+            else:  # of another kind of device, where it cannot go on exactly
+                generator.manual_seed(mix_seeds(generator.initial_seed(), self._saved_step, s))
+        return found
+
+    def setup(self, stage: str) -> None:
+        data = getattr(self.trainer, "datamodule", None)
+        if stage == "fit" and isinstance(data, EnsembleData):
+            group_steps(self.trainer, self, data)
+
+    def on_train_start(self) -> None:
+        if self.device.type == "cpu":
+            keep_freed_memory()
+
+    def training_step(self, batch: Tensor | Iterable[Tensor], batch_idx: int) -> None:
+        """One optimiser step of every model for each batch ``(S, B, *image)`` of a group."""
+        for x in [batch] if isinstance(batch, Tensor) else batch:
+            self._train_on(x)
+            if self.global_step == self.trainer.max_steps:
+                break
+
+    def _train_on(self, x: Tensor) -> None:
         """One optimiser step of every model, each on its images: ``(S, B, *image)``."""
+        trainer, step = self.trainer, self.global_step
         for member in self:
-            fill(member, member.schedules, self.global_step)
-        template = _Loss(next(iter(self)))
-        gradient, self.bounds = _gradients(template, *self._stack, self._generators, x)
+            fill(member, member.schedules, step)
+        template = Loss(next(iter(self)))
+        gradient, self.bounds = gradients(template, *self._stack, self._generators, x)
         for name, models, values in self._slices:
             values.grad = gradient[name][models]
-        self.optimizers().step()  # type: ignore[union-attr]
-        for config in self.trainer.lr_scheduler_configs:
+        cast(LightningOptimizer, self.optimizers()).optimizer.step()
+        count_step(trainer)
+        for config in trainer.lr_scheduler_configs:
             config.scheduler.step()  # type: ignore[call-arg]
+        set_logged_step(trainer, step)
+        for call in self.after_step:
+            call(step + 1, x)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        models = f"it holds {len(self)} models trained at once"
+        checkpoint.setdefault("vae", {}).update(
+            {
+                "model": None,
+                "parts": None,
+                "why_not": models,
+                "data": None,
+                "data_why_not": models,
+                "together": [
+                    {**member.names(), **data_names(data)}
+                    for member, data in zip(self, self._data(), strict=True)
+                ],
+                "precision": self.trainer.precision,
+                "generators": {str(s): g.get_state() for s, g in enumerate(self._generators)},
+            }
+        )
+        for name in ("optimizer_states", "lr_schedulers", "callbacks"):
+            plain_numbers(checkpoint.get(name))
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._saved = checkpoint["vae"]["generators"]
+        self._saved_step = checkpoint["global_step"]
+        if isinstance(data := getattr(self.trainer, "datamodule", None), EnsembleData):
+            regroup(checkpoint, data.steps_per_batch)
+
+    def _data(self) -> Sequence[Any]:
+        data = getattr(self.trainer, "datamodule", None)
+        return data.members if isinstance(data, EnsembleData) else [None] * len(self)
 
     def validation_step(self, x: Tensor, batch_idx: int) -> dict[str, Tensor]:
         return self.terms("val", x, batch_idx)
@@ -282,7 +284,3 @@ def _shared(member: VAEModule) -> dict[str, Any]:
 
 def _options(optimizer: Optimizer) -> list[dict[str, Any]]:
     return [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
-
-
-def _detached(parameters: dict[str, Any]) -> dict[str, Tensor]:
-    return {name: value.detach() for name, value in parameters.items()}

@@ -1,0 +1,95 @@
+"""The training step of one model, mapped over many: their gradients as one batched computation."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+
+from vae.training.many.streams import Streams
+from vae.training.module import VAEModule
+from vae.training.optimizers import is_elementwise
+from vae.training.step import clip_
+
+__all__ = ["Loss", "check_mappable", "detached", "gradients"]
+
+
+class Loss(nn.Module):
+    """The loss of one model and its bound, each (), of images ``(B, *image)``: nats an image."""
+
+    def __init__(self, module: VAEModule) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        estimate = self.module.bound(x)
+        return estimate.loss, estimate.bound.detach().mean()
+
+
+def gradients(
+    template: Loss,
+    parameters: dict[str, Tensor],
+    buffers: dict[str, Tensor],
+    generators: Sequence[torch.Generator],
+    x: Tensor,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """The gradient of each model's loss, and its bound (S,).
+
+    Arguments:
+        template: Any of the models: what is computed, with the numbers below in place of its own.
+        parameters: Of all models, ``(S, *shape)`` each.
+        buffers: Likewise; moving averages are updated in place.
+        generators: What each model draws from.
+        x: The images of each, ``(S, B, *image)``.
+    """
+    limit = template.module.gradient_clip_norm
+
+    def loss(
+        parameters: dict[str, Tensor], buffers: dict[str, Tensor], model: Tensor, x: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        with Streams(generators, model):
+            return functional_call(template, parameters | buffers, (x,))
+
+    def one(*arguments: Any) -> tuple[dict[str, Tensor], Tensor]:
+        gradient, (_, bound) = grad_and_value(loss, has_aux=True)(*arguments)
+        if limit is not None:
+            own = [value for name, value in gradient.items() if name.startswith("module.vae.")]
+            clip_(own, limit, foreach=False)
+        return gradient, bound
+
+    model = torch.arange(len(generators), device=x.device)
+    with warnings.catch_warnings():  # some small operation in place is a loop over the models
+        warnings.filterwarnings("ignore", message="There is a performance drop")
+        return vmap(one, randomness="error")(parameters, buffers, model, x)
+
+
+def check_mappable(member: VAEModule, x: Tensor) -> None:
+    """Tries a training step on images ``(B, *image)``, and leaves no trace of it.
+
+    Raises:
+        NotImplementedError: If the model or its estimator does what cannot be mapped over models,
+            or its optimiser does not treat every weight by itself.
+    """
+    if not is_elementwise(lambda groups: member.build_optimizer(list(groups))):
+        name = type(member.build_optimizer()).__name__
+        raise NotImplementedError(
+            f"{name} treats the weights of a tensor together: train the seeds one by one"
+        )
+    parameters, buffers = stack_module_state([Loss(member)])
+    generator = torch.Generator(x.device)
+    try:
+        gradients(Loss(member), detached(parameters), buffers, [generator], x[None])
+    except RuntimeError as error:
+        latent, reason = type(member.vae.latent).__name__, str(error).split(". ")[0]
+        raise NotImplementedError(
+            f"{member.estimator.extra_name()} with {latent} cannot be trained many at once: train"
+            f" its seeds one by one ({reason})"
+        ) from error
+
+
+def detached(parameters: dict[str, Any]) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in parameters.items()}
