@@ -281,6 +281,23 @@ def test_gradcheck_of_log_prob(case):
     )
 
 
+def test_kl_of_normals_has_all_derivatives_and_maps():
+    loc, scale = torch.randn(4, 3).double(), torch.rand(4, 3).double() + 0.5
+    other = torch.randn(3).double(), torch.rand(3).double() + 0.5
+    arguments = [x.requires_grad_() for x in (loc, scale, *other)]
+    close = scale.detach()[:1].requires_grad_()  # where the divergence is that of equal scales
+
+    def kl(loc, scale, other_loc, other_scale):
+        return kl_divergence(Normal(loc, scale), Normal(other_loc, other_scale))
+
+    assert torch.autograd.gradcheck(kl, arguments)
+    assert torch.autograd.gradgradcheck(kl, arguments)
+    assert torch.autograd.gradcheck(kl, (loc, close, other[0], close.detach() * 1.01))
+    expected = torch.autograd.grad(kl(*arguments).sum(), loc)[0]
+    slope = torch.func.grad(lambda *p: kl(*p).sum())
+    assert_close(torch.func.vmap(slope, (0, 0, None, None))(*arguments), expected)
+
+
 def test_expand(q):
     wide = q.expand(Size([5, 2]))
     assert type(wide) is type(q)

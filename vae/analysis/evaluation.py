@@ -58,7 +58,10 @@ def fixed_noise(device: torch.device, seed: int) -> Iterator[None]:
     """
     devices = [device] if asynchronous(device) else []
     with torch.random.fork_rng(devices, device_type=device.type):
-        torch.manual_seed(seed)
+        if devices:
+            torch.manual_seed(seed)
+        else:  # which also seeds GPUs to come, and takes milliseconds to do so
+            torch.default_generator.manual_seed(seed)
         yield
 
 

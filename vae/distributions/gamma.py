@@ -43,7 +43,7 @@ def _log_powers(a: Tensor, difference: Tensor, log_scale: Tensor, z: Tensor) -> 
     near = difference.abs() < 0.3 * a
     none, one = torch.zeros_like(difference), torch.ones_like(difference)
     small = torch.where(near, difference, none)
-    close = -excess(a, small, none) - torch.where(near, z, one).log()
+    close = -excess(small, none, a) - torch.where(near, z, one).log()
     far = a * log_scale + torch.special.xlogy(a - 1, torch.where(near, one, z))
     # what excess leaves out of a log w sums to zero over all, not over some
     omitted = torch.where(near.all(-1), none[..., 0], small.sum(-1))
@@ -67,7 +67,7 @@ class Gamma(TorchGamma):
         difference, log_scale = value * b - a, b.log() - a.log()
         near = difference.abs() < 0.3 * a
         none, one = torch.zeros_like(a), torch.ones_like(a)
-        close = -excess(a, torch.where(near, difference, none), none)
+        close = -excess(torch.where(near, difference, none), none, a)
         close = close - torch.where(near, value, one).log()
         far = a * log_scale + torch.special.xlogy(a - 1, torch.where(near, one, value))
         power = torch.where(near, close, far - torch.where(near, none, difference))
@@ -137,7 +137,7 @@ class Poisson(TorchPoisson):
             self._validate_sample(value)
         rate, value = torch.broadcast_tensors(self.rate, value)
         n = value.clamp_min(0.5)  # any number, where the count is 0
-        counted = excess(n, rate - n, rate.log() - n.log())
+        counted = excess(rate - n, rate.log() - n.log(), n)
         counted = counted + n.log() / 2 + HALF_LOG_2PI + stirling_remainder(n)
         return -torch.where(value > 0, counted, rate)
 
@@ -157,7 +157,7 @@ def _kl_gamma(p: TorchGamma, q: TorchGamma) -> Tensor:
     shapes, rates = (a1 - c1) / c1, (d1 - b1) / b1
     close = c1 * (shapes + rates + shapes * rates)
     difference = torch.where(near, close, a * (d / b) - c)
-    return excess(c, difference, log_ratio) + bregman_lgamma(c, a)
+    return excess(difference, log_ratio, c) + bregman_lgamma(c, a)
 
 
 @register_kl(TorchBeta, TorchBeta)
@@ -187,10 +187,10 @@ def _cross(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
 def _kl(a: Tensor, c: Tensor, cross: Tensor) -> Tensor:
     total_a, total_c = a.sum(-1), c.sum(-1)
     log_ratio = a.log() - c.log() + (total_c.log() - total_a.log())[..., None]
-    means = excess(c, cross / total_a[..., None], log_ratio)
+    means = excess(cross / total_a[..., None], log_ratio, c)
     return (means + bregman_lgamma(c, a)).sum(-1) - bregman_lgamma(total_c, total_a)
 
 
 @register_kl(TorchPoisson, TorchPoisson)
 def _kl_poisson(p: TorchPoisson, q: TorchPoisson) -> Tensor:
-    return excess(p.rate, q.rate - p.rate, q.rate.log() - p.rate.log())
+    return excess(q.rate - p.rate, q.rate.log() - p.rate.log(), p.rate)

@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
+
+from vae.distributions.own_derivative import OwnDerivative
 
 __all__ = ["LogProb", "derivatives"]
 
 
-class LogProb(torch.autograd.Function):
+class LogProb(OwnDerivative):
     """Base of log p(x) of (logits, value) whose derivative in the value is the logit.
 
     A subclass writes ``forward`` and a ``backward`` that calls :func:`derivatives`. Pixels are by
     far the largest tensors of a model: what autograd would keep and pass over again costs time.
     """
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
 
 
 def derivatives(

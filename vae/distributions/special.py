@@ -85,19 +85,22 @@ def softplus_tail(logits: Tensor) -> Tensor:
 # ----------------------------------------------------------------------------------------
 
 
-def excess(c: Tensor, difference: Tensor, log_x: Tensor) -> Tensor:
-    """c (x - 1 - log x) >= 0 of a ratio x, from ``difference = c (x - 1)`` and ``log_x``.
+def excess(difference: Tensor, log_x: Tensor, c: Tensor | None = None) -> Tensor:
+    """c (x - 1 - log x) >= 0 of a ratio x, from ``difference = c (x - 1)``, ``log_x`` and c, or 1.
 
     Near x = 1 it is quadratic in the difference: there, the two terms would cancel to rounding
     errors, and a series takes their place.
     """
-    near = difference.abs() < 0.3 * c
+    near = difference.abs() < (0.3 if c is None else 0.3 * c)
     none = torch.zeros_like(difference)
-    e = torch.where(near, difference, none) / c
+    e = torch.where(near, difference, none)
+    e = e if c is None else e / c
     s = e / (2 + e)  # log(1 + e) = 2 artanh(s)
-    series = polynomial(s.square(), [1 / 3, 1 / 5, 1 / 7, 1 / 9, 1 / 11, 1 / 13, 1 / 15])
-    close = c * s * (e - 2 * s.square() * series)
-    return torch.where(near, close, torch.where(near, none, difference - c * log_x))
+    squared = s.square()
+    series = polynomial(squared, [1 / 3, 1 / 5, 1 / 7, 1 / 9, 1 / 11, 1 / 13, 1 / 15])
+    close = (s if c is None else c * s) * (e - 2 * squared * series)
+    far = difference - (log_x if c is None else c * log_x)
+    return torch.where(near, close, torch.where(near, none, far))
 
 
 # Log-gamma
@@ -143,7 +146,7 @@ def bregman_lgamma(c: Tensor, a: Tensor) -> Tensor:
     """
     slope = stirling_remainder_slope(a)
     remainder = stirling_remainder(c) - stirling_remainder(a) - (c - a) * slope
-    return excess(torch.ones_like(a), (c - a) / a, c.log() - a.log()) / 2 + remainder
+    return excess((c - a) / a, c.log() - a.log()) / 2 + remainder
 
 
 # Bessel

@@ -150,12 +150,12 @@ class VAE(nn.Module):
         Raises:
             NotImplementedError: If it has no closed form.
         """
-        prior = self.prior()
+        prior = None if self.own_prior is None else self.prior()
         try:
-            return self.latent.kl(q) if self.own_prior is None else self.latent.kl(q, prior)
+            return self.latent.kl(q) if prior is None else self.latent.kl(q, prior)
         except NotImplementedError as error:
             raise NotImplementedError(
-                f"KL(q || p) of {describe(q)} and {describe(prior)} has no closed form: give the"
+                f"KL(q || p) of {describe(q)} and {describe(self.prior())} has no closed form: give the"
                 " ELBO analytic_kl=False (--model.objective.analytic_kl false, or --model.kl"
                 " monte_carlo), which estimates it by samples"
             ) from error
