@@ -1,5 +1,7 @@
 """A run that is killed in any hook of any loop, under any limit, ends as if it had never stopped."""
 
+import threading
+
 import pytest
 import torch
 from chaos import assert_same_run
@@ -7,7 +9,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
 
 from vae.data.digits import DigitsDataModule
-from vae.run.atomic import AtomicCheckpointIO
+from vae.run.background import BackgroundCheckpointIO
 from vae.run.last import LastCheckpoint
 from vae.run.metrics import JSONLLogger
 from vae.run.state import find_last
@@ -31,17 +33,36 @@ class Killed(BaseException):
     """What no one catches, as no one does SIGKILL."""
 
 
+class Late(BackgroundCheckpointIO):
+    """Writes each checkpoint as late as it may, so that a kill loses all that nobody waited for."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.asked, self.killed = threading.Semaphore(0), False
+
+    def _write(self, content, path):
+        self.asked.acquire()
+        if not self.killed:
+            super()._write(content, path)
+
+    def wait(self, left=0):
+        for _ in range(len(self._pending) - left):
+            self.asked.release()
+        super().wait(left)
+
+
 class Killer:
     """Kills at an event, by its number among all."""
 
-    def __init__(self, at=None, grouped=True):
-        self.at, self.events, self.grouped = at, [], grouped
+    def __init__(self, at=None, grouped=True, writer=None):
+        self.at, self.events, self.grouped, self.writer = at, [], grouped, writer
 
     def callback(self, base):
         def hook(name):
             def happens(trainer, *args, **kwargs):
                 self.events.append(f"{name} {trainer.global_step}")
                 if len(self.events) - 1 == self.at:
+                    self.writer.killed = True
                     raise Killed
 
             return happens
@@ -95,7 +116,9 @@ def train(folder, kill=None, ckpt_path=None, **options):
     rows = None if ckpt_path is None else find_last(ckpt_path)[1]["vae"]["rows"]
     options = {"dirpath": folder / "checkpoints", "filename": "best", "monitor": "val/elbo"}
     options |= {"mode": "max", "enable_version_counter": False, "auto_insert_metric_name": False}
-    last, killer = LastCheckpoint(folder / "checkpoints", every_n_steps), Killer(kill)
+    last = LastCheckpoint(folder / "checkpoints", every_n_steps)
+    writer = Late(folder / "checkpoints")
+    killer = Killer(kill, writer=writer)
     callbacks = [
         killer.callback(Callback),
         CollapseWatch(1e3, 2),
@@ -109,7 +132,7 @@ def train(folder, kill=None, ckpt_path=None, **options):
     trainer = Trainer(
         accelerator="cpu",
         callbacks=[*callbacks, killer.callback(Checkpoint)],
-        plugins=[AtomicCheckpointIO()],
+        plugins=[writer],
         logger=JSONLLogger(folder, rows),
         log_every_n_steps=3,
         **{"enable_progress_bar": False, "enable_model_summary": False},

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from vae.cli.checks import assert_runs_here
 from vae.data.source import ImageSource
-from vae.run.atomic import AtomicCheckpointIO
+from vae.run.background import BackgroundCheckpointIO
 from vae.run.best import BestCheckpoint
 from vae.run.cluster import assert_started, cluster_environment
 from vae.run.last import LastCheckpoint
@@ -72,7 +72,8 @@ def add_parts(
     config["callbacks"] = [*as_list(config.get("callbacks")), *callbacks]
     plugins = as_list(config.get("plugins"))
     environment = cluster_environment(plugins, config["devices"], config["num_nodes"])
-    config["plugins"] = [*plugins, *environment, AtomicCheckpointIO()]
+    first = metrics.sync if metrics else lambda: None  # the rows that a checkpoint counts
+    config["plugins"] = [*plugins, *environment, BackgroundCheckpointIO(last.folder, first)]
     # Under Slurm, Lightning starts from a checkpoint that any job has left in this folder.
     config["default_root_dir"] = config["default_root_dir"] or str(run)
     if config.get("fast_dev_run"):

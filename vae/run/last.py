@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, Timer
 
 from vae.data.loader import StepLoader
 from vae.models.files import PREVIOUS
+from vae.run.background import check_checkpoints, wait_for_checkpoints
 from vae.run.metrics import JSONLLogger
 from vae.run.signals import Interrupted, Interruption
 from vae.training.lightning_private import settle
@@ -69,10 +70,7 @@ class LastCheckpoint(Checkpoint):
         return self.before + time.monotonic() - self.started
 
     def save(self, trainer: Trainer, name: str = "last.ckpt") -> None:
-        """Writes a checkpoint. What was logged up to here is on the disk before it."""
-        for logger in trainer.loggers:
-            if isinstance(logger, JSONLLogger):
-                logger.sync()
+        """Saves a checkpoint, which is written in the background (:mod:`vae.run.background`)."""
         trainer.save_checkpoint(self.folder / name)
         self.saved_at_step, self.saved_at = trainer.global_step, time.monotonic()
 
@@ -123,11 +121,13 @@ class LastCheckpoint(Checkpoint):
             self.saved_at_step = trainer.global_step
         else:
             self.save(trainer)
+            wait_for_checkpoints(trainer)  # a disk that is full is known before the first step
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Saves and ends between two groups of steps, when a due validation is done too."""
+        check_checkpoints(trainer)
         step, last = trainer.global_step, self.saved_at_step
         steps, minutes = self.every_n_steps, self.every_n_minutes
         due = steps is not None and step // steps > max(0, last) // steps
@@ -136,6 +136,7 @@ class LastCheckpoint(Checkpoint):
         if number and step != last:
             self.save(trainer)
         if number > 1:
+            wait_for_checkpoints(trainer)
             raise Interrupted(number)
 
     def on_train_batch_end(
@@ -157,7 +158,11 @@ class LastCheckpoint(Checkpoint):
             trainer.limit_val_batches = self._limit_val_batches  # type: ignore[attr-defined]
         self.save(trainer)
         if number := _greatest(trainer, self.interruption.number):
+            wait_for_checkpoints(trainer)
             raise Interrupted(number)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        wait_for_checkpoints(trainer)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.interruption.listen()
