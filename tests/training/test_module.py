@@ -197,7 +197,7 @@ def test_every_option_changes_the_run(option, tmp_path):
         (lambda: GaussianVAE(lr=0.0), "learning rates must be positive"),
         (lambda: GaussianVAE(beta=-1.0), "beta must be finite and not negative"),
         (lambda: GaussianVAE(objective="iwae", beta=2.0), "iwae has no beta"),
-        (lambda: GaussianVAE(test_samples=0), "test_samples"),
+        (lambda: GaussianVAE(test_samples=-1), "test_samples"),
         (lambda: GaussianVAE(network="conv", hidden=[4, 4, 4]), "must be divisible by 8"),
         (lambda: DiscreteVAE(temperature=0.0), "temperature"),
         (lambda: DiscreteVAE(temperature=0.3, temperature_min=0.4), "temperature_min <= temp"),

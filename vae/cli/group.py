@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from typing import Any
 
 import yaml
@@ -197,11 +198,13 @@ class Group:
             seconds, epochs = self.last.seconds, epochs_trained(self.trainer)
             set_epochs(self.trainer, int(epochs))  # the test's rows have this epoch
             self.trained = True
+            started = time.monotonic()
             self._test(model, data)
             tested = {
                 "epochs": epochs,
                 "steps": self.trainer.global_step,
                 "seconds": round(seconds, 1),
+                "test_seconds": round(time.monotonic() - started, 1),
                 "binarization": data.binarization,
                 "parameters": sum(p.numel() for p in self.runs[0].model.parameters()),
             }

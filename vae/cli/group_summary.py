@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from vae.cli.results import without_log_likelihood
 from vae.cli.summary import print_summary, summed_up
 from vae.run.files import write_json
 from vae.run.members import MemberRun
@@ -30,7 +31,7 @@ def summarize(folder: Path, record: dict[str, Any], runs: list[MemberRun]) -> No
         }
         for label, row in summed_up(values).items():
             rows[label][metric] = row
-    shared = ("epochs", "steps", "seconds", "binarization", "parameters")
+    shared = ("epochs", "steps", "seconds", "test_seconds", "binarization", "parameters")
     summary = {
         "models": len(runs),
         "seeds": [run.seed for run in runs[:seeds]],
@@ -46,7 +47,10 @@ def summarize(folder: Path, record: dict[str, Any], runs: list[MemberRun]) -> No
         print_summary(title, rows, metrics)
     if diverged := [run.folder.name for run in runs if run.diverged]:
         print(f"{len(diverged)} diverged, and are in no mean: {', '.join(diverged)}")
-    print(f"{summary['steps']} steps of {number_of(runs)} in {summary['seconds']} s")
+    if metrics and not runs[0].model.test_samples:
+        print(without_log_likelihood(runs[0].folder))
+    test = f"; the test took {summary['test_seconds']} s" if metrics else ""
+    print(f"{summary['steps']} steps of {number_of(runs)} in {summary['seconds']} s{test}")
     print(f"written {folder / 'summary.json'}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from vae.data.loader import StepLoader
 from vae.data.source import ImageSource
 from vae.training.module import VAEModule
 
-__all__ = ["epochs_trained", "print_table", "results_of", "show_results"]
+__all__ = ["epochs_trained", "print_table", "results_of", "show_results", "without_log_likelihood"]
 
 
 def print_table(title: str, rows: Mapping[str, object]) -> None:
@@ -47,6 +48,7 @@ def results_of(
     epochs: int | float,
     steps: int,
     seconds: float,
+    test_seconds: float,
 ) -> dict[str, Any]:
     """The content of ``results.json``."""
     return {
@@ -54,13 +56,22 @@ def results_of(
         "epochs": epochs,
         "steps": steps,
         "seconds": round(seconds, 1),
+        "test_seconds": round(test_seconds, 1),
         "binarization": data.binarization,
         "parameters": sum(p.numel() for p in model.parameters()),
     }
 
 
+def without_log_likelihood(run: Path) -> str:
+    """What is said where the test left log p(x) out."""
+    return (
+        "log p(x) was not estimated (test_samples 0); to estimate it:"
+        f" vae evaluate {shlex.quote(str(run))} --log_likelihood 100"
+    )
+
+
 def show_results(
-    results: Mapping[str, Any], run: Path, checkpoint: Path, data: ImageSource, binary: bool
+    results: Mapping[str, Any], run: Path, checkpoint: Path, data: ImageSource, model: VAEModule
 ) -> None:
     """Prints the results of a run.
 
@@ -69,20 +80,23 @@ def show_results(
         run: The run's folder.
         checkpoint: The one that was tested.
         data: What it was trained and tested on.
-        binary: Whether the likelihood is of binary pixels.
+        model: What was trained.
     """
     metrics, epochs, seconds = (results[name] for name in ("metrics", "epochs", "seconds"))
     if metrics:
         rows = {name: f"{value:.2f}" for name, value in metrics.items()}
         print_table(f"test set, {data.pixels}", rows)
-    if metrics and binary and not data.is_binary:
+    if metrics and model.vae.likelihood.binary and not data.is_binary:
         print(
             "grey pixels under a Bernoulli likelihood: these are cross-entropies, not bounds on"
             " log p(x)"
         )
+    if metrics and not model.test_samples:
+        print(without_log_likelihood(run))
+    test = f"; the test took {results['test_seconds']:.1f} s" if metrics else ""
     print(
         f"{epochs} epoch{'s' * (epochs != 1)} in {seconds:.0f} s"
-        f" ({seconds / max(1, epochs):.2f} s an epoch, validation included)"
+        f" ({seconds / max(1, epochs):.2f} s an epoch, validation included){test}"
     )
     if checkpoint.exists():  # a run without a step has none
         print(f"checkpoint  {checkpoint}")

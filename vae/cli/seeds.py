@@ -134,12 +134,15 @@ def summarize(
         results[label] = [_result(run) for run in found]
         records += [read_json(run / "run.json", hardware=str, torch=str) for run in found]
     first = next(iter(variants))
-    metrics = list(results[first][0]["metrics"])
+    every = [result["metrics"] for runs in results.values() for result in runs]
+    metrics = list(dict.fromkeys(name for own in every for name in own))  # K may differ, or be 0
     if not metrics:
         raise ValueError("the data have no test images: the runs have no results to sum up")
     rows: dict[str, Any] = {label: {"flags": flags} for label, flags in variants.items()}
     for metric in metrics:
-        values = {label: [r["metrics"][metric] for r in runs] for label, runs in results.items()}
+        values = {
+            label: [run["metrics"].get(metric) for run in runs] for label, runs in results.items()
+        }
         for label, row in summed_up(values).items():
             rows[label][metric] = row
     for label, runs in results.items():

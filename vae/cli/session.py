@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -184,15 +185,17 @@ class Session:
             if not self.best or not best.exists():
                 best = self.last.path
             if not self.rehearsal:
+                started = time.monotonic()
                 tested = self._test(best)
                 if self.trainer.is_global_zero:
-                    results = results_of(tested, self.model, self.data, epochs, steps, seconds)
+                    took = seconds, time.monotonic() - started
+                    results = results_of(tested, self.model, self.data, epochs, steps, *took)
             exit_code = 0
         finally:
             finish_wandb(exit_code, self.trainer.loggers)
         if results:  # written last: a run that has it is complete, in W&B too
             write_json(self.run / "results.json", results)
-            show_results(results, self.run, best, self.data, self.model.vae.likelihood.binary)
+            show_results(results, self.run, best, self.data, self.model)
 
     def _fit(self, **kwargs: Any) -> None:
         """Trains; what goes wrong becomes one line."""

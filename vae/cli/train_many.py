@@ -32,7 +32,7 @@ from vae.cli.seeds import MOST
 from vae.cli.starting_point import StartingPoint, find_starting_point
 from vae.cli.trainer import as_list, shows_progress, trust_world_size
 from vae.data.source import images_of
-from vae.run.atomic import AtomicCheckpointIO
+from vae.run.background import BackgroundCheckpointIO
 from vae.run.members import MemberRun, MemberRuns
 from vae.run.wandb import check_wandb
 from vae.training.callbacks.progress import Progress
@@ -149,7 +149,10 @@ class ManyCLI(VAECLI):
             group.last,  # the last callback: it saves the state of all the others
         ]
         config["default_root_dir"] = config["default_root_dir"] or str(group.folder)
-        config["plugins"] = [*as_list(config.get("plugins")), AtomicCheckpointIO()]
+        config["plugins"] = [
+            *as_list(config.get("plugins")),
+            BackgroundCheckpointIO(group.last.folder),
+        ]
         config["logger"] = False
         config["enable_progress_bar"] = bar
         trainer = super(VAECLI, self).instantiate_trainer(**kwargs)

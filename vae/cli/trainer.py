@@ -17,6 +17,7 @@ from vae.run.best import BestCheckpoint
 from vae.run.cluster import assert_started, cluster_environment
 from vae.run.last import LastCheckpoint
 from vae.run.metrics import JSONLLogger
+from vae.training.callbacks.closing_test import ClosingTest
 from vae.training.callbacks.collapse import CollapseWatch
 from vae.training.callbacks.images import ImageGrids
 from vae.training.callbacks.progress import Progress
@@ -60,6 +61,7 @@ def add_parts(
     if not config.get("fast_dev_run"):  # which leaves nothing behind
         callbacks += [best] if best else []
         callbacks += [
+            ClosingTest(),
             CollapseWatch(),
             ImageGrids(run / "images", image_every),
             LambdaCallback(on_train_start=lambda *_: begin()),  # nothing was refused before

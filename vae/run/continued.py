@@ -101,7 +101,8 @@ def assert_same_model(path: Path, checkpoint: dict[str, Any], model: Any) -> Non
         model: The configuration's ``class_path`` and ``init_args``, whose modules are trusted.
 
     Raises:
-        ValueError: If the class or an option differs, or the checkpoint is of another version.
+        ValueError: If the class or an option differs, other than how it is tested, or the
+            checkpoint is of another version.
     """
     held = checkpoint["vae"]["model"]
     if "together" in checkpoint["vae"]:
@@ -133,7 +134,8 @@ def assert_same_options(path: Path, held: Spec, model: Any) -> None:
         ValueError: If the class or an option differs.
     """
     _assert_same_class(path, held, model, "holds a")
-    _assert_same(path, held["init_args"], model.get("init_args"), {"image_shape", *HOW})
+    free = {"image_shape", "test_samples", *HOW}
+    _assert_same(path, held["init_args"], model.get("init_args"), free)
 
 
 def roots(*specs: Any) -> list[str]:

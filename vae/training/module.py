@@ -59,7 +59,8 @@ class VAEModule(ComposedModule):
             variate); by default that of the model.
         optimizer: Another optimiser than Adam: a class whose first argument is the parameters.
         scheduler: The learning rate's schedule, stepped at every optimiser step, not every epoch.
-        test_samples: K of ``test/log_likelihood_K``, the estimate of log p(x) in the final test.
+        test_samples: K of ``test/log_likelihood_K``, the estimate of log p(x) in the final test; 0
+            leaves it out.
         gradient_clip_norm: The largest norm of the model's gradient, which is scaled down to it;
             by default it is not clipped.
         compile: Whether the bound is compiled (torch.compile) in training.
@@ -99,8 +100,8 @@ class VAEModule(ComposedModule):
             )
         if estimator_lr is not None and not list(self.estimator.parameters()):
             raise ValueError("the estimator has no parameters of its own: leave out estimator_lr")
-        if test_samples < 1:
-            raise ValueError(f"test_samples must be at least 1, got {test_samples}")
+        if test_samples < 0:
+            raise ValueError(f"test_samples must not be negative, got {test_samples}")
         if gradient_clip_norm is not None and not gradient_clip_norm > 0:
             raise ValueError(f"gradient_clip_norm must be positive, got {gradient_clip_norm}")
         self.make_optimizer, self.given_estimator_lr = optimizer, estimator_lr
@@ -266,7 +267,7 @@ class VAEModule(ComposedModule):
     def _evaluate(self, split: str, x: Tensor, batch_idx: int) -> None:
         with evaluation.fixed_noise(x.device, batch_idx):  # the same at every evaluation
             terms = evaluation.elbo_terms(self.vae, x).named()
-            if split == "test":
+            if split == "test" and self.test_samples:
                 name = f"log_likelihood_{self.test_samples}"
                 terms[name] = self.vae.log_likelihood(x, self.test_samples)
         values = {f"{split}/{name}": value.mean() for name, value in terms.items()}

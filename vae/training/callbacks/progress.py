@@ -27,7 +27,16 @@ class Progress(TQDMProgressBar):
 
     def __init__(self, refresh_rate: int = 3) -> None:
         super().__init__(refresh_rate=refresh_rate)
-        self._started, self._steps = 0.0, 0
+        self._started, self._steps, self._testing = 0.0, 0, False
+
+    @property
+    def refresh_rate(self) -> int:
+        """Every batch of the test, which may take minutes."""
+        return min(1, super().refresh_rate) if self._testing else super().refresh_rate
+
+    def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._testing = True
+        super().on_test_start(trainer, module)
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         super().on_train_start(trainer, module)

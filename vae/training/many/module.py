@@ -263,7 +263,7 @@ def _terms(member: VAEModule, x: Tensor, seed: int, test: bool) -> dict[str, Ten
     try:
         with evaluation.fixed_noise(x.device, seed):
             values = evaluation.elbo_terms(member.vae, x).named()
-            if test:
+            if test and K:
                 values[f"log_likelihood_{K}"] = member.vae.log_likelihood(x, K)
     except RuntimeError:  # how torch refuses to draw from a distribution with NaN in it
         q = member.vae.hard.posterior(x)
@@ -272,7 +272,7 @@ def _terms(member: VAEModule, x: Tensor, seed: int, test: bool) -> dict[str, Ten
         nan = torch.full((len(x),), math.nan, device=x.device)
         estimated = evaluation.closed_kl(member.vae.hard, q) is None
         values = evaluation.Terms(nan, nan, nan, estimated).named()
-        if test:
+        if test and K:
             values[f"log_likelihood_{K}"] = nan
     return {name: value.sum() for name, value in values.items()}
 
