@@ -41,8 +41,8 @@ class ClosingTest(Callback):
             return
         x = images_in(batch)
         batches = trainer.num_test_batches[0]  # infinite where nobody knows
-        images = images_of(trainer.datamodule).count("test")  # type: ignore[attr-defined]
-        images = min(images or math.inf, batches * len(x) * trainer.world_size)
+        known = images_of(trainer.datamodule).count("test")  # type: ignore[attr-defined]
+        images = min(known or math.inf, batches * len(x) * trainer.world_size)
         number = "the" if images == math.inf else f"{images:,}"
         took = _seconds(module, x, K) * images / trainer.world_size
         say = print if (bar := trainer.progress_bar_callback) is None else bar.print
