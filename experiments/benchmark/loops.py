@@ -197,7 +197,7 @@ def command_line(
             if not any(isinstance(callback, Progress) for callback in callbacks):
                 callbacks.insert(0, Progress())  # also where nobody looks
             try:
-                self.trainer.fit(model, datamodule=datamodule, **kwargs)
+                self.trainer.fit(model, datamodule=datamodule, **kwargs)  # type: ignore[arg-type]
             finally:
                 if wandb.run is not None:
                     wandb.finish()

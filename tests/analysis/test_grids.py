@@ -1,9 +1,13 @@
 """Pictures: hard samples only, the same ones every time, in the colours of an image."""
 
+import itertools
+
+import pytest
 import torch
+from torchvision.utils import make_grid, save_image
 
 from vae import VAE
-from vae.analysis.images import reconstruction_grid, sample_grid
+from vae.analysis.images import GAP, WIDTH, _grid, reconstruction_grid, sample_grid, write_image
 from vae.data.digits import DigitsDataModule
 from vae.models.latents.relaxed_one_hot import RelaxedOneHot
 from vae.models.likelihoods import Bernoulli
@@ -51,6 +55,19 @@ def test_the_last_row_of_originals_is_above_its_reconstructions_too():
     assert grid.shape == (4 + 4 * 60, 4 + 4 * 60)
     assert (rows[2][:, 4:60] == 0).all() and (rows[2][:, 64:] == 0.5).all()  # the fifth original
     assert (rows[3][:, 4:60] != 0.5).all() and (rows[3][:, 64:] == 0.5).all()
+
+
+@pytest.mark.parametrize(
+    "count, channels, columns", [*itertools.product((1, 2, 5, 16, 17), (1, 3), (1, 4, 16))]
+)
+def test_grids_and_files_are_those_of_torchvision_to_the_bit(tmp_path, count, channels, columns):
+    columns = min(columns, count)
+    images = torch.rand(count, channels, 60, 57, generator=torch.Generator().manual_seed(count))
+    grid = _grid(images, columns)
+    assert torch.equal(grid, make_grid(images, columns, padding=WIDTH, pad_value=GAP))
+    write_image(grid, tmp_path / "ours.png")
+    save_image(grid, tmp_path / "theirs.png")
+    assert (tmp_path / "ours.png").read_bytes() == (tmp_path / "theirs.png").read_bytes()
 
 
 def test_the_callback_draws_the_same_noise_and_takes_none(tmp_path):

@@ -20,7 +20,7 @@ from small import MODULES, fit
 from wandb.proto import wandb_internal_pb2 as pb
 
 import vae.data.mnist_files
-from vae.data.description import load_data
+from vae.data.load import load_data
 from vae.data.mnist_files import load_mnist, read_idx
 from vae.models.checkpoint import read_checkpoint
 from vae.run.atomic import PREVIOUS, AtomicCheckpointIO
@@ -256,8 +256,7 @@ def test_any_change_of_a_data_file_is_found(suffix, count, tmp_path, monkeypatch
     good = idx(2051, 10000, 28, 28) + bytes(10000 * 28 * 28)
     good = gzip.compress(good, mtime=0) if suffix else good
     md5 = hashlib.md5(good).hexdigest()
-    monkeypatch.setitem(vae.data.mnist_files.UNPACKED_MD5, name, md5)
-    monkeypatch.setattr(vae.data.mnist_files.MNIST, "resources", [(name + suffix, md5)])
+    monkeypatch.setitem(vae.data.mnist_files.MD5, name + suffix, md5)
     monkeypatch.setenv("VAE_DATA_DIR", str(tmp_path))
     path = tmp_path / "MNIST" / "raw" / (name + suffix)
     path.parent.mkdir(parents=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import jsonargparse
 import pytest
 import torch
+import torchvision
 
 import vae.data.folder
 import vae.data.mnist_files
@@ -14,7 +15,7 @@ from vae.data.digits import DigitsDataModule
 from vae.data.folder import data_dir
 from vae.data.loader import ImageLoader, binarize
 from vae.data.mnist import MNISTDataModule
-from vae.data.mnist_files import load_mnist
+from vae.data.mnist_files import MD5, load_mnist
 from vae.data.module import ImageDataModule
 
 
@@ -179,13 +180,19 @@ def test_a_damaged_file_is_named(tmp_path, monkeypatch, content, suffix):
         load_mnist(train=True)
 
 
+def test_checksums_are_those_of_torchvision():
+    theirs = dict(torchvision.datasets.MNIST.resources)
+    packed = {name: md5 for name, md5 in MD5.items() if name.endswith(".gz")}
+    assert len(packed) == 2 and packed.items() <= theirs.items()
+
+
 def test_missing_data_name_the_variable_and_the_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("VAE_DATA_DIR", str(tmp_path))
 
     def no_network(*args, **kwargs):
         raise RuntimeError("Error downloading x:\nno network")
 
-    monkeypatch.setattr(vae.data.mnist_files, "MNIST", no_network)
+    monkeypatch.setattr("torchvision.datasets.MNIST", no_network)
     with pytest.raises(FileNotFoundError, match="VAE_DATA_DIR") as error:
         load_mnist(train=True)
     assert str(tmp_path) in str(error.value) and "no network" in str(error.value)

@@ -9,8 +9,9 @@ from small import SMALL
 from torch.utils.data import DataLoader, TensorDataset
 
 from vae.data.batch import DataError
-from vae.data.description import data_names, describe_data, load_data
+from vae.data.description import data_names, describe_data
 from vae.data.digits import DigitsDataModule
+from vae.data.load import load_data, load_images
 from vae.data.mnist import MNISTDataModule
 from vae.data.source import images_of
 from vae.models.checkpoint import read_checkpoint
@@ -86,12 +87,12 @@ def test_of_what_cannot_be_described_the_checkpoint_says_so(make, words):
     names = data_names(make())
     assert names["data"] is None and words in names["data_why_not"]
     with pytest.raises(DataError, match="does not say how to make its data") as error:
-        load_data(contents(**names))
+        load_images(contents(**names))
     assert words in str(error.value) and "--data mine.MyData" in str(error.value)
 
 
 def test_other_data_can_be_given_if_the_model_is_of_their_shape():
-    data = load_data(contents(data=None), PlainDigits())
+    data = load_images(contents(data=None), PlainDigits())
     assert data.count("test") == 250
     with pytest.raises(DataError, match=r"shape \(1, 8, 8\), and Wide.* \(3, 4, 4\)"):
 
@@ -99,7 +100,18 @@ def test_other_data_can_be_given_if_the_model_is_of_their_shape():
             def train_dataloader(self):
                 return [torch.rand(2, 3, 4, 4)]
 
-        load_data(contents(data=None), Wide())
+        load_images(contents(data=None), Wide())
+
+
+def test_images_to_look_at_are_those_of_the_data_module():
+    for binarization in ("static", "dynamic", "none"):
+        spec = describe_data(DigitsDataModule(binarization=binarization, binarization_seed=3))
+        looked, trained = load_images(contents(data=spec)), load_data(contents(data=spec))
+        assert isinstance(trained, LightningDataModule)
+        assert not isinstance(looked, LightningDataModule)
+        for split in ("train", "val", "test"):
+            for x, same in zip(looked.loader(split), trained.loader(split), strict=True):
+                assert torch.equal(x, same)
 
 
 def test_the_order_of_a_plain_data_module_is_that_of_its_run(monkeypatch):

@@ -8,7 +8,7 @@ from chaos import DIGITS, run_of
 from lightning.pytorch import Trainer
 
 from vae.cli.app import VAECLI
-from vae.data.description import load_data
+from vae.data.load import load_data
 from vae.run.checkpoint import load
 from vae.run.restore import load_module
 

@@ -7,8 +7,8 @@ import torch
 from lightning.pytorch import Callback
 from small import MODULES, ONE_HOT, SMALL, fit, logged
 
-from vae.data.description import load_data
 from vae.data.digits import DigitsDataModule
+from vae.data.load import load_data
 from vae.estimators import ESTIMATORS
 from vae.models.checkpoint import read_checkpoint
 from vae.models.latents.binary import Binary

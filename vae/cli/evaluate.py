@@ -9,19 +9,9 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from lightning.pytorch import LightningDataModule
-from rich.progress import track
-from torch import Tensor
-
-from vae.analysis.evaluation import active_units, elbo_terms
-from vae.cli.parser import checkpoint_parser
-from vae.cli.results import print_table
-from vae.data.description import data_names, load_data
-from vae.models.memory import DECODINGS, assert_memory, floats_per_decoding
+from vae.cli.parser import data_parser
 from vae.run.checkpoint import folder_of, load
 from vae.run.files import read_json, writable, write_json
-from vae.run.record import find_device, hardware
 
 
 def evaluate(
@@ -34,7 +24,7 @@ def evaluate(
     device: str = "auto",
     output: str | None = None,
     seed: int = 0,
-    data: LightningDataModule | None = None,
+    data: Any = None,
 ) -> dict[str, Any]:
     """Evaluates the model with hard latents, in nats an image, with standard errors over images.
 
@@ -55,10 +45,19 @@ def evaluate(
     if min([elbo_samples, batch_size, *counts]) < 1 or (limit is not None and limit < 1):
         raise ValueError("numbers of samples, images and batches must be at least 1")
     module, contents, path = load(checkpoint)
+    import torch
+    from rich.progress import track
+
+    from vae.analysis.evaluation import active_units, elbo_terms
+    from vae.cli.table import print_table
+    from vae.data.load import load_images
+    from vae.models.memory import DECODINGS, assert_memory, floats_per_decoding
+    from vae.run.record import find_device, hardware
+
     device = find_device(device)
     vae = module.vae.to(device)
     other_data = None if data is None else type(data).__name__
-    data = load_data(contents, data)
+    data = load_images(contents, data)
     if data.count(split) == 0:
         other = "val" if split == "test" else "test"
         raise ValueError(f"the model's data have no {split} images: use --split {other}")
@@ -87,6 +86,8 @@ def evaluate(
     }
     target, displaced = Path(output or ""), None
     if other_data:
+        from vae.data.description import data_names
+
         about["data"] = data_names(data)["data"] or other_data
     if output is None and other_data:
         target = folder_of(path) / f"evaluation-{split}-{other_data}.json"
@@ -96,7 +97,7 @@ def evaluate(
     training = _training(folder_of(path))  # before hours of work: it may be damaged
     started = time.monotonic()
     torch.manual_seed(seed)
-    values: dict[str, list[Tensor]] = {}
+    values: dict[str, list[torch.Tensor]] = {}
     number = -(-images // batch_size)
     for x in track(batches, "evaluating", total=number, disable=not sys.stderr.isatty()):
         terms = elbo_terms(vae, x, elbo_samples).named()
@@ -195,7 +196,7 @@ def _training(run: Path) -> dict[str, Any]:
 
 
 def main(words: list[str], program: str) -> None:
-    parser = checkpoint_parser(evaluate, program, "log_likelihood_samples")
+    parser = data_parser(evaluate, program, words, "log_likelihood_samples")
     parser.add_argument(
         "--log_likelihood",
         type=int,

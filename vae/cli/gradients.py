@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule
 from rich.progress import Progress
 from torch import Tensor
 
@@ -21,8 +20,8 @@ from vae.analysis.candidates import candidates
 from vae.analysis.gradients import GROUPS, warm_up
 from vae.analysis.truth import Truth, measure, true_gradient
 from vae.cli.gradients_table import in_words, write
-from vae.cli.parser import checkpoint_parser
-from vae.data.description import load_data
+from vae.cli.parser import data_parser
+from vae.data.load import load_images
 from vae.distributions.operations import describe
 from vae.estimators import ESTIMATORS, accepts
 from vae.models.memory import DECODINGS, assert_memory, floats_per_decoding
@@ -49,7 +48,7 @@ def report(
     device: str = "auto",
     output: str | None = None,
     seed: int = 0,
-    data: LightningDataModule | None = None,
+    data: Any = None,
 ) -> list[dict[str, Any]]:
     """Compares gradient estimators at a checkpoint.
 
@@ -99,7 +98,7 @@ def report(
     for suffix in ("json", "csv", "png"):
         writable(Path(f"{stem}.{suffix}"))
     vae = module.vae.to(device)
-    data = load_data(contents, data)
+    data = load_images(contents, data)
     split = "test" if data.count("test") != 0 else data.held_out()
     pool = next(iter(data.loader(split, device=device, batch_size=max(images, 256))))
     x = pool[:images]
@@ -224,4 +223,4 @@ def _draw(pool: Tensor, count: int) -> Tensor:
 
 
 def main(words: list[str], program: str) -> None:
-    report(**checkpoint_parser(report, program).arguments(words))
+    report(**data_parser(report, program, words).arguments(words))

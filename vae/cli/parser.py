@@ -16,7 +16,7 @@ from vae.cli.help import HelpFormatter
 from vae.models.trust import allow_current_folder
 from vae.run.plain_yaml import load_yaml
 
-__all__ = ["OneLine", "ScriptParser", "checkpoint_parser"]
+__all__ = ["OneLine", "ScriptParser", "checkpoint_parser", "data_parser"]
 
 
 class OneLine:
@@ -76,6 +76,35 @@ def checkpoint_parser(
     parser = ScriptParser(prog=program, description=sys.modules[function.__module__].__doc__)
     parser.add_argument("checkpoint", nargs="?", help=checkpoint)
     parser.add_function_arguments(function, skip={"checkpoint", *skip})
+    return parser
+
+
+def data_parser(
+    function: Callable[..., Any], program: str, words: Sequence[str], *skip: str
+) -> ScriptParser:
+    """As :func:`checkpoint_parser`, of a function that takes ``data`` too, a data module.
+
+    Its option is there only where the command line names it or asks for help: to know the classes
+    that it may name, Lightning must be imported.
+
+    Arguments:
+        function: The function.
+        program: What the help calls the program.
+        words: The command line.
+        skip: Arguments that are no options.
+    """
+    parser = checkpoint_parser(function, program, "data", *skip)
+    if any(re.match(r"(-h|--help|--data\b)", word) for word in words):
+        from lightning.pytorch import LightningDataModule
+
+        from vae.data import digits, mnist  # noqa: F401  # so that --data DigitsDataModule is known
+
+        parser.add_argument(
+            "--data",
+            type=LightningDataModule | None,
+            default=None,
+            help="Other data than those trained on: a data module, as --data mine.MyData.",
+        )
     return parser
 
 

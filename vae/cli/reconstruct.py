@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import torch
-from lightning.pytorch import LightningDataModule
-from torchvision.utils import save_image
-
-from vae.analysis.images import image_file, reconstruction_grid
-from vae.cli.parser import checkpoint_parser
-from vae.data.description import load_data
+from vae.cli.parser import data_parser
 from vae.run.checkpoint import folder_of, load
 
 
@@ -19,7 +14,7 @@ def reconstruct(
     output: str | None = None,
     count: int = 64,
     seed: int = 0,
-    data: LightningDataModule | None = None,
+    data: Any = None,
 ) -> Path:
     """Reconstructs the first test images.
 
@@ -33,16 +28,21 @@ def reconstruct(
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     module, contents, path = load(checkpoint)
-    data = load_data(contents, data)
+    import torch
+
+    from vae.analysis.images import image_file, reconstruction_grid, write_image
+    from vae.data.load import load_images
+
+    data = load_images(contents, data)
     split = "test" if data.count("test") != 0 else data.held_out()
     x = next(iter(data.loader(split, batch_size=count)))
     torch.manual_seed(seed)
     default = folder_of(path) / "images" / "reconstructions.png"
     target = image_file(Path(output) if output else default)
-    save_image(reconstruction_grid(module.vae, x), target)
+    write_image(reconstruction_grid(module.vae, x), target)
     print(f"{path}\n{len(x)} {split} images, originals above reconstructions: {target}")
     return target
 
 
 def main(words: list[str], program: str) -> None:
-    reconstruct(**checkpoint_parser(reconstruct, program).arguments(words))
+    reconstruct(**data_parser(reconstruct, program, words).arguments(words))

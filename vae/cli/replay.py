@@ -10,7 +10,7 @@ from itertools import islice
 import torch
 
 from vae.cli.parser import checkpoint_parser
-from vae.data.description import load_data
+from vae.data.load import load_data
 from vae.devices import generators, set_generators
 from vae.models.schedules import fill
 from vae.run.record import find_device

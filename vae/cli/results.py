@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
-from rich.console import Console
-from rich.table import Table
 
+from vae.cli.table import print_table
 from vae.data.loader import StepLoader
 from vae.data.source import ImageSource
 from vae.training.module import VAEModule
 
-__all__ = ["epochs_trained", "print_table", "results_of", "show_results", "without_log_likelihood"]
-
-
-def print_table(title: str, rows: Mapping[str, object]) -> None:
-    """Prints a small table of names and values, in nats per image."""
-    table = Table("", "nats an image")
-    table.columns[1].justify = "right"
-    for name, value in rows.items():
-        table.add_row(name, str(value))
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
-    console.print(title, style="bold")  # as the table's own title it would wrap at its width
-    console.print(table)
-    if any(name.endswith("rate_mc") for name in rows):
-        print("rate_mc: KL(q || p) has no closed form here, and is estimated from the samples")
+__all__ = ["epochs_trained", "results_of", "show_results", "without_log_likelihood"]
 
 
 def epochs_trained(trainer: Trainer) -> int | float:

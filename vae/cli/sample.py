@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-from torchvision.utils import save_image
-
-from vae.analysis.images import image_file, sample_grid
 from vae.cli.parser import checkpoint_parser
-from vae.models.memory import assert_memory, floats_per_decoding
 from vae.run.checkpoint import folder_of, load
 
 
@@ -27,11 +22,16 @@ def sample(
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     module, _, path = load(checkpoint)
+    import torch
+
+    from vae.analysis.images import image_file, sample_grid, write_image
+    from vae.models.memory import assert_memory, floats_per_decoding
+
     assert_memory(16 * floats_per_decoding(module.vae) * count, f"decoding {count} codes")
     torch.manual_seed(seed)
     default = folder_of(path) / "images" / "samples.png"
     target = image_file(Path(output) if output else default)
-    save_image(sample_grid(module.vae, count), target)
+    write_image(sample_grid(module.vae, count), target)
     print(f"{path}\n{count} samples of the prior: {target}")
     return target
 

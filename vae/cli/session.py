@@ -203,7 +203,7 @@ class Session:
             self.interruption.patient = True
             self.interruption.hold()  # until training starts
         try:
-            self.trainer.fit(self.model, datamodule=self.data, **kwargs)
+            self.trainer.fit(self.model, datamodule=self.data, **kwargs)  # type: ignore[arg-type]
         except Interrupted:
             raise
         except SystemExit:  # Lightning's, on a second Ctrl-C

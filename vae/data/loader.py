@@ -12,7 +12,6 @@ from itertools import islice
 from typing import Literal
 
 import torch
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from vae.data.source import Batches
@@ -159,6 +158,8 @@ class StepLoader:
         """
         size = self.loader.batch_size
         if state["batch"] and state["batch_size"] != size:
+            from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
             raise MisconfigurationException(
                 f"the checkpoint was written inside an epoch with batch_size {state['batch_size']},"
                 f" not {size}: continue with the same"

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchvision.datasets import MNIST
 
 from vae.data.folder import data_dir
 
@@ -22,11 +21,13 @@ __all__ = ["find_mnist", "load_mnist", "prepare_mnist", "read_idx"]
 IMAGE_FILES = {True: "train-images-idx3-ubyte", False: "t10k-images-idx3-ubyte"}
 """The unpacked files of the training and of the test images."""
 
-UNPACKED_MD5 = {
+MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
 }
-"""Checksums of the unpacked files; those of the .gz files are torchvision's."""
+"""Checksums of the files, unpacked and packed; torchvision has those of the packed ones too."""
 
 
 def load_mnist(train: bool, download: bool = True) -> Tensor:
@@ -52,8 +53,7 @@ def load_mnist(train: bool, download: bool = True) -> Tensor:
         images = read_idx(_unpacked(path, 16 + count * 28 * 28))
         if images.shape != (count, 28, 28):
             raise ValueError(f"it holds images of shape {tuple(images.shape)}")
-        md5 = dict(MNIST.resources)[path.name] if path is packed else UNPACKED_MD5[name]
-        if hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != md5:
+        if hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != MD5[path.name]:
             raise ValueError("wrong checksum: damaged or foreign")
     except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
@@ -116,6 +116,8 @@ def find_mnist() -> None:
         return
     if root.exists() and not root.is_dir():
         raise FileNotFoundError(f"{root} is no folder: {_not_found()}")
+    from torchvision.datasets import MNIST  # takes a second to import
+
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(30)  # torchvision's download would wait for ever
     try:

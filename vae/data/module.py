@@ -1,29 +1,16 @@
-"""Data sets held as one uint8 tensor on the training device.
-
-Binarisation, one of three:
-
-* ``dynamic``: every presentation of an image draws its pixels anew from Bernoulli(grey level).
-  Evaluation draws once, by a fixed seed.
-* ``static``: drawn once, by a seed kept in the checkpoint, for training and evaluation alike.
-* ``none``: grey levels in [0, 1].
-"""
+"""A data set in memory as a Lightning data module, to train on and to derive one's own from."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import get_args
+from lightning.pytorch import LightningDataModule
 
-import torch
-from torch import Tensor
-
-from vae.data.batch import DataError
-from vae.data.loader import Binarization, ImageLoader, StepLoader, binarize, mix_seeds
-from vae.data.source import ImageSource
+from vae.data.images.memory import ImagesInMemory
+from vae.data.loader import ImageLoader, StepLoader
 
 __all__ = ["ImageDataModule"]
 
 
-class ImageDataModule(ImageSource):
+class ImageDataModule(ImagesInMemory, LightningDataModule):
     """A data set of images that is held in memory.
 
     A subclass says what the images are, and has all the rest: batches made on the training device,
@@ -40,135 +27,9 @@ class ImageDataModule(ImageSource):
                     image[:, row] = 255
                 return {"train": x[:800], "val": x[800:900], "test": x[900:]}
 
-    Arguments:
-        batch_size: Images a training batch.
-        eval_batch_size: Images a validation or test batch.
-        binarization: dynamic (pixels drawn anew at every presentation), static (drawn once) or
-            none (grey levels).
-        seed: The seed of the order of training images, and of their dynamic binarisation.
-        binarization_seed: The seed of the static binarisation, and of the one draw that dynamic
-            data are evaluated on: runs that differ only in ``seed`` are trained and judged on the same data.
-        steps_per_batch: Optimiser steps in one step of the Lightning loop. It changes the speed, and
-            how often signals and the clock are looked at, but no number.
-
-    Attributes:
-        image_shape: Channels, height, width.
-        splits: The images of each split, uint8 with shape ``(N, *image_shape)``, once set up.
-
-    Raises:
-        ValueError: If an argument is out of range.
+    Its arguments, attributes and errors are those of
+    :class:`vae.data.images.memory.ImagesInMemory`.
     """
-
-    def __init__(
-        self,
-        batch_size: int = 64,
-        eval_batch_size: int = 250,
-        binarization: Binarization = "dynamic",
-        seed: int = 0,
-        binarization_seed: int = 0,
-        steps_per_batch: int = 20,
-    ) -> None:
-        super().__init__()
-        if batch_size < 1 or eval_batch_size < 1:
-            raise ValueError(
-                f"batch sizes must be at least 1, got {batch_size} and {eval_batch_size}"
-            )
-        if steps_per_batch < 1:
-            raise ValueError(f"steps_per_batch must be at least 1, got {steps_per_batch}")
-        if binarization not in get_args(Binarization):
-            raise ValueError(
-                f"unknown binarization {binarization!r}: choose from {', '.join(get_args(Binarization))}"
-            )
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.steps_per_batch = steps_per_batch
-        self.binarization: Binarization = binarization
-        self.seed, self.binarization_seed = seed, binarization_seed
-        self.splits: dict[str, Tensor] = {}
-        self.save_hyperparameters()  # those of a subclass too
-
-    @abstractmethod
-    def load(self) -> dict[str, Tensor]:
-        """The splits ``train``, ``val`` and ``test``, uint8 with shape ``(N, *image_shape)``.
-
-        ``val`` and ``test`` may be left out."""
-
-    @property
-    def is_binary(self) -> bool:
-        return self.binarization != "none"
-
-    def count(self, split: str) -> int:
-        return len(self.splits.get(split, ()))
-
-    def batches(self, split: str, world_size: int = 1) -> int:
-        size = self.batch_size if split == "train" else self.eval_batch_size
-        return -(-(self.count(split) // world_size) // size)
-
-    def share(self, other: ImageSource) -> None:
-        assert isinstance(other, ImageDataModule)
-        self.splits, self.trainer = other.splits, other.trainer
-
-    def setup(self, stage: str | None = None) -> None:
-        if self.splits:
-            return
-        for number, (name, images) in enumerate(self._loaded().items()):
-            # The one draw of static data; and of what dynamic data are judged on, so that the
-            # binary images are the same for every batch size.
-            if self.binarization == "static" or (
-                self.binarization == "dynamic" and name != "train"
-            ):
-                generator = torch.Generator().manual_seed(
-                    mix_seeds(self.binarization_seed, number)
-                )
-                images = binarize(images, generator).to(torch.uint8) * 255
-            self.splits[name] = images
-
-    def _loaded(self) -> dict[str, Tensor]:
-        """What a subclass loads, if it is what it must be."""
-        splits, name, shape = self.load(), type(self).__name__, getattr(self, "image_shape", None)
-        if shape is None:
-            raise DataError(f"{name} has no image_shape: define it, as in image_shape = (1, 8, 8)")
-        if not isinstance(splits, dict) or not len(splits.get("train", ())):
-            raise DataError(f"{name}.load returns no training images under 'train'")
-        for split, images in splits.items():
-            if not isinstance(images, Tensor) or images.dtype != torch.uint8:
-                kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
-                raise DataError(f"{name}.load returns {kind} for {split!r}, not a uint8 tensor")
-            if len(images) and tuple(images.shape[1:]) != tuple(shape):
-                raise DataError(
-                    f"{name}.load returns {split!r} with shape {tuple(images.shape)}, not"
-                    f" (N, *image_shape) with image_shape {shape}"
-                )
-        return splits
-
-    def loader(
-        self,
-        split: str,
-        device: torch.device | str | None = None,
-        train: bool = False,
-        batch_size: int | None = None,
-        limit: int | None = None,
-    ) -> ImageLoader:
-        """The batches of a split.
-
-        With ``train``, each epoch has another order and other pixels; else all are the same.
-        """
-        trainer = self.trainer
-        if device is None:
-            device = trainer.strategy.root_device if trainer else torch.device("cpu")
-        # overfit_batches tests a model on the same batches over and over: same order, same pixels
-        repeats = bool(trainer and trainer.overfit_batches)  # type: ignore[attr-defined]
-        if self.splits[split].device != torch.device(device):
-            self.splits[split] = self.splits[split].to(device)
-        return ImageLoader(
-            self.splits[split][:limit],
-            batch_size or (self.batch_size if train else self.eval_batch_size),
-            self.binarization,
-            self.seed if train else self.binarization_seed,
-            shuffle=train,
-            epoch=lambda: 0 if repeats or not trainer else trainer.current_epoch,
-            rank=trainer.global_rank if trainer else 0,
-            world_size=trainer.world_size if trainer else 1,
-        )
 
     def train_dataloader(self) -> StepLoader:
         """The training epoch in groups of ``steps_per_batch`` optimiser steps."""

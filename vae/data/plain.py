@@ -23,7 +23,7 @@ from vae.data.source import ImageSource
 __all__ = ["PlainImages", "plain_images"]
 
 
-class PlainImages(ImageSource):
+class PlainImages(ImageSource, LightningDataModule):
     """A source of images around a user's own data module; the trainer is given this one.
 
     It sets the module up once for each stage, takes the images out of its batches, and looks at

@@ -1,20 +1,23 @@
 """The interface between data and the rest of the library.
 
 The rest of the library uses only what an :class:`ImageSource` has. Our own data modules are such
-sources; any other ``LightningDataModule`` becomes one by :func:`images_of`.
+sources; any other ``LightningDataModule`` becomes one by :func:`images_of`. A source needs no
+Lightning: what only looks at images, as ``vae evaluate`` does, need not import it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from vae.data.batch import DataError
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningDataModule
 
 __all__ = ["Batches", "ImageSource", "image_shape_of", "images_of"]
 
@@ -37,22 +40,31 @@ class Batches(Protocol):
         """The batches of an epoch, by default the present one, from number ``first`` on."""
 
 
-class ImageSource(LightningDataModule, ABC):
-    """A data module whose images can be asked for by split: ``train``, ``val`` or ``test``.
+class ImageSource(ABC):
+    """Images that can be asked for by split: ``train``, ``val`` or ``test``.
 
     Attributes:
         image_shape: Channels, height and width.
         binarization: ``dynamic``, ``static``, ``none``, or None where the data do not say.
         batch_size: Images a training batch.
         steps_per_batch: Optimiser steps in one step of the Lightning loop.
+        trainer: Lightning's, of a data module that it trains on.
     """
 
     image_shape: tuple[int, int, int]
     binarization: str | None
     batch_size: int
     steps_per_batch: int
+    trainer: Any = None
 
-    def setup(self, stage: str | None = None) -> None:
+    def prepare_data(self) -> None:  # noqa: B027  # there may be nothing to do
+        """Finds or downloads the data.
+
+        Raises:
+            FileNotFoundError: If they are not there.
+        """
+
+    def setup(self, stage: str | None = None) -> None:  # noqa: B027
         """Loads the images of a stage, ``fit`` or ``test``, or of all; a second time does nothing."""
 
     @abstractmethod
@@ -105,7 +117,7 @@ class ImageSource(LightningDataModule, ABC):
 
         return describe(self)
 
-    def assert_served(self) -> None:
+    def assert_served(self) -> None:  # noqa: B027
         """Looks at the first batch of every split, before anything is trained.
 
         Raises:
@@ -122,24 +134,28 @@ class ImageSource(LightningDataModule, ABC):
 
 
 def images_of(
-    data: LightningDataModule, seed: int | None = None, described: dict[str, Any] | None = None
+    data: LightningDataModule | ImageSource,
+    seed: int | None = None,
+    described: dict[str, Any] | None = None,
 ) -> ImageSource:
     """The images of a data module: itself if it is an ``ImageSource``, else a wrapper around it.
 
     Arguments:
-        data: Any data module.
+        data: Any data module, or a source.
         seed: What the order of a plain module's training images follows from, as far as it can.
         described: The class path and arguments of a plain module, where a configuration says them.
 
     Raises:
         DataError: If it serves no images.
     """
-    from vae.data.plain import plain_images
+    if isinstance(data, ImageSource):
+        return data
+    from vae.data.plain import plain_images  # Lightning's: whoever has such a module has it too
 
-    return data if isinstance(data, ImageSource) else plain_images(data, seed, described)
+    return plain_images(data, seed, described)
 
 
-def image_shape_of(data: LightningDataModule) -> tuple[int, int, int]:
+def image_shape_of(data: LightningDataModule | ImageSource) -> tuple[int, int, int]:
     """The shape (C, H, W) of a data module's images, as it says, or as its first batch has it.
 
     Raises:

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from vae.models.shapes import ShapesOnly
 from vae.models.vae import VAE
 from vae.objectives import Objective
 
@@ -74,7 +75,10 @@ def floats_per_decoding(vae: VAE) -> int:
     hooks = [layer.register_forward_hook(count) for layer in layers]
     try:
         parameter = next(vae.likelihood.decoder.parameters())
-        vae.likelihood.decoder(torch.empty(1, vae.latent.code_features, device=parameter.device))
+        with ShapesOnly():
+            vae.likelihood.decoder(
+                torch.empty(1, vae.latent.code_features, device=parameter.device)
+            )
     finally:
         for hook in hooks:
             hook.remove()

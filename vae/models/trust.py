@@ -20,7 +20,6 @@ from typing import Any
 
 import jsonargparse
 
-from vae.estimators import ESTIMATORS
 from vae.models.parts import current_name
 
 __all__ = ["allow_current_folder", "assert_trusted", "class_names", "resolve", "trusting"]
@@ -220,6 +219,8 @@ def _is_part(thing: Any) -> bool:
     """Whether it is a class, of which only instances are made, or an estimator by its paper name."""
     if isinstance(thing, type):
         return not _inside(thing.__module__, DOING)
+    from vae.estimators import ESTIMATORS  # torch: by here it was imported for the thing itself
+
     return any(thing is maker for maker in ESTIMATORS.values())
 
 

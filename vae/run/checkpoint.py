@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vae.models import files
-from vae.models.load import Loaded, read
 from vae.run.finding import find_runs
 from vae.run.folder import runs_dir
+
+if TYPE_CHECKING:
+    from vae.models.load import Loaded
 
 __all__ = ["find_checkpoint", "folder_of", "load", "newest_run"]
 
@@ -50,7 +53,10 @@ def load(path: str | Path | None = None) -> Loaded:
         FileNotFoundError: If there is no checkpoint.
         ValueError: If it cannot be read, names a class that is not trusted, or does not fit.
     """
-    return read(find_checkpoint(path))
+    path = find_checkpoint(path)  # before torch is imported: most mistakes are in this name
+    from vae.models.load import read
+
+    return read(path)
 
 
 def folder_of(path: Path) -> Path:

@@ -8,12 +8,11 @@ import shlex
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
-import wandb
 
 from vae.run.folder import run_id
 
@@ -33,8 +32,8 @@ def describe_run(run: Path, seed: int | None, device: str) -> dict[str, Any]:
         "git_dirty": bool(git_says("status", "--porcelain")),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "lightning": lightning.__version__,
-        "wandb": wandb.__version__,
+        "lightning": version("lightning"),
+        "wandb": version("wandb"),
         "hardware": hardware(device),
     }
 

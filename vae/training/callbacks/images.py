@@ -7,10 +7,9 @@ from typing import cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
-from torchvision.utils import save_image
 
 from vae.analysis.evaluation import fixed_noise
-from vae.analysis.images import reconstruction_grid, sample_grid
+from vae.analysis.images import reconstruction_grid, sample_grid, write_image
 from vae.data.loader import StepLoader
 from vae.data.source import images_of
 from vae.models.vae import VAE
@@ -80,7 +79,7 @@ class ImageGrids(Callback):
         for name, grid in grids.items():
             path = self.folder / f"{name}-{epoch:04d}.png"
             whole = path.with_name(f".{path.name}")
-            save_image(grid, whole, format="png")
+            write_image(grid, whole)
             whole.replace(path)
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from vae.data.loader import StepLoader
@@ -40,7 +41,7 @@ class StackedBatches:
         return map(torch.stack, zip(*own, strict=True))
 
 
-class EnsembleData(ImageSource):
+class EnsembleData(ImageSource, LightningDataModule):
     """The data of S models: training batches of all side by side, ``(S, B, *image)``.
 
     Each model has its own order and binarisation; what they are evaluated on is the same for all,
@@ -52,7 +53,8 @@ class EnsembleData(ImageSource):
 
     def __init__(self, members: Sequence[ImageSource]) -> None:
         super().__init__()
-        self.members, first = list(members), members[0]
+        self.members: list[Any] = list(members)  # data modules of Lightning's too
+        first = members[0]
         self.image_shape, self.binarization = first.image_shape, first.binarization
         self.steps_per_batch = first.steps_per_batch
 

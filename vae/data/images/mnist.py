@@ -1,0 +1,54 @@
+"""MNIST, handwritten digits of 28 x 28 pixels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from vae.data.images.memory import ImagesInMemory
+from vae.data.mnist_files import find_mnist, load_mnist
+
+__all__ = ["MNIST"]
+
+
+class MNIST(ImagesInMemory):
+    """MNIST's 70,000 images of 28 x 28 pixels, from torchvision's files.
+
+    They are looked for, and downloaded to, the folder that :func:`vae.data.folder.data_dir` names.
+
+    References:
+        | https://en.wikipedia.org/wiki/MNIST_database
+
+    Arguments:
+        batch_size: Images a training batch.
+        eval_batch_size: Images a validation or test batch.
+        num_val: How many of the 60,000 training images, the last ones, are for validation: 10000,
+            400 (as in the IWAE paper) or 0.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    image_shape = (1, 28, 28)
+
+    def __init__(
+        self,
+        batch_size: int = 128,
+        eval_batch_size: int = 1000,
+        num_val: int = 10000,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(batch_size, eval_batch_size, **kwargs)
+        if not 0 <= num_val < 60000:
+            raise ValueError(f"num_val must be from 0 to 59999, got {num_val}")
+        self.num_val = num_val
+
+    def prepare_data(self) -> None:
+        find_mnist()
+
+    def load(self) -> dict[str, Tensor]:
+        images = load_mnist(train=True).unsqueeze(1)
+        num_train = len(images) - self.num_val
+        test = load_mnist(train=False).unsqueeze(1)
+        return {"train": images[:num_train], "val": images[num_train:], "test": test}
