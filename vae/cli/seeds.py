@@ -2,13 +2,14 @@
 
 The summary has means, standard errors, and differences to the first variant, paired by seed. Each
 run is an ordinary one in the study's folder. Started again, a study skips the runs that are done
-and continues those that were cut short.
+and continues those that were cut short. Several seeds are trained at once where that is faster.
 """
 
 from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean
@@ -16,7 +17,8 @@ from typing import Any
 
 from vae.cli.arguments import named_configuration
 from vae.cli.parser import ScriptParser
-from vae.cli.study_runs import STOPPED, find, run, stop
+from vae.cli.study_groups import plan, work
+from vae.cli.study_runs import STOPPED, find, is_done, stop
 from vae.cli.summary import print_summary, summed_up
 from vae.run.files import read_json, writable, write_json
 from vae.run.folder import assert_name, runs_dir
@@ -35,6 +37,7 @@ def study(
     jobs: int = 1,
     output: str | None = None,
     first_seed: int = 0,
+    together: bool | None = None,
 ) -> dict[str, Any]:
     """Runs the study and writes its summary.
 
@@ -50,6 +53,9 @@ def study(
         jobs: Runs at a time, each with its share of the processor's cores.
         output: Where to write the summary; by default summary.json in the study's folder.
         first_seed: The first seed.
+        together: Whether a variant's seeds are trained at once, as ``vae train-many`` does. By
+            default that is so from four seeds on, with one job, where the model can be: then it is
+            faster.
     """
     if first_seed < 0:
         raise ValueError(f"first_seed must not be negative, got {first_seed}")
@@ -81,27 +87,41 @@ def study(
     for label, own in variants.items():
         _same_as_before(folder / f"{label}.json", settings | {"variant": own}, name)
     numbers = range(first_seed, first_seed + seeds)
-    todo = [(label, seed) for seed in numbers for label in variants]
+    if together and jobs > 1:
+        raise ValueError(f"seeds trained at once are one job, got jobs {jobs}")
+    at_once = False if jobs > 1 else together
+    todo = [task for label in variants for task in plan(folder, label, numbers, at_once)]
+    todo.sort(key=lambda task: task.seeds)  # every variant's first seeds come first
     STOPPED.clear()
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = [
-            pool.submit(run, folder, path, label, seed, flags[label], jobs) for label, seed in todo
-        ]
+        waiting = [pool.submit(work, t, folder, path, flags[t.label], jobs) for t in todo]
         try:
-            runs = [job.result() for job in waiting]
+            for job in waiting:
+                job.result()
         except BaseException:
             stop()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    failed = [
-        f"{label} (seed {seed})" for (label, seed), r in zip(todo, runs, strict=True) if not r
-    ]
+    failed = _failed(folder, variants, numbers)
     if failed:
         raise ValueError(
-            f"{len(failed)} of {len(todo)} runs did not end: {', '.join(failed)};"
+            f"{len(failed)} of {len(variants) * seeds} runs did not end: {', '.join(failed)};"
             f" their output is in {folder}/*.log; the same command goes on where they stopped"
         )
     return summarize(folder, name, settings | {"config": config}, variants, numbers, target)
+
+
+def _failed(folder: Path, labels: Iterable[str], seeds: range) -> list[str]:
+    """The runs without results, and those that diverged beside others."""
+    failed = []
+    for seed in seeds:
+        for label in labels:
+            run = find(folder, label, seed)
+            if run is None or not is_done(run):
+                failed.append(f"{label} (seed {seed})")
+            elif read_json(run / "results.json").get("diverged"):
+                failed.append(f"{label} (seed {seed}, which diverged)")
+    return failed
 
 
 def _flags(options: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vae.run.state import can_go_on
 
-__all__ = ["STOPPED", "find", "run", "stop"]
+__all__ = ["STOPPED", "find", "is_done", "run", "stop", "train"]
 
 
 TRAIN = [sys.executable, "-m", "vae", "fit"]
@@ -31,18 +31,39 @@ def find(folder: Path, label: str, seed: int) -> Path | None:
     return max(found, default=None)
 
 
+def is_done(run: Path | None) -> bool:
+    """Whether a run has its results."""
+    return run is not None and (run / "results.json").exists()
+
+
 def run(
     folder: Path, config: Path, label: str, seed: int, flags: list[str], jobs: int
 ) -> Path | None:
     """One run, by ``vae fit`` in a process of its own; None if it did not end."""
     before = find(folder, label, seed)
-    if before and (before / "results.json").exists():
+    if is_done(before):
         return before
-    flags = [f"{word}{seed}" if word == f"{label}-seed" else word for word in flags]
-    command = [*TRAIN, "--config", str(config), *flags]
-    command += ["--seed_everything", str(seed)]
+    words = [f"{label}-seed{seed}" if word == f"{label}-seed" else word for word in flags]
+    words += ["--seed_everything", str(seed)]
     if before and can_go_on(before):
-        command += ["--ckpt_path", str(before)]
+        words += ["--ckpt_path", str(before)]
+    what = f"{label}, seed {seed}{' (continued)' if '--ckpt_path' in words else ''}"
+    log = folder / f"{label}-seed{seed}.log"
+    code = train([*TRAIN, "--config", str(config), *words], folder, what, log, jobs)
+    after = find(folder, label, seed)
+    return after if code == 0 and is_done(after) else None
+
+
+def train(command: list[str], folder: Path, what: str, log: Path, jobs: int) -> int | None:
+    """Runs a command in a process of its own; its exit code, or None if the study was to end.
+
+    Arguments:
+        command: Its words.
+        folder: Where its runs go.
+        what: What is trained, to be printed.
+        log: Where its output goes.
+        jobs: The number of such processes at a time, which share the processor's cores.
+    """
     threads = max(1, len(os.sched_getaffinity(0)) // jobs)
     # A vae.py in the current folder is not this package.
     environment = os.environ | {"VAE_RUNS_DIR": str(folder), "PYTHONSAFEPATH": "1"}
@@ -50,16 +71,15 @@ def run(
         environment |= {"OMP_NUM_THREADS": str(threads)}
     if STOPPED.is_set():
         return None
-    print(f"{label}, seed {seed}{' (continued)' if '--ckpt_path' in command else ''}", flush=True)
-    with (folder / f"{label}-seed{seed}.log").open("a") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    print(what, flush=True)
+    with log.open("a") as file:
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
     RUNNING.add(process)
     if STOPPED.is_set():  # meanwhile
         process.terminate()
     code = process.wait()
     RUNNING.discard(process)
-    after = find(folder, label, seed)
-    return after if code == 0 and after and (after / "results.json").exists() else None
+    return code
 
 
 def stop() -> None:
