@@ -95,7 +95,7 @@ train-many: $(VENV)/.installed ## train CONFIG= with SEEDS= seeds at once, as on
 policy: $(VENV)/.installed ## CartPole by the score function; ARGS="--task pointmass" for the pathwise one
 	$(PY) experiments/policy_gradient.py $(ARGS)
 
-bench: $(VENV)/.installed ## images a second beside the raw loop, the tutorials' and plain Lightning
+bench: $(VENV)/.installed ## speed beside a loop without a library, tutorials' loops and, given checkouts, other scripts
 	$(PY) experiments/bench.py $(ARGS)
 
 sweep: $(VENV)/.installed ## make a W&B sweep of experiments/sweeps/discrete.yaml (needs an account)

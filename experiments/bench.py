@@ -1,206 +1,229 @@
-"""Compares the speed of training: this library, a hand-written loop and the tutorials' loops.
+"""Compares the speed of training with loops without a library, tutorials' loops, and other scripts.
 
-This library's command line, the same steps in a hand-written loop (the reference), and the loops of
-tutorials run in turn, in one process. Every number is a median over rounds with its quartiles;
-every ratio is taken within a round. Measured besides: what a step of the fit loop costs, memory,
-scaling, the tenth epoch against the first, and the K-sample log-likelihood against its matrix
-products.
+``vae fit`` with everything on trains in this process, and other loops take turns with it from inside
+its steps: a few linear layers and the loss in one function (the raw loop, the reference), the same
+around this library's bound, and the loops of tutorials. Whole commands and start-up are processes
+started alternately. Every number is a median over rounds with its quartiles; every ratio is taken
+within a round.
 """
 
 from __future__ import annotations
 
 import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
 
-import json
-import subprocess
-import sys
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from benchmark.loops import (
-    MODELS,
-    Eager,
-    Graph,
-    command_line,
-    eager,
-    images_on,
-    peak_memory,
-)
-from benchmark.peers import Tutorial, TutorialVAE, plain_lightning
+from benchmark.command_line import images_on
+from benchmark.commands import NEEDS, commands
+from benchmark.many import together
+from benchmark.memory import alone, memory
+from benchmark.models import MODELS
 from benchmark.report import NAMES, RESULT, show
-from benchmark.rounds import Loop, Rounds, against_eager, summary
-from benchmark.scaling import aging, evaluation, scaling
+from benchmark.scaling import evaluation, scaling
+from benchmark.startup import startup
+from benchmark.training import compare, epoch, step_cost
 from torch import Tensor
 
 from vae.analysis.plots import bench as plot
 from vae.cli.errors import one_line_errors
 from vae.cli.parser import ScriptParser
 from vae.cli.quiet import quiet
-from vae.devices import takes_graphs
-from vae.run.files import writable, write_json
+from vae.devices import asynchronous
+from vae.run.files import read_json, writable, write_json
 from vae.run.record import find_device, hardware
 
-HERE = Path(__file__).resolve().parent
-DIVISORS = {"gaussian": 1, "gumbel_softmax": 1, "rloo": 4, "iwae": 20}
-"""The factor by which a round has fewer steps, for models whose steps take longer."""
-NULL = {"class": "GaussianVAE", "latent_dim": 1, "hidden": [1]}
-"""A model with next to nothing to compute."""
-PARTS = ["models", "fit_loop", "memory", "scaling", "aging", "evaluation"]
+PARTS = {
+    "models": "each model by each loop",
+    "epoch": "a whole epoch of make train-gaussian",
+    "commands": "whole commands against those of others (needs checkouts of theirs)",
+    "startup": "how long commands take to start",
+    "many": "many models at once",
+    "step_cost": "what a step costs beyond the bound, of a model without work",
+    "scaling": "speed by batch size, K and latent size",
+    "evaluation": "the K-sample log-likelihood against its matrix products",
+    "memory": "peak memory of the loops",
+    "aging": "the tenth epoch against the first",
+}
+"""What can be measured, in this order."""
+
+SAME = ("hardware", "torch", "lightning", "quick")
+"""What a result that is added to must share."""
 
 
-def compare(
-    names: list[str], images: Tensor, rounds: int, steps: int, device: str, compiled: bool = True
-) -> dict[str, Any]:
-    """Each model by each loop."""
-    found: dict[str, Any] = {}
+def _models(names: list[str], images: Tensor, *rest: Any) -> dict[str, Any]:
+    found = {}
     for name in names:
         print(f"{name} ...", flush=True)
-        count = max(1, steps // DIVISORS[name])
-        guests: dict[str, tuple[Loop, int]] = {"eager": (eager(MODELS[name], images), count)}
-        if compiled:
-            guests["compiled"] = (eager(MODELS[name], images, compiled=True), count)
-        if takes_graphs(torch.device(device)):
-            try:
-                guests["cuda_graph"] = (Graph(MODELS[name], images), count)
-            except RuntimeError as error:
-                print(f"{name}: no CUDA graph ({str(error).splitlines()[0]})")
-        if name == "gaussian":
-            by_hand, few = TutorialVAE().to(device), max(1, steps // 4)
-            guests["by_hand"] = (Eager(by_hand.fast_loss, by_hand.parameters(), images), count)
-            guests["eager_grey"] = (eager(MODELS[name], images, binarized=False), count)
-            guests["tutorial"] = (Tutorial(images), few)
-        turns = Rounds("vae", count, guests, device)
-        command_line(MODELS[name], count * (rounds + 1), turns.on_step, device)
-        found[name] = against_eager(turns.rates)
-        if name == "gaussian":
-            turns = Rounds("lightning", few, {"eager": (eager(MODELS[name], images), few)}, device)
-            plain_lightning(images, few * (rounds + 1), turns.on_step)
-            found[name]["lightning"] = against_eager(turns.rates)["lightning"]
+        model = MODELS[name]
+        found[name] = {"title": model.title, "batch_size": model.batch_size}
+        found[name]["loops"] = compare(name, images, *rest)
     return found
 
 
-def fit_loop(images: Tensor, rounds: int, steps: int, device: str) -> dict[str, float]:
-    """Microseconds that a step takes beyond the hand-written loop's, of a model without work."""
-    size = 8
-    turns = Rounds("vae", steps, {"eager": (eager(NULL, images, size), steps)}, device)
-    command_line(NULL, steps * (rounds + 1), turns.on_step, device, size)
-    pairs = zip(turns.rates["vae"], turns.rates["eager"], strict=True)
-    return summary([1e6 * size * (1 / a - 1 / b) for a, b in pairs])
-
-
-def alone(call: str) -> Any:
-    """What a function of this script prints as JSON, called in a process of its own."""
-    code = f"import sys; sys.path.insert(0, {str(HERE)!r}); import bench; bench.{call}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    if done.returncode:
-        raise ValueError(f"{call} failed: {(done.stderr.splitlines() or ['?'])[-1]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def print_memory(model: str, loop: str, steps: int, device: str) -> None:
-    """Trains by one loop, and prints the peak memory in MB."""
-    quiet()
-    images = images_on(device)
-    if loop == "vae":
-        command_line(MODELS[model], steps, lambda step, images: None, device)
-    elif loop == "lightning":
-        plain_lightning(images, steps, lambda step, images: None)
-    else:
-        guest = Tutorial(images) if loop == "tutorial" else eager(MODELS[model], images)
-        guest.run(steps)
-    print(json.dumps(round(peak_memory(device))))
-
-
-def memory(names: list[str], device: str) -> dict[str, dict[str, int]]:
-    """Peak MB of each model by each loop, every one in a process of its own."""
-    loops = {name: ["vae", "eager"] for name in names}
-    if "gaussian" in loops:
-        loops["gaussian"] += ["tutorial", "lightning"]
+def _aging(rounds: int, device: str) -> dict[str, Any]:
     return {
-        name: {loop: alone(f"print_memory({name!r}, {loop!r}, 40, {device!r})") for loop in row}
-        for name, row in loops.items()
+        name: alone("scaling", f"print_aging({flush}, 10, {3 * rounds}, 100, {device!r})")
+        for name, flush in (("denormals_flushed", True), ("denormals_kept", False))
     }
 
 
-def print_aging(*arguments: Any) -> None:
-    """Prints ``aging`` as JSON."""
-    print(json.dumps(aging(*arguments)))
+def _measures(
+    names: list[str],
+    rounds: int,
+    seconds: float,
+    device: str,
+    pytorch_examples: str | None,
+    pythae: str | None,
+    quick: bool,
+) -> dict[str, tuple[str, Callable[[], Any]]]:
+    """Of each part that can be measured: its name in the result, and what measures it."""
+    images = images_on(device)
+    sizes: tuple[int, ...] = (1, 4, 16, 64) if asynchronous(torch.device(device)) else (1, 4, 16)
+    sizes = (2,) if quick else sizes
+    measures: dict[str, tuple[str, Callable[[], Any]]] = {
+        "models": ("models", partial(_models, names, images, rounds, seconds, device, quick)),
+        "epoch": ("epoch", partial(epoch, rounds, device, 20 if quick else None, quick)),
+        "startup": ("startup", partial(startup, rounds, quick)),
+        "many": ("many", partial(together, images, rounds, seconds, device, sizes, quick)),
+        "step_cost": (
+            "step_cost_microseconds",
+            partial(
+                step_cost, images, rounds if quick else 5 * rounds, 20 if quick else 500, device
+            ),
+        ),
+        "scaling": ("scaling", partial(scaling, images, rounds, seconds / 4, device)),
+        "evaluation": (
+            "evaluation",
+            partial(evaluation, images, rounds, 2 if quick else 100, device),
+        ),
+    }
+    if pytorch_examples is not None:
+        lengths = (1,) if quick else (4, 10)
+        several = max(1, (rounds + 1) // 2)
+        measure = partial(commands, several, pytorch_examples, pythae, lengths, device)
+        measures["commands"] = ("commands", measure)
+    if not quick:  # they start other processes
+        measures["memory"] = ("memory_megabytes", partial(memory, names, device))
+        measures["aging"] = ("aging", partial(_aging, rounds, device))
+    return measures
 
 
 def bench(
     models: list[str] | None = None,
     rounds: int = 5,
-    steps: int = 400,
+    seconds: float = 0.5,
     parts: list[str] | None = None,
     device: str = "auto",
     output: str | None = None,
+    pytorch_examples: str | None = None,
+    pythae: str | None = None,
     quick: bool = False,
 ) -> dict[str, Any]:
     """Measures, prints tables, and writes a JSON and a plot beside it.
 
     Args:
-        models: Names among gaussian, gumbel_softmax, rloo and iwae; by default all.
-        rounds: Rounds of all loops in turn, after one that warms up.
-        steps: Optimiser steps a round of the Gaussian model; the others have fewer.
-        parts: What to measure: models, fit_loop, memory, scaling, aging, evaluation; by default
-            all.
+        models: Names of models; by default all.
+        rounds: Rounds of all loops in turn, after one that warms up; whole commands have half as
+            many.
+        seconds: How long each loop runs in a round.
+        parts: What to measure; by default all.
         device: cpu, cuda, or auto.
-        output: The JSON to write; the plot has the same name with .png. By default, of a whole
-            measurement, the one of which the README's table is made; of a part, or a quick one,
-            none.
+        output: The JSON to write; the plot has the same name with .png. Where parts or models are
+            chosen, only theirs change in a JSON that is there. By default, of a whole measurement,
+            the one of which the README's table is made; of a part, or a quick one, none.
+        pytorch_examples: A checkout of github.com/pytorch/examples, whose script whole commands are
+            compared with; without one they are left out.
+        pythae: A checkout of github.com/clementchadebec/benchmark_VAE, for a row more there.
         quick: Only shows that everything works, in seconds: one round of a few steps.
+
+    Raises:
+        ValueError: If an argument is none of the above, or a part failed; the others are written.
     """
-    names = models or list(MODELS)
-    chosen = parts or PARTS
-    for what, given, known in (("model", names, list(MODELS)), ("part", chosen, PARTS)):
+    names, chosen = models or list(MODELS), parts or list(PARTS)
+    for what, given, known in (("model", names, list(MODELS)), ("part", chosen, list(PARTS))):
         if unknown := [name for name in given if name not in known]:
             raise ValueError(f"unknown {what} {unknown[0]!r}: choose from {', '.join(known)}")
-    if rounds < 1 or steps < 1:
-        raise ValueError(f"rounds and steps must be at least 1, got {rounds} and {steps}")
+    if rounds < 1 or not seconds > 0:
+        raise ValueError(
+            f"rounds must be at least 1 and seconds positive, got {rounds}, {seconds}"
+        )
+    if pytorch_examples is None and (pythae is not None or "commands" in (parts or [])):
+        raise ValueError(NEEDS)
     if output is None and not (quick or models or parts):
         output = str(RESULT)
     if output is not None and Path(output).suffix != ".json":
         raise ValueError(f"output {output} must end in .json: the plot takes its name from it")
     path = None if output is None else writable(Path(output))
     device = find_device(device)
-    rounds, steps = (1, min(steps, 20)) if quick else (rounds, steps)
+    rounds, seconds = (1, min(seconds, 0.02)) if quick else (rounds, seconds)
     quiet()
     torch.set_flush_denormal(True)  # as the command line does, before torch's threads start
-    images = images_on(device)
     result: dict[str, Any] = {
         "hardware": hardware(device),
         "torch": torch.__version__,
         "lightning": lightning.__version__,
-        "rounds": rounds,
-        "steps": steps,
-        "batch_size": 128,
         "quick": quick,
     }
-    seconds = 0.01 if quick else 0.25
-    if "models" in chosen:
-        result["models"] = compare(names, images, rounds, steps, device, not quick)
-    if "fit_loop" in chosen:
-        turns, count = (1, steps) if quick else (5 * rounds, 500)
-        result["fit_loop_microseconds"] = fit_loop(images, turns, count, device)
-    if "scaling" in chosen:
-        result["scaling"] = scaling(images, rounds, seconds, device)
-    if "evaluation" in chosen:
-        result["evaluation"] = evaluation(images, rounds, 2 if quick else 100, device)
-    if "memory" in chosen and not quick:  # these two start other processes
-        result["memory_megabytes"] = memory(names, device)
-    if "aging" in chosen and not quick:
-        result["aging"] = {
-            name: alone(f"print_aging({flush}, 10, {3 * rounds}, 100, {device!r})")
-            for name, flush in (("denormals_flushed", True), ("denormals_kept", False))
-        }
+    if path is not None and path.exists() and (models or parts):
+        result = _continued(path, result)
+    measures = _measures(names, rounds, seconds, device, pytorch_examples, pythae, quick)
+    failed = _measure(
+        result,
+        {part: measures[part] for part in PARTS if part in chosen and part in measures},
+        rounds,
+    )
+    if "commands" in chosen and "commands" not in measures:
+        print(NEEDS)
     show(result)
     if path is not None:
         write_json(path, result)
         plot(result, NAMES, path.with_suffix(".png"))
         print(f"written {path}, {path.with_suffix('.png').name}")
+    if failed:
+        raise ValueError("; ".join(failed))
     return result
+
+
+def _measure(
+    result: dict[str, Any], measures: dict[str, tuple[str, Callable[[], Any]]], rounds: int
+) -> list[str]:
+    """Measures parts and adds them to a result; returns what failed."""
+    failed = []
+    for part, (key, measure) in measures.items():
+        print(f"{part}: {PARTS[part]} ...", flush=True)
+        started = time.monotonic()
+        try:
+            found = measure()
+        except (ValueError, RuntimeError) as error:
+            failed.append(f"part {part} failed ({(str(error).splitlines() or ['?'])[0]})")
+            continue
+        if key in ("models", "memory_megabytes"):
+            found = result.get(key, {}) | found
+        result[key] = found
+        result["rounds"] = result.get("rounds", {}) | {part: rounds}
+        print(f"{part}: {time.monotonic() - started:.0f} s", flush=True)
+    return failed
+
+
+def _continued(path: Path, fresh: dict[str, Any]) -> dict[str, Any]:
+    """A result that is there, to be added to.
+
+    Raises:
+        ValueError: If it was measured elsewhere.
+    """
+    found: dict[str, Any] = read_json(path)
+    if differing := [name for name in SAME if found.get(name) != fresh[name]]:
+        raise ValueError(
+            f"{path} was measured with {differing[0]} {found.get(differing[0])}, and this is"
+            f" {fresh[differing[0]]}: name another output"
+        )
+    return found
 
 
 if __name__ == "__main__":
@@ -208,9 +231,7 @@ if __name__ == "__main__":
         parser = ScriptParser(description=__doc__)
         parser.add_function_arguments(bench, skip={"models", "parts", "quick"})
         parser.add_argument(
-            "--models",
-            nargs="+",
-            help="Which of gaussian, gumbel_softmax, rloo, iwae (default: all).",
+            "--models", nargs="+", help=f"Which of {', '.join(MODELS)} (default: all)."
         )
         parser.add_argument(
             "--parts", nargs="+", help=f"Which of {', '.join(PARTS)} (default: all)."

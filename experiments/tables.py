@@ -10,7 +10,7 @@ from typing import Any
 
 import bad_input
 import mutants
-from benchmark import report
+from benchmark import readme
 
 from vae.cli.errors import one_line_errors
 from vae.cli.estimators import markdown
@@ -123,7 +123,8 @@ TABLES = {
     "estimators": markdown,
     "mutants": mutants.markdown,
     "bad_input": bad_input.markdown,
-    "bench": report.markdown,
+    "bench": readme.markdown,
+    "targets": readme.markdown_targets,
     "precision": precision,
 }
 PAGES = [ROOT / "README.md", RESULTS / "README.md"]

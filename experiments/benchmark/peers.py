@@ -16,7 +16,7 @@ from torchvision.datasets import MNIST
 from torchvision.datasets.vision import VisionDataset
 from torchvision.transforms import ToTensor
 
-from benchmark.loops import OnStep, silence
+from benchmark.command_line import OnStep, silence
 
 
 class TutorialVAE(nn.Module):
@@ -40,16 +40,6 @@ class TutorialVAE(nn.Module):
         recon = torch.sigmoid(self.decoder(z))
         kl = -0.5 * torch.sum(1 + log_variance - mean.pow(2) - log_variance.exp())
         return F.binary_cross_entropy(recon, x, reduction="sum") + kl
-
-    def fast_loss(self, x: Tensor) -> Tensor:
-        """The same, averaged, from the logits: hand-written with no library at all."""
-        x = x.flatten(1)
-        h = F.relu(self.hidden(x))
-        mean, log_variance = self.mean(h), self.log_variance(h)
-        z = torch.addcmul(mean, (0.5 * log_variance).exp(), torch.randn_like(mean))
-        distortion = F.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="sum")
-        kl = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
-        return (distortion + kl) / len(x)
 
 
 class _Images(MNIST):

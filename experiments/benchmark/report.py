@@ -1,8 +1,7 @@
-"""The benchmark's numbers for people: tables in the terminal and in the README."""
+"""The benchmark's numbers in the terminal: tables that say what each row is."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,47 +10,54 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["LOOPS", "NAMES", "RESULT", "markdown", "show"]
+from benchmark.targets import targets
+
+__all__ = ["LOOPS", "NAMES", "RESULT", "show", "value"]
 
 RESULT = Path(__file__).resolve().parent.parent / "results" / "bench.json"
 LOOPS = {
-    "vae": "this library, `make fit`: Lightning, metrics, W&B offline, checkpoints, progress bar",
-    "eager": "the same steps in a hand-written loop, fused Adam, data in memory",
-    "eager_grey": "- without binarisation",
-    "by_hand": "- and no library at all: five linear layers and the loss in one function",
-    "compiled": "- the bound compiled, as `--model.compile true` does",
-    "cuda_graph": "- captured in a CUDA graph",
-    "lightning": "LightningModule, torchvision DataLoader, Trainer defaults, one logged value",
-    "tutorial": "pytorch/examples' loop: torchvision DataLoader, Adam, `loss.item()`",
+    "raw": "raw loop: a few linear layers and the loss, no library; fused Adam, data in memory",
+    "bound": "the raw loop around this library's bound: shows what the bound costs",
+    "fit": "make fit, everything on: metrics, W&B offline, checkpoints, progress bar",
+    "fit_bound": "- with --model.compile true: the bound is compiled",
+    "fit_step": "- with --model.compile step: the whole step is compiled",
+    "fit_capture": "- with --model.capture true: the whole step is one CUDA graph",
+    "raw_graph": "the raw loop's step as one CUDA graph",
+    "raw_grey": "the raw loop without binarisation",
+    "lightning": "a plain LightningModule: torchvision's DataLoader, one logged value",
+    "tutorial": "pytorch/examples' loop: torchvision's DataLoader, Adam, loss.item()",
 }
-"""What each loop is; a dash continues the line of the reference."""
+"""What each loop is, in the order of the tables; a dash continues the row of ``make fit``."""
 
 NAMES = {
-    "vae": "this library",
-    "eager": "a hand-written loop",
-    "eager_grey": "- without binarisation",
-    "by_hand": "- without a library",
-    "compiled": "- compiled",
-    "cuda_graph": "- as a CUDA graph",
+    "raw": "raw loop",
+    "bound": "raw loop around our bound",
+    "fit": "make fit",
+    "fit_bound": "- compile true",
+    "fit_step": "- compile step",
+    "fit_capture": "- capture",
+    "raw_graph": "raw, CUDA graph",
+    "raw_grey": "raw, not binarised",
     "lightning": "plain Lightning",
     "tutorial": "pytorch/examples",
     "batch_size": "batch size",
     "num_samples": "samples K of the IWAE bound",
     "latent_dim": "latent variables",
-    "models": "models trained at once",
+    "eager": "models trained at once",
+    "compiled": "models at once, compiled",
 }
 """Short names of loops and of scaling axes, in the plot."""
 
 
 def value(numbers: Mapping[str, float], digits: int = 2) -> str:
-    """A median with its quartiles."""
-    median, q1, q3 = (f"{numbers[name]:,.{digits}f}" for name in ("median", "q1", "q3"))
-    return f"{median} ({q1}-{q3})"
+    """A median with its quartiles, where there are any."""
+    median, *quartiles = (
+        f"{numbers[name]:,.{digits}f}" for name in ("median", "q1", "q3") if name in numbers
+    )
+    return f"{median} ({'-'.join(quartiles)})" if quartiles else median
 
 
-def table(
-    title: str, columns: list[str], rows: list[list[str]], width: int | None = None
-) -> Table:
+def table(title: str, columns: list[str], rows: list[list[str]]) -> Table:
     made = Table(*columns, title=title, title_justify="left", title_style="bold")
     for column in made.columns[1:]:
         column.justify = "right"
@@ -60,29 +66,73 @@ def table(
     return made
 
 
-def tables(result: Mapping[str, Any]) -> list[Table]:
+def _models(result: Mapping[str, Any]) -> list[Table]:
     made = []
-    for model, loops in result.get("models", {}).items():
-        memory = result.get("memory_megabytes", {}).get(model, {})
+    for name, model in result.get("models", {}).items():
+        memory = result.get("memory_megabytes", {}).get(name, {})
         rows = [
             [
-                LOOPS[name].replace("`", ""),
-                value(loops[name]["images_per_second"], 0),
-                value(loops[name]["ratio"]),
-                f"{memory[name]:,}" if name in memory else "",
+                LOOPS[loop],
+                value(row["images_per_second"], 0),
+                value(row["ratio"]),
+                f"{memory[loop]:,}" if loop in memory else "",
             ]
-            for name in LOOPS
-            if name in loops
+            for loop in LOOPS
+            if (row := model["loops"].get(loop))
         ]
-        columns = [model, "images/s (quartiles)", "ratio (quartiles)", "peak MB"]
-        made.append(table(f"{model}, batch {result['batch_size']}", columns, rows))
-    for axis, points in result.get("scaling", {}).items():
-        rows = [
-            [x, value(p.get("images_per_second", p), 0), value(p["ratio"]) if "ratio" in p else ""]
-            for x, p in points.items()
+        columns = [name, "images/s (quartiles)", "ratio to raw (quartiles)", "peak MB"]
+        made.append(table(f"{model['title']}, batch {model['batch_size']}", columns, rows))
+    return made
+
+
+def _epoch(result: Mapping[str, Any]) -> list[Table]:
+    rows = [
+        [LOOPS[loop], value(row["seconds"]), value(row["ratio"])]
+        for loop, row in result.get("epoch", {}).items()
+    ]
+    title = "a whole epoch of make train-gaussian (the raw loop: its steps only)"
+    return [table(title, ["loop", "seconds", "speed to raw"], rows)] if rows else []
+
+
+def _processes(result: Mapping[str, Any]) -> list[Table]:
+    parts = {
+        f"whole command, {epochs} epochs": rows
+        for epochs, rows in result.get("commands", {}).items()
+    }
+    if started := result.get("startup"):
+        parts["start-up"] = started
+    made = []
+    for title, rows in parts.items():
+        first = next(iter(rows))
+        cells = [
+            [name, value(row["wall"]), value(row["cpu"]), value(row["ratio"])]
+            for name, row in rows.items()
         ]
-        columns = [NAMES[axis], "images/s", "ratio to one model"]
-        made.append(table("scaling", columns, rows))
+        columns = ["command", "wall seconds", "cpu seconds", f"wall time to {first}"]
+        made.append(table(title, columns, cells))
+    return made
+
+
+def _many(result: Mapping[str, Any]) -> list[Table]:
+    many = dict(result.get("many", {}))
+    rows = [
+        [LOOPS[way], value(row["images_per_second"], 0), value(row["ratio"]), ""]
+        for way, row in many.pop("one_at_a_time", {}).items()
+    ]
+    for way, points in many.items():
+        for S, row in points.items():
+            cells = (value(row["images_per_second"], 0), value(row["ratio"]))
+            rows.append([f"train-many, {S} at once, {way}", *cells, value(row["ratio_to_fit"])])
+    columns = ["models", "images/s of all", "to raw loops in turn", "to make fit in turn"]
+    title = "many Gaussian models; make fit in turn: in the fastest of its ways"
+    return [table(title, columns, rows)] if rows else []
+
+
+def _scaling(result: Mapping[str, Any]) -> list[Table]:
+    made = [
+        table("scaling", [NAMES[axis], "images/s"], [[x, value(p, 0)] for x, p in points.items()])
+        for axis, points in result.get("scaling", {}).items()
+    ]
     if "evaluation" in result:
         rows = [
             [name, value(r["decodings_per_second"], 0), value(r["ratio_to_floor"])]
@@ -93,12 +143,28 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
     return made
 
 
+def _targets(result: Mapping[str, Any]) -> list[Table]:
+    rows = [
+        [
+            t.what.replace("`", ""),
+            f"{'<=' if t.most else '>='} {t.wanted}",
+            value(t.found),
+            t.margin,
+        ]
+        for t in targets(result)
+    ]
+    return [table("targets", ["what", "target", "found", ""], rows)] if rows else []
+
+
 def sentences(result: Mapping[str, Any]) -> list[str]:
     """What has no table."""
     said = []
-    if "fit_loop_microseconds" in result:
-        cost = value(result["fit_loop_microseconds"], 0)
-        said.append(f"fit loop: {cost} microseconds a step more than the hand-written loop")
+    if "step_cost_microseconds" in result:
+        cost = value(result["step_cost_microseconds"], 0)
+        said.append(
+            f"make fit, of a model without work: {cost} microseconds a step more than"
+            " the loop around the same bound"
+        )
     for name, ratio in result.get("aging", {}).items():
         said.append(f"epoch 10 against epoch 1, {name.replace('_', ' ')}: {value(ratio)}")
     return said
@@ -107,61 +173,9 @@ def sentences(result: Mapping[str, Any]) -> list[str]:
 def show(result: Mapping[str, Any]) -> None:
     """Prints everything."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
-    for made in tables(result):
-        console.print(made)
+    for part in (_models, _epoch, _processes, _many, _scaling, _targets):
+        for made in part(result):
+            console.print(made)
     for sentence in sentences(result):
         console.print(sentence)
     console.print(f"{result['hardware']}, torch {result['torch']}")
-
-
-def markdown(path: Path = RESULT) -> str:
-    """The README's table: a column for each model, each loop's speed as a ratio.
-
-    The other measurements follow, a line each.
-    """
-    result = json.loads(path.read_text())
-    models = result["models"]
-    names = [f"`{name}`" for name in models]
-    lines = ["| training loop | " + " | ".join(names) + " |", "|---|" + "---|" * len(models)]
-    for name, what in LOOPS.items():
-        if any(name in loops for loops in models.values()):
-            cells = [cell(loops.get(name)) for loops in models.values()]
-            lines.append(f"| {what} | " + " | ".join(cells) + " |")
-    lines += ["", *(f"- {said}." for said in remarks(result)), ""]
-    lines.append(
-        "`make bench`; images a second as a ratio to the hand-written loop in the same round (images"
-        f" a second in brackets), batch {result['batch_size']}; medians (quartiles) of"
-        f" {result['rounds']} rounds; {result['hardware']}; torch {result['torch']}."
-    )
-    return "\n".join(lines)
-
-
-def remarks(result: Mapping[str, Any]) -> list[str]:
-    """What the README says below its table, of the parts that were measured."""
-    said = []
-    if "fit_loop_microseconds" in result:
-        said.append(
-            "One step more than the hand-written loop's, of a model without work:"
-            f" {value(result['fit_loop_microseconds'], 0)} microseconds"
-        )
-    if together := result.get("scaling", {}).get("models"):
-        ratios = (f"{S}: {row['ratio']['median']:.2f}" for S, row in together.items())
-        said.append(
-            "Models trained at once, speed as a ratio to one after the other: " + ", ".join(ratios)
-        )
-    if evaluated := result.get("evaluation"):
-        ratios = (f"`{k}` {value(v['ratio_to_floor'])}" for k, v in evaluated.items())
-        said.append(
-            "K-sample log-likelihood, time as a ratio to that of its matrix products alone: "
-            + ", ".join(ratios)
-        )
-    if aged := result.get("aging"):
-        ratios = (f"{k.replace('_', ' ')} {value(v)}" for k, v in aged.items())
-        said.append("The tenth epoch's speed as a ratio to the first's: " + ", ".join(ratios))
-    return said
-
-
-def cell(loop: Mapping[str, Any] | None) -> str:
-    if loop is None:
-        return "-"
-    return f"{loop['ratio']['median']:.2f} ({loop['images_per_second']['median']:,.0f})"

@@ -10,7 +10,7 @@ import torch
 
 from vae.devices import synchronize
 
-__all__ = ["Loop", "Rounds", "against_eager", "clock", "rate", "summary"]
+__all__ = ["Loop", "Rounds", "against", "clock", "rate", "steps_in", "summary"]
 
 
 class Loop(Protocol):
@@ -43,6 +43,16 @@ def rate(loop: Loop, steps: int, device: str) -> float:
     return images / (clock(device) - started)
 
 
+def steps_in(seconds: float, loop: Loop, device: str) -> int:
+    """The steps that a loop takes in so many seconds, at least 1; of which it takes a tenth here."""
+    loop.run(1)
+    started, steps = clock(device), 0
+    while not steps or clock(device) - started < seconds / 10:
+        loop.run(1)
+        steps += 1
+    return max(1, round(seconds * steps / (clock(device) - started)))
+
+
 class Rounds:
     """Runs other loops in turn with one that cannot be paused, from inside its steps.
 
@@ -60,12 +70,19 @@ class Rounds:
     ) -> None:
         self.host, self.steps, self.guests, self.device = host, steps, guests, device
         self.all: dict[str, list[float]] = {name: [] for name in (host, *guests)}
-        self.images, self.started = 0, clock(device)
+        self.images, self.started, self.next = 0, clock(device), steps
 
     def on_step(self, step: int, images: int) -> None:
+        """To be called by the host.
+
+        Arguments:
+            step: The number of steps that it has taken.
+            images: Those of its steps since the last call.
+        """
         self.images += images
-        if step % self.steps:
+        if step < self.next:
             return
+        self.next += self.steps
         self.all[self.host].append(self.images / (clock(self.device) - self.started))
         for name, (loop, steps) in self.guests.items():
             self.all[name].append(rate(loop, steps, self.device))
@@ -77,12 +94,12 @@ class Rounds:
         return {name: values[1:] for name, values in self.all.items()}
 
 
-def against_eager(rates: Mapping[str, list[float]]) -> dict[str, Any]:
+def against(reference: str, rates: Mapping[str, list[float]]) -> dict[str, Any]:
     """Of each loop: images a second, and its ratio to the reference in the same round."""
     return {
         name: {
             "images_per_second": summary(values),
-            "ratio": summary([a / b for a, b in zip(values, rates["eager"], strict=True)]),
+            "ratio": summary([a / b for a, b in zip(values, rates[reference], strict=True)]),
         }
         for name, values in rates.items()
     }
