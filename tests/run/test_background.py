@@ -136,11 +136,22 @@ def trained(folder, writer, last, steps):
     return module
 
 
+class Blocked(LastCheckpoint):
+    """Its checkpoints cannot be written, from the start of training on."""
+
+    def on_train_start(self, trainer, pl_module):
+        super().on_train_start(trainer, pl_module)
+        (self.folder / ".last.ckpt.tmp").mkdir()
+
+
 def test_training_ends_soon_after_a_write_that_failed(tmp_path):
     """And not at the next checkpoint, which may be hours away."""
-    (tmp_path / ".last.ckpt.tmp").mkdir()
 
-    class Slow(LastCheckpoint):
+    class Slow(Blocked):
+        def on_train_start(self, trainer, pl_module):
+            super().on_train_start(trainer, pl_module)
+            self.save(trainer)
+
         def on_train_batch_end(self, *args, **kwargs):
             time.sleep(0.02)
 
@@ -149,7 +160,12 @@ def test_training_ends_soon_after_a_write_that_failed(tmp_path):
 
     with pytest.raises(OSError, match="cannot write"):
         trained(tmp_path, BackgroundCheckpointIO(tmp_path), Slow(tmp_path), 50)
-    assert not (tmp_path / "last.ckpt").exists()
+
+
+def test_no_run_is_over_if_its_last_checkpoint_was_not_written(tmp_path):
+    with pytest.raises(OSError, match="cannot write"):
+        trained(tmp_path, BackgroundCheckpointIO(tmp_path), Blocked(tmp_path), 3)
+    assert load(tmp_path / "last.ckpt")["global_step"] == 0
 
 
 def test_a_run_that_is_over_has_its_last_checkpoint(tmp_path):
