@@ -62,11 +62,11 @@ CONFIGURATION = {
     "validation every 0 steps": (f"{TRAIN} --trainer.val_check_interval 0", "must be positive"),
     "validation inside a group": (
         f"{TRAIN} --trainer.val_check_interval 7",
-        "no multiple of data.steps_per_batch 20",
+        "no multiple of data.steps_per_batch 50",
     ),
     "validation across uneven epochs": (
-        f"{TRAIN} --trainer.val_check_interval 40 --trainer.check_val_every_n_epoch null",
-        "epochs of 21 steps: data.steps_per_batch 20 does not divide these",
+        f"{TRAIN} --trainer.val_check_interval 50 --trainer.check_val_every_n_epoch null",
+        "epochs of 21 steps: data.steps_per_batch 50 does not divide these",
     ),
     "no batch to train on": (
         f"{TRAIN} --trainer.limit_train_batches 0.01",
@@ -148,7 +148,7 @@ CONFIGURATION = {
     ),
     "many at once, inside a group": (
         f"train_many.py {DIGITS} --trainer.val_check_interval 7",
-        "no multiple of data.steps_per_batch 20",
+        "no multiple of data.steps_per_batch 50",
     ),
     "many at once, on several devices": (
         f"train_many.py {DIGITS} --trainer.accelerator cpu --trainer.devices 2",

@@ -26,7 +26,7 @@ def test_our_data_modules_are_named_by_their_public_names_with_all_arguments():
     spec = describe_data(MNISTDataModule(num_val=400, binarization="static"))
     assert spec["class_path"] == "vae.MNISTDataModule"
     arguments = {"batch_size": 128, "eval_batch_size": 1000, "binarization": "static"}
-    arguments |= {"num_val": 400, "seed": 0, "binarization_seed": 0, "steps_per_batch": 20}
+    arguments |= {"num_val": 400, "seed": 0, "binarization_seed": 0, "steps_per_batch": 50}
     assert spec["init_args"] == arguments
 
 

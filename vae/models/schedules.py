@@ -12,7 +12,7 @@ from torch import nn
 from vae.models.no_effect import refuse
 from vae.recorded import Recorded
 
-__all__ = ["ExponentialDecay", "LinearWarmup", "Schedule", "assert_scheduled", "fill"]
+__all__ = ["ExponentialDecay", "LinearWarmup", "Schedule", "Scheduled", "assert_scheduled", "fill"]
 
 
 class Schedule(metaclass=Recorded):
@@ -82,14 +82,33 @@ class LinearWarmup(Schedule):
         return self.end * min(1.0, step / self.steps)
 
 
+class Scheduled:
+    """The buffers of a module that schedules fill, looked up once: they must stay where they are.
+
+    Arguments:
+        module: The module, on its device.
+        schedules: By the name of a buffer, whatever submodule it is in.
+    """
+
+    def __init__(self, module: nn.Module, schedules: Mapping[str, Schedule]) -> None:
+        buffers = [(path.rpartition(".")[2], buffer) for path, buffer in module.named_buffers()]
+        self.filled = [
+            (schedule, [buffer for found, buffer in buffers if found == name])
+            for name, schedule in schedules.items()
+        ]
+
+    def fill(self, step: int) -> None:
+        """Fills them with their values at an optimiser step, counted from 0."""
+        for schedule, buffers in self.filled:
+            if step % schedule.every == 0:
+                value = schedule(step)
+                for buffer in buffers:
+                    buffer.fill_(value)
+
+
 def fill(module: nn.Module, schedules: Mapping[str, Schedule], step: int) -> None:
     """Fills the buffers of a module by their schedules, where it is their step."""
-    for name, schedule in schedules.items():
-        if step % schedule.every == 0:
-            value = schedule(step)
-            for path, buffer in module.named_buffers():
-                if path.rpartition(".")[2] == name:
-                    buffer.fill_(value)
+    Scheduled(module, schedules).fill(step)
 
 
 def assert_scheduled(module: nn.Module, schedules: Mapping[str, Schedule]) -> None:

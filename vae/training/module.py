@@ -28,7 +28,7 @@ from vae.data.batch import batches_in, images_in
 from vae.data.description import data_names, plain_hyper_parameters
 from vae.data.source import ImageSource
 from vae.devices import asynchronous, keep_freed_memory
-from vae.models.schedules import fill
+from vae.models.schedules import Scheduled
 from vae.training.composed import ComposedModule
 from vae.training.grouping import OPTIMIZER_HOOKS, group_steps, overriding
 from vae.training.lightning_private import count_step, regroup, set_logged_step
@@ -111,7 +111,8 @@ class VAEModule(ComposedModule):
         self.after_step: list[Callable[[int, Tensor], None]] = []
         self.latest: dict[str, Tensor] = {}
         self._generators: dict[str, Tensor] = {}  # of a run that is continued
-        self._step: Step | None = None
+        self._step: Step | None = None  # while it is trained, as the next
+        self._scheduled: Scheduled | None = None
 
     def training_step(self, batch: Tensor | Iterable[Tensor], batch_idx: int) -> Tensor:
         """Takes an optimiser step for every batch of images, ``(B, *image)`` each, of a group.
@@ -122,9 +123,9 @@ class VAEModule(ComposedModule):
         if self._generators:
             restore_generators(self, self._generators)
             self._generators = {}
-        for x in batches_in(batch):
-            bound = self._train_on(x)
-            if self.global_step == self.trainer.max_steps:
+        for step, x in enumerate(batches_in(batch), self.global_step):
+            bound = self._train_on(x, step)
+            if step + 1 == self.trainer.max_steps:
                 break
         return -bound
 
@@ -178,14 +179,14 @@ class VAEModule(ComposedModule):
             seed_process(self)
 
     def on_train_start(self) -> None:
-        self._step = self._make_step()
+        self._step, self._scheduled = self._make_step(), Scheduled(self, self.schedules)
         if self.device.type == "cpu":
             keep_freed_memory()
             # Lightning has torch ask the driver whether there is a GPU; Adam asks at every step
             os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 
     def on_train_end(self) -> None:
-        self._step = None
+        self._step = self._scheduled = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         data = getattr(self.trainer, "datamodule", None)
@@ -206,10 +207,10 @@ class VAEModule(ComposedModule):
         if isinstance(data := getattr(self.trainer, "datamodule", None), ImageSource):
             regroup(checkpoint, data.steps_per_batch)
 
-    def _train_on(self, x: Tensor) -> Tensor:
+    def _train_on(self, x: Tensor, step: int) -> Tensor:
         """Takes one optimiser step at images ``(B, *image)``; returns the bound, with shape ()."""
-        trainer, step = self.trainer, self.global_step
-        fill(self, self.schedules, step)
+        trainer = self.trainer
+        cast(Scheduled, self._scheduled).fill(step)
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         logged = every > 0 and (step + 1) % every == 0
         # every step is checked; on a GPU or in a graph, where that would wait, only those logged

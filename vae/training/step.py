@@ -109,11 +109,8 @@ class Step:
 
     def total(self, bound: Tensor) -> Tensor:
         """A number, with shape (), that is finite if the bound and the watched gradients are."""
-        total = bound
-        for parameter in self.watched:
-            if parameter.grad is not None:
-                total = total + parameter.grad.sum()
-        return total
+        gradients = [p.grad for p in self.watched if p.grad is not None]
+        return torch.cat([bound.reshape(1), *gradients]).sum()
 
     def update(self, scale: float = 1.0) -> None:
         """Clips the gradient and takes the optimiser's step.

@@ -55,7 +55,7 @@ class ImagesInMemory(ImageSource):
         binarization: Binarization = "dynamic",
         seed: int = 0,
         binarization_seed: int = 0,
-        steps_per_batch: int = 20,
+        steps_per_batch: int = 50,
     ) -> None:
         super().__init__()
         if batch_size < 1 or eval_batch_size < 1:
