@@ -347,3 +347,62 @@ def test_a_mistake_is_one_line(script):
     done = script("bench.py", "--models", "foo")
     assert done.code == 2 and not done.out
     assert done.err.startswith("error: ") and len(done.err.splitlines()) == 1
+
+
+@pytest.fixture
+def checkouts(tmp_path):
+    """Folders that look like checkouts of others, with scripts that only look at their arguments."""
+    main = tmp_path / "examples" / "vae" / "main.py"
+    main.parent.mkdir(parents=True)
+    main.write_text(
+        "import sys, pathlib\n"
+        "assert sys.argv[1:] == ['--epochs', '4', '--no-accel'], sys.argv\n"
+        "assert pathlib.Path('results').is_dir() and pathlib.Path('../data/MNIST/raw').is_dir()\n"
+    )
+    source = tmp_path / "pythae" / "src" / "pythae"
+    source.mkdir(parents=True)
+    return tmp_path / "examples", tmp_path / "pythae"
+
+
+def test_whole_commands_run_others_as_they_are(bench, checkouts, monkeypatch, capsys):
+    from benchmark import commands
+
+    examples, pythae = checkouts
+    monkeypatch.setattr(
+        commands, "mnist_for_others", lambda folder: (folder / "MNIST" / "raw").mkdir(parents=True)
+    )
+    ours = {"fit, test_samples 0": python("pass")}
+    monkeypatch.setattr(commands, "_ours", lambda *_, **__: ours)
+    found = commands.commands(1, str(examples), str(pythae), epochs=(4,))
+    assert list(found) == ["4"]
+    assert list(found["4"]) == ["pytorch/examples' vae/main.py", "fit, test_samples 0"]
+    assert "pythae's trainer failed: ModuleNotFoundError" in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"main\.py is not there: .* checkout"):
+        commands.commands(1, str(pythae))
+
+
+def test_our_whole_commands_are_those_that_the_parser_takes(bench, tmp_path):
+    from benchmark.commands import _ours
+
+    rows = _ours(4, tmp_path, cold=True, device="cpu")
+    assert len(rows) == 4 and len(_ours(10, tmp_path, cold=False, device="cpu")) == 2
+    cache = tmp_path / "compiled"
+    for name, command in rows.items():
+        words = command.words[command.words.index("fit") :]
+        flags = dict(zip(words[1::2], words[2::2], strict=True))
+        assert flags["--trainer.max_epochs"] == "4"
+        assert flags["--model.test_samples"] == name.rpartition(" ")[2]
+        assert flags["--model.compile"] == ("step" if "compile step" in name else "false")
+        assert command.environment["TORCHINDUCTOR_CACHE_DIR"] == str(cache)
+        cache.mkdir(exist_ok=True)
+        command.before()
+        assert cache.exists() == ("cold" not in name)
+
+
+def test_mnist_is_unpacked_for_others(bench, mnist_dir, monkeypatch, tmp_path):
+    from benchmark.commands import mnist_for_others
+    from torchvision.datasets import MNIST
+
+    monkeypatch.setenv("VAE_DATA_DIR", str(mnist_dir))
+    mnist_for_others(tmp_path / "data")
+    assert len(MNIST(tmp_path / "data", train=True)) == 60000
