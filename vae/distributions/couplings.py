@@ -23,7 +23,7 @@ from torch.distributions import Bernoulli, Distribution, Independent
 
 from vae.distributions.one_hot import OneHotCategorical, gumbel_like
 from vae.distributions.operations import describe, logits_of
-from vae.distributions.special import change, finite
+from vae.distributions.special import change, finite, one_hot
 
 __all__ = [
     "condition",
@@ -103,7 +103,7 @@ def _(q: Independent, perturbed: Tensor) -> Tensor:
 @harden.register
 def _(q: OneHotCategorical, perturbed: Tensor) -> Tensor:
     index = perturbed.argmax(-1)
-    return torch.nn.functional.one_hot(index, perturbed.shape[-1]).to(perturbed.dtype)
+    return one_hot(index, perturbed)
 
 
 @harden.register

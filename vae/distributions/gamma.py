@@ -30,6 +30,7 @@ from vae.distributions.special import (
     HALF_LOG_2PI,
     bregman_lgamma,
     excess,
+    one_hot,
     stirling_remainder,
     stirling_remainder_slope,
 )
@@ -114,7 +115,7 @@ class Dirichlet(TorchDirichlet):
 def _sum_to_zero(x: Tensor, size: Tensor) -> Tensor:
     """x, differences of terms of this size, which sum to zero but for rounding: the largest, where
     the rounding is, becomes what the others leave."""
-    largest = torch.nn.functional.one_hot(size.argmax(-1), x.shape[-1]).to(x.dtype)
+    largest = one_hot(size.argmax(-1), x)
     return x - largest * x.sum(-1, keepdim=True)
 
 

@@ -19,6 +19,8 @@ from torch.distributions import OneHotCategorical as TorchOneHotCategorical
 from torch.distributions.kl import register_kl
 from torch.types import _size
 
+from vae.distributions.special import one_hot
+
 __all__ = ["OneHotCategorical", "gumbel_like"]
 
 
@@ -73,7 +75,7 @@ class OneHotCategorical(TorchOneHotCategorical):
         with torch.no_grad():
             shape = self._extended_shape(Size(sample_shape))
             index = (self.logits + gumbel_like(self.logits, shape)).argmax(-1)
-            return torch.nn.functional.one_hot(index, shape[-1]).to(self.logits.dtype)
+            return one_hot(index, self.logits)
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:

@@ -23,6 +23,7 @@ __all__ = [
     "finite",
     "log_i0e",
     "mean_resultant",
+    "one_hot",
     "polynomial",
     "sigmoid",
     "softplus_tail",
@@ -32,6 +33,19 @@ __all__ = [
 
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+
+def one_hot(index: Tensor, like: Tensor) -> Tensor:
+    """Vectors of zeros with a one at the index, ``(*, C)``, of indices ``(*)``.
+
+    ``torch.nn.functional.one_hot`` looks at the numbers, which no graph can do.
+
+    Arguments:
+        index: Integers from 0 to C - 1.
+        like: Of the dtype that the vectors shall have, and C in its last dimension.
+    """
+    count = torch.arange(like.shape[-1], device=index.device)
+    return (index.unsqueeze(-1) == count).to(like.dtype)
 
 
 def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:

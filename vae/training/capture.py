@@ -9,12 +9,13 @@ device's own generator, which goes on from replay to replay as it would from ker
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from vae.devices import generators, set_generators, takes_graphs
+from vae.devices import takes_graphs
+from vae.training.remember import remember
 
 __all__ = ["CaptureError", "CapturedStep"]
 
@@ -114,23 +115,4 @@ class CapturedStep:
 
     def _remember(self, device: torch.device) -> Callable[[], None]:
         """What sets everything back to what it is now."""
-        tensors = [*self.module.parameters(), *self.module.buffers()]
-        values = [(t, t.detach().clone()) for t in tensors]
-        known: dict[Tensor, dict[str, Any]] = {
-            parameter: {k: v.clone() for k, v in state.items() if isinstance(v, Tensor)}
-            for parameter, state in self.optimizer.state.items()
-        }
-        states = generators(device)
-
-        @torch.no_grad()
-        def restore() -> None:
-            for tensor, value in values:
-                tensor.copy_(value)
-            for parameter, state in self.optimizer.state.items():
-                before = known.get(parameter, {})
-                for name, value in state.items():
-                    if isinstance(value, Tensor):
-                        value.copy_(before[name]) if name in before else value.zero_()
-            set_generators(states, device)
-
-        return restore
+        return remember(self.module, self.optimizer, device)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from lightning.pytorch import Callback
 from lightning.pytorch.core.optimizer import LightningOptimizer
@@ -41,6 +42,7 @@ from vae.training.optimizers import (
     plain_numbers,
 )
 from vae.training.step import GraphStep, LightningStep, Step
+from vae.training.whole import WholeStep
 
 __all__ = ["VAEModule"]
 
@@ -63,7 +65,8 @@ class VAEModule(ComposedModule):
             leaves it out.
         gradient_clip_norm: The largest norm of the model's gradient, which is scaled down to it;
             by default it is not clipped.
-        compile: Whether the bound is compiled (torch.compile) in training.
+        compile: What torch.compile makes faster in training: ``step``, the whole step, Adam's
+            update too, as one graph; true, the bound; or false, nothing.
         capture: Whether a training step is one CUDA graph; needs a GPU.
         parts: Those of :func:`vae.models.composition.compose`.
 
@@ -84,7 +87,7 @@ class VAEModule(ComposedModule):
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         test_samples: int = 100,
         gradient_clip_norm: float | None = None,
-        compile: bool = False,
+        compile: bool | Literal["step"] = False,
         capture: bool = False,
         **parts: Any,
     ) -> None:
@@ -243,14 +246,27 @@ class VAEModule(ComposedModule):
             if self.captured:
                 schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
                 assert_capturable(optimizer, *schedulers[:1])
-            kind = GraphStep if self.captured else Step
-            return kind(self, optimizer, self.compiled, partial(count_step, trainer))
+            took = partial(count_step, trainer)
+            if not self.captured:
+                return self._plain_step(optimizer, took)
+            return GraphStep(self._plain_step(optimizer, lambda: None), took)
         if self.captured:
             raise MisconfigurationException(
                 "capture is for one process in 32-true precision, without hooks between backward"
                 " pass and optimiser step: leave out --model.capture"
             )
-        return LightningStep(self, self.compiled)
+        if self.compiled == "step" and self.global_rank == 0:
+            print(
+                "the step cannot be one graph, since Lightning takes it (hooks, precision, several"
+                " processes): the bound is compiled",
+                file=sys.stderr,
+            )
+        return LightningStep(self, bool(self.compiled))
+
+    def _plain_step(self, optimizer: Optimizer, took: Callable[[], None]) -> Step:
+        if self.compiled == "step":
+            return WholeStep(self, optimizer, took)
+        return Step(self, optimizer, self.compiled, took)
 
     def _log_training(self, x: Tensor, bound: Tensor, step: int) -> None:
         with evaluation.fixed_noise(x.device, step):

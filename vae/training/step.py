@@ -2,7 +2,8 @@
 
 * :class:`Step`: as plain torch; the bound may be compiled.
 * :class:`LightningStep`: with Lightning's hooks, several processes, and mixed precision.
-* :class:`GraphStep`: as a CUDA graph.
+* :class:`GraphStep`: as a CUDA graph, of any of these but Lightning's.
+* :class:`vae.training.whole.WholeStep`: as one compiled graph, the optimiser's update in it.
 """
 
 from __future__ import annotations
@@ -93,6 +94,16 @@ class Step:
         self.took()
         return bound
 
+    def whole(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """All of a step that is done on the device: the bound, and the number to check."""
+        bound = self.differentiate(x)
+        total = self.total(bound)
+        self.update()
+        return bound, total
+
+    def prepare(self) -> None:
+        """What is done on the host before each :meth:`whole`, and is not in a CUDA graph of it."""
+
     def differentiate(self, x: Tensor) -> Tensor:
         """Gives the parameters the loss's gradient; returns the bound, with shape ()."""
         estimate = self.bound(x)
@@ -160,31 +171,19 @@ class GraphStep(Step):
     """Takes optimiser steps by replaying one CUDA graph (:mod:`vae.training.capture`).
 
     Arguments:
-        module: What is trained.
-        optimizer: Its optimiser.
-        compiled: Whether the bound is compiled before it is captured.
+        step: What is captured.
         took: Called after each step.
     """
 
-    def __init__(
-        self,
-        module: Trained,
-        optimizer: Optimizer,
-        compiled: bool = False,
-        took: Callable[[], None] = lambda: None,
-    ) -> None:
-        super().__init__(module, optimizer, compiled, took)
-        self.graph = CapturedStep(cast(nn.Module, module), optimizer, self._whole)
+    def __init__(self, step: Step, took: Callable[[], None] = lambda: None) -> None:
+        super().__init__(step.module, step.optimizer, took=took)
+        self.step = step
+        self.graph = CapturedStep(cast(nn.Module, step.module), step.optimizer, step.whole)
 
     def __call__(self, x: Tensor, check: Callable[[Tensor], None] | None = None) -> Tensor:
+        self.step.prepare()
         bound, total = self.graph(x)
         if check is not None:
             check(total)
         self.took()
         return bound
-
-    def _whole(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        bound = self.differentiate(x)
-        total = self.total(bound)  # inside, as a replay does not show gradients
-        self.update()
-        return bound, total

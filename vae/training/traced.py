@@ -1,0 +1,143 @@
+"""A function of tensors, which it changes in place, as one compiled graph.
+
+``make_fx`` runs the function once, on copies, and writes down every operation, those of autograd's
+backward pass too. So whatever autograd takes can be traced: hooks, ``torch.func``, gradients inside
+of gradients. What is left is a flat list of operations, which ``torch.compile`` makes one graph of,
+and keeps on disk for the next run (pytorch.org, "Compile Time Caching in torch.compile").
+
+Python is not in that list. A number that Python computes, or a branch that it takes, is as it was
+in the trace: :class:`Watch` tells when one may have become another.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from vae.devices import generators, set_generators
+
+__all__ = ["Untraceable", "Watch", "compiled", "reason_of", "trace"]
+
+Function = Callable[..., Sequence[Tensor]]
+
+TORCH = Path(torch.__file__).parent
+
+
+class Untraceable(ValueError):
+    """A function that cannot be one graph; the message says why, in a few words."""
+
+
+def trace(function: Function, tensors: Sequence[Tensor]) -> GraphModule:
+    """Writes down what a function does with tensors, without doing it.
+
+    Nothing is left behind: it runs on copies, and the generators are set back.
+
+    Arguments:
+        function: Of as many tensors as given; returns tensors. It may change those given, and no
+            others. It runs without a gradient unless it asks for one itself.
+        tensors: Of the shapes, types and device that the graph is for.
+
+    Raises:
+        Untraceable: If it looks at a number, or fails.
+    """
+    device = tensors[0].device
+    states = generators(device)
+    copies = [tensor.detach().clone() for tensor in tensors]
+    try:
+        with torch.no_grad():
+            graph = make_fx(function)(*copies)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # of many kinds
+        raise Untraceable(reason_of(error)) from error
+    finally:
+        set_generators(states, device)
+    for node in graph.graph.nodes:  # what came from outside is a constant: nobody may change it
+        changes = getattr(getattr(node.target, "_schema", None), "is_mutable", False)
+        if changes and getattr(node.args[0], "op", "") == "get_attr":
+            raise Untraceable("it changes a tensor that is neither parameter nor buffer")
+    return graph
+
+
+def compiled(graph: GraphModule) -> Callable[..., Sequence[Tensor]]:
+    """The graph in fast code, made at the first call; with torch's own random numbers."""
+    options: dict[str, Any] = {"fallback_random": True}
+    run = torch.compile(graph, dynamic=False, fullgraph=True, options=options)
+
+    @torch.no_grad()
+    def call(*tensors: Tensor) -> Sequence[Tensor]:
+        return run(*tensors)
+
+    return call
+
+
+class Watch:
+    """The plain values in a module's attributes, of which a trace holds what they were.
+
+    Arguments:
+        module: With all modules inside it. Names that begin with an underscore are left out.
+        others: Other mappings whose plain values count: an optimiser's options.
+    """
+
+    def __init__(self, module: nn.Module, *others: dict[str, Any]) -> None:
+        self.module = module
+        self.parameters = list(module.parameters())
+        named = [(name, vars(part)) for name, part in module.named_modules()]
+        named += [("optimizer", other) for other in others]
+        self.watched = [
+            (f"{name}.{key}".lstrip("."), values, key)
+            for name, values in named
+            for key, value in values.items()
+            if _is_plain(value) and not key.startswith("_") and key != "lr"
+        ]
+        self._places = [(values, key) for _, values, key in self.watched]
+
+    def values(self) -> tuple[Any, ...]:
+        """What they are now, and which parameters are trained."""
+        own = [values.get(key) for values, key in self._places]
+        return (*own, *[p.requires_grad for p in self.parameters])
+
+    def changed(self, before: tuple[Any, ...]) -> list[str]:
+        """The names of those that were others before."""
+        pairs = zip(self.watched, before, self.values(), strict=False)
+        return [name for (name, _, _), old, new in pairs if old is not new and old != new]
+
+    def hooked(self) -> list[str]:
+        """The names of modules and parameters with hooks, which a trace would run once or never."""
+        found = [
+            name
+            for name, part in self.module.named_modules()
+            if any(vars(part).get(kind) for kind in HOOKS)
+        ]
+        return found + [
+            name
+            for name, p in self.module.named_parameters()
+            if p._backward_hooks or getattr(p, "_post_accumulate_grad_hooks", None)
+        ]
+
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+"""Where ``nn.Module`` keeps the hooks that were registered on it."""
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def reason_of(error: Exception) -> str:
+    """Why something could not be traced or compiled, as the end of a sentence."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if "get value out of" in text:
+        calls = traceback.extract_tb(error.__traceback__)
+        own = [call for call in calls if TORCH not in Path(call.filename).parents]
+        return f"{Path(own[-1].filename).name}, line {own[-1].lineno}, looks at a tensor's value"
+    return text if len(text) <= 120 else f"{text[:117]}..."
