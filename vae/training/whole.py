@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -141,8 +142,9 @@ class WholeStep(Step):
     def _fall_back(self, x: Tensor, reason: str) -> None:
         """Compiles the bound alone or, if that fails too, nothing."""
         self.graphs.clear()
-        what, instead = "the bound is compiled", Step(self.module, self.optimizer, compiled=True)
+        what = "the bound is compiled"
         try:
+            instead = Step(self.module, self.optimizer, compiled=True)
             self._trial(lambda x: (instead.differentiate(x),), x, 0)
         except Exception:  # of many kinds
             what, instead = "nothing is compiled", Step(self.module, self.optimizer)
@@ -159,16 +161,17 @@ class WholeStep(Step):
             raise Untraceable(
                 f"{next(iter(self.watch.changed(last)), 'something')} keeps changing"
             )
-        expected = [self._trial(self._step_eagerly, x, seed) for seed in range(ATTEMPTS)]
+        expected = self._trial(self._step_eagerly, x, 0)
         if changed := self.watch.changed(before):
             raise Untraceable(f"{changed[0]}, which is no tensor, changes at every step")
         self.made += 1
         function = trace(self._function, [*self._tensors(), x])
-        graph = _Graph(compiled(function), self.trained if self.adam is None else [])
         try:
-            for seed, right in enumerate(expected):
-                found = self._trial(lambda x: self._run(graph, x), x, seed)
-                if _is_close(found, right):
+            graph = _Graph(compiled(function), self.trained if self.adam is None else [])
+            for seed in range(ATTEMPTS):
+                if seed:
+                    expected = self._trial(self._step_eagerly, x, seed)
+                if _is_close(self._trial(partial(self._run, graph), x, seed), expected):
                     return graph
         except torch.OutOfMemoryError:
             raise
