@@ -34,7 +34,9 @@ def test_a_captured_fit_beside_the_raw_graph(monkeypatch, mnist_dir):
     monkeypatch.setenv("VAE_DATA_DIR", str(mnist_dir))
     flags = dict(zip((word[2:] for word in THERE[::2]), THERE[1::2], strict=True))
     chosen = {"fit": {"model.compile": "false"}, "fit_capture": {"model.capture": "true"}}
-    monkeypatch.setattr(training, "ways", lambda _: {k: v | flags for k, v in chosen.items()})
+    monkeypatch.setattr(
+        training, "ways", lambda *_, **__: {k: v | flags for k, v in chosen.items()}
+    )
     found = training.compare("disarm_paper", IMAGES.to(DEVICE), 1, 0.01, str(DEVICE), quick=True)
     assert set(found) == {"fit", "raw", "bound", "raw_graph", "fit_capture"}
     assert all(row["ratio"]["median"] > 0 for row in found.values())
