@@ -7,6 +7,7 @@ evaluation then asks for the data.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import jsonargparse
@@ -66,8 +67,9 @@ def plain_hyper_parameters(checkpoint: dict[str, Any]) -> None:
         del checkpoint[key]
 
 
-def _arguments(kind: type) -> set[str]:
+@cache  # a parser takes milliseconds, at every checkpoint
+def _arguments(kind: type) -> frozenset[str]:
     """The names of the arguments that a class takes, those that it passes on included."""
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, fail_untyped=False)
-    return set(parser.get_defaults().keys())
+    return frozenset(parser.get_defaults().keys())
