@@ -33,7 +33,7 @@ def describe_data(data: Any) -> dict[str, Any]:
         said: dict[str, Any] | None = describe(data.description)
         return said or describe_data(data.datamodule)
     kind = type(data)
-    accepted = _arguments(kind)
+    accepted = _arguments(kind)  # type: ignore[arg-type]  # mypy: a class has no hash
     saved = {name: value for name, value in data.hparams.items() if name in accepted}
     if accepted and not saved:
         raise Undescribable(
