@@ -340,3 +340,11 @@ def test_compiled_it_is_the_same_and_goes_on_to_the_last_bit(tmp_path):
     eager = trained(compile=False)
     assert torch.equal(eager["generator"], whole["generator"])
     assert_close(whole, eager, rtol=1e-3, atol=1e-3)
+
+
+def test_a_smaller_last_batch_is_no_graph_of_its_own(interpreted):
+    torch.manual_seed(0)
+    one, other = pair(KINDS["gaussian"]().double())
+    found, step = steps(lambda *arguments: WholeStep(*arguments, size=9), one)
+    assert step.made == 1 and step.instead is None
+    assert_close(found, steps(Step, other)[0], rtol=1e-9, atol=1e-9)

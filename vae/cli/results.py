@@ -78,9 +78,11 @@ def show_results(
         )
     if metrics and not model.test_samples:
         print(without_log_likelihood(run))
+    compiled = f", {model.compile_seconds:.0f} s of it to compile the step"
+    before = compiled if model.compile_seconds >= 0.5 else ""
     test = f"; the test took {results['test_seconds']:.1f} s" if metrics else ""
     print(
-        f"{epochs} epoch{'s' * (epochs != 1)} in {seconds:.0f} s"
+        f"{epochs} epoch{'s' * (epochs != 1)} in {seconds:.0f} s{before}"
         f" ({seconds / max(1, epochs):.2f} s an epoch, validation included){test}"
     )
     if checkpoint.exists():  # a run without a step has none

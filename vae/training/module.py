@@ -74,6 +74,7 @@ class VAEModule(ComposedModule):
         after_step: Functions to call after each optimiser step with its number, from 1 on, and its
             images.
         latest: The values that were last logged in training, by name.
+        compile_seconds: What it took to compile the step, in this process.
 
     Raises:
         NonFiniteError: In training, if the loss or a gradient is not finite.
@@ -113,6 +114,7 @@ class VAEModule(ComposedModule):
         self.compiled, self.captured = compile, capture
         self.after_step: list[Callable[[int, Tensor], None]] = []
         self.latest: dict[str, Tensor] = {}
+        self.compile_seconds = 0.0
         self._generators: dict[str, Tensor] = {}  # of a run that is continued
         self._step: Step | None = None  # while it is trained, as the next
         self._scheduled: Scheduled | None = None
@@ -189,6 +191,7 @@ class VAEModule(ComposedModule):
             os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 
     def on_train_end(self) -> None:
+        self.compile_seconds = self._step.seconds if self._step else 0.0
         self._step = self._scheduled = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -265,7 +268,10 @@ class VAEModule(ComposedModule):
 
     def _plain_step(self, optimizer: Optimizer, took: Callable[[], None]) -> Step:
         if self.compiled == "step":
-            return WholeStep(self, optimizer, took)
+            data, size = getattr(self.trainer, "datamodule", None), None
+            if isinstance(data, ImageSource):
+                size = min(data.batch_size, data.count("train") or data.batch_size)
+            return WholeStep(self, optimizer, took, size)
         return Step(self, optimizer, self.compiled, took)
 
     def _log_training(self, x: Tensor, bound: Tensor, step: int) -> None:

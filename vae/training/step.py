@@ -58,7 +58,12 @@ class Step:
         optimizer: Its optimiser.
         compiled: Whether the bound is compiled (torch.compile).
         took: Called after each step.
+
+    Attributes:
+        seconds: What it took to compile, where that is known.
     """
+
+    seconds = 0.0
 
     def __init__(
         self,

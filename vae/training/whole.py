@@ -14,6 +14,7 @@ others there is another one. The first one is checked against eager steps before
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -67,10 +68,16 @@ class WholeStep(Step):
         module: What is trained; on its device.
         optimizer: Its optimiser.
         took: Called after each step.
+        size: Images of a full batch: other batches, such as an epoch's last one, are taken
+            eagerly. None: a graph for every size.
     """
 
     def __init__(
-        self, module: Trained, optimizer: Optimizer, took: Callable[[], None] = lambda: None
+        self,
+        module: Trained,
+        optimizer: Optimizer,
+        took: Callable[[], None] = lambda: None,
+        size: int | None = None,
     ) -> None:
         super().__init__(module, optimizer, took=took)
         own = cast(nn.Module, module)
@@ -83,13 +90,14 @@ class WholeStep(Step):
         self.adam: AdamTensors | None = None
         self.trained: list[int] = []
         self.graphs: dict[Any, _Graph] = {}
-        self.made = 0
+        self.made, self.size = 0, size
+        self.eager = Step(module, optimizer)  # of the other sizes
         self.instead: Step | None = None
 
     def __call__(self, x: Tensor, check: Callable[[Tensor], None] | None = None) -> Tensor:
         graph = self._graph_for(x)
         if graph is None:
-            bound = cast(Step, self.instead)(x, check)
+            bound = (self.instead or self.eager)(x, check)
         else:
             bound, total = self._run(graph, x)
             if check is not None:
@@ -101,7 +109,7 @@ class WholeStep(Step):
     def whole(self, x: Tensor) -> tuple[Tensor, Tensor]:
         graph = self._graph_for(x)
         if graph is None:
-            return cast(Step, self.instead).whole(x)
+            return (self.instead or self.eager).whole(x)
         outputs = self._run(graph, x)
         self._update_eagerly()
         return outputs
@@ -130,13 +138,17 @@ class WholeStep(Step):
     # ------------------------------------------------------------------------------------
 
     def _graph_for(self, x: Tensor) -> _Graph | None:
-        """The graph for such images; None if the step cannot be one."""
+        """The graph for such images; None if there is to be none."""
+        if self.size is not None and len(x) != self.size:
+            return None
         key = (x.shape, x.dtype, self.watch.values())
         if key not in self.graphs and self.instead is None:
+            started = time.monotonic()
             try:
                 self.graphs[key] = self._make(x)
             except Untraceable as reason:
                 self._fall_back(x, str(reason))
+            self.seconds += time.monotonic() - started
         return self.graphs.get(key)
 
     def _fall_back(self, x: Tensor, reason: str) -> None:
