@@ -94,10 +94,10 @@ def kill(process, folder, generator, moment, number):
     return True
 
 
-def killed_and_resumed(folder, seed, moment, number, wandb="disabled"):
+def killed_and_resumed(folder, seed, moment, number, wandb="disabled", flags=()):
     """Kills four models twice, if it comes to that, and lets them end; how often."""
     generator, kills = random.Random(seed), 0
-    child = start("train_many.py", MANY, folder, wandb)
+    child = start("train_many.py", [*MANY, *flags], folder, wandb)
     while kills < 2 and kill(child, folder, generator, moment, number):
         kills += 1
         child = start("resume.py", [str(group_in(folder))], folder, wandb)
@@ -128,6 +128,19 @@ def test_models_that_are_killed_end_as_if_they_had_never_stopped(
         assert len(json.loads((run / "run.json").read_text())["continued"]) == kills
         if wandb == "offline":
             assert [row["row"] for row in pages(run)] == list(range(len(rows(run))))
+
+
+@pytest.mark.slow
+def test_models_whose_step_is_compiled_go_on_to_the_last_bit_too(tmp_path):
+    flags, reference = ["--compile", "true"], tmp_path / "reference"
+    finish(start("train_many.py", [*MANY, *flags], reference), reference)
+    kills = 0
+    for seed in range(5):
+        folder = tmp_path / str(seed)
+        if kills := killed_and_resumed(folder, seed, "writing", signal.SIGKILL, flags=flags):
+            break
+    assert kills and "not compiled" not in (folder / "log").read_text()
+    assert_same_group(folder, reference)
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from vae.run.checkpoint import load
 from vae.training.many.data import EnsembleData
 from vae.training.many.mapped import check_mappable
 from vae.training.many.module import Ensemble, seeded
-from vae.training.many.streams import Streams
+from vae.training.many.streams import Generators, Streams
 from vae.training.presets import ContinuousVAE, DiscreteVAE, GaussianVAE
 
 pytestmark = pytest.mark.e2e
@@ -287,7 +287,7 @@ def test_every_model_draws_what_its_generator_draws(name):
     copies = [torch.Generator().set_state(g.get_state()) for g in generators]
 
     def one(model, p):
-        with Streams(generators, model):
+        with Streams(Generators(generators), model):
             return draw(p), draw(p)  # the second goes on where the first ended
 
     drawn = vmap(one, randomness="error")(torch.arange(3), p)
@@ -300,14 +300,14 @@ def test_a_draw_of_another_kind_fails_and_a_tensor_filled_in_place_is_not_read()
     generators = [torch.Generator(), torch.Generator()]
 
     def unknown(model, p):
-        with Streams(generators, model):
+        with Streams(Generators(generators), model):
             return torch.multinomial(p, 1)
 
     with pytest.raises(RuntimeError, match="randomness"):
         vmap(unknown, randomness="error")(torch.arange(2), torch.rand(2, 3))
 
     def forgetful(model):
-        with Streams(generators, model):
+        with Streams(Generators(generators), model):
             noise = torch.zeros(3)
             noise.normal_()
             return noise + model

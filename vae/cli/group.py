@@ -120,6 +120,11 @@ class Group:
             own = {"id": run.folder.name, "seed": run.seed, "group_run": self.folder.name}
             run.record = self.record | own
 
+    def sync(self) -> None:
+        """Returns when every row of every model's metrics is on the disk."""
+        for run in self.runs:
+            run.sync()
+
     def train_and_test(self, model: Ensemble, data: EnsembleData, **kwargs: Any) -> None:
         """Trains, tests the best checkpoint of each model, and writes and prints the results.
 

@@ -32,6 +32,7 @@ from vae.cli.seeds import MOST
 from vae.cli.starting_point import StartingPoint, find_starting_point
 from vae.cli.trainer import as_list, shows_progress, trust_world_size
 from vae.data.source import images_of
+from vae.devices import asynchronous
 from vae.run.background import BackgroundCheckpointIO
 from vae.run.members import MemberRun, MemberRuns
 from vae.run.wandb import check_wandb
@@ -42,6 +43,9 @@ from vae.training.many.data import EnsembleData
 from vae.training.many.mapped import check_mappable
 from vae.training.many.module import VARIABLE, Ensemble, seeded
 from vae.training.module import VAEModule
+
+LONG = 5_000
+"""Steps of a training that is compiled by default: that takes the time of some thousand steps."""
 
 
 class ManyCLI(VAECLI):
@@ -63,6 +67,13 @@ class ManyCLI(VAECLI):
             type=dict[str, list[int | float]],
             default={},
             help=f"Values of {', '.join(VARIABLE)}; each seed has every combination.",
+        )
+        parser.add_argument(
+            "--compile",
+            type=bool | None,
+            default=None,
+            help="Whether the step of all models is one compiled graph, where it can be; by default"
+            f" on a CPU, and from {LONG:,} steps on. Their weights change by rounding.",
         )
 
     group: Group | None = None
@@ -94,6 +105,9 @@ class ManyCLI(VAECLI):
                 "precision 16-mixed has one loss scale for all models: use bf16-mixed"
             )
 
+        if options.compile and str(options.trainer.precision) not in ("None", "32", "32-true"):
+            raise ValueError("compile is for 32-true precision: leave out --compile")
+
     def instantiate_classes(self) -> None:
         self.runs: list[MemberRun] = []
         self.text = self._config_text()
@@ -123,7 +137,8 @@ class ManyCLI(VAECLI):
         self.__dict__.pop("config_dump", None)  # of the model before
         self.config_init = self.parser.instantiate_classes(self.config)
         config = yaml.safe_load(parser_of(self).dump(self.config.fit, skip_none=False))
-        del config["seeds"], config["vary"]
+        for name in ("seeds", "vary", "compile"):
+            del config[name]
         config["ckpt_path"] = None  # the group's
         model, data = (self.config_init["fit"].get(part) for part in ("model", "data"))
         model.describe_as(config["model"])
@@ -151,7 +166,7 @@ class ManyCLI(VAECLI):
         config["default_root_dir"] = config["default_root_dir"] or str(group.folder)
         config["plugins"] = [
             *as_list(config.get("plugins")),
-            BackgroundCheckpointIO(group.last.folder),
+            BackgroundCheckpointIO(group.last.folder, group.sync),
         ]
         config["logger"] = False
         config["enable_progress_bar"] = bar
@@ -160,9 +175,23 @@ class ManyCLI(VAECLI):
         if trainer.world_size > 1:
             raise ValueError("many models at once take one device: set --trainer.devices 1")
         group_steps(trainer, self.model, self.datamodule)
+        compiles = self.whole.fit.compile
+        self.model.compiled = self._is_worth_it(trainer) if compiles is None else compiles
         check_wandb()
         self.group.attach(trainer)
         return trainer
+
+    def _is_worth_it(self, trainer: Trainer) -> bool:
+        """Whether a training is long enough for its step to be compiled, and where that was tried."""
+        plain = trainer.precision_plugin.precision == "32-true"
+        if not plain or asynchronous(trainer.strategy.root_device):
+            return False
+        steps, epochs = trainer.max_steps, trainer.max_epochs
+        if steps == -1 and epochs is not None and epochs >= 0:
+            limit = trainer.limit_train_batches  # type: ignore[attr-defined]
+            batches = self.datamodule.batches("train") or 0
+            steps = epochs * (min(limit, batches) if isinstance(limit, int) else batches)
+        return steps == -1 or steps >= LONG
 
     def fit(self, model: Ensemble, datamodule: Any, **kwargs: Any) -> None:  # type: ignore[override]
         assert self.group is not None

@@ -69,16 +69,20 @@ class MemberRun:
 
     def state(self) -> dict[str, Any]:
         """What the group's checkpoint holds of this run, besides the model."""
-        own = [logger for logger in self.loggers if isinstance(logger, JSONLLogger)]
-        for logger in own:
-            logger.sync()
+        rows = [logger.rows for logger in self.loggers if isinstance(logger, JSONLLogger)]
         return {
             "id": self.folder.name,
             "seed": self.seed,
-            "rows": own[0].rows if own else 0,
+            "rows": rows[0] if rows else 0,
             "best": self.best,
             "diverged": self.diverged,
         }
+
+    def sync(self) -> None:
+        """Returns when every row of its metrics is on the disk."""
+        for logger in self.loggers:
+            if isinstance(logger, JSONLLogger):
+                logger.sync()
 
     def go_on(self, state: Mapping[str, Any], runs: Path) -> None:
         """Continues as :meth:`state` said, in its folder among ``runs``."""

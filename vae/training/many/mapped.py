@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
-from vae.training.many.streams import Streams
+from vae.training.many.streams import Generators, Source, Streams
 from vae.training.module import VAEModule
 from vae.training.optimizers import is_elementwise
 from vae.training.step import clip_
@@ -34,7 +33,7 @@ def gradients(
     template: Loss,
     parameters: dict[str, Tensor],
     buffers: dict[str, Tensor],
-    generators: Sequence[torch.Generator],
+    source: Source,
     x: Tensor,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """The gradient of each model's loss, and its bound (S,).
@@ -43,7 +42,7 @@ def gradients(
         template: Any of the models: what is computed, with the numbers below in place of its own.
         parameters: Of all models, ``(S, *shape)`` each.
         buffers: Likewise; moving averages are updated in place.
-        generators: What each model draws from.
+        source: Where their random numbers come from.
         x: The images of each, ``(S, B, *image)``.
     """
     limit = template.module.gradient_clip_norm
@@ -51,7 +50,7 @@ def gradients(
     def loss(
         parameters: dict[str, Tensor], buffers: dict[str, Tensor], model: Tensor, x: Tensor
     ) -> tuple[Tensor, Tensor]:
-        with Streams(generators, model):
+        with Streams(source, model):
             return functional_call(template, parameters | buffers, (x,))
 
     def one(*arguments: Any) -> tuple[dict[str, Tensor], Tensor]:
@@ -61,7 +60,7 @@ def gradients(
             clip_(own, limit, foreach=False)
         return gradient, bound
 
-    model = torch.arange(len(generators), device=x.device)
+    model = torch.arange(len(x), device=x.device)
     with warnings.catch_warnings():  # some small operation in place is a loop over the models
         warnings.filterwarnings("ignore", message="There is a performance drop")
         return vmap(one, randomness="error")(parameters, buffers, model, x)
@@ -82,7 +81,7 @@ def check_mappable(member: VAEModule, x: Tensor) -> None:
     parameters, buffers = stack_module_state([Loss(member)])
     generator = torch.Generator(x.device)
     try:
-        gradients(Loss(member), detached(parameters), buffers, [generator], x[None])
+        gradients(Loss(member), detached(parameters), buffers, Generators([generator]), x[None])
     except RuntimeError as error:
         latent, reason = type(member.vae.latent).__name__, str(error).split(". ")[0]
         raise NotImplementedError(

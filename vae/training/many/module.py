@@ -22,7 +22,7 @@ evaluates, is annealed and is saved as if there were no others.
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple, cast
@@ -34,19 +34,20 @@ from torch import Tensor, nn
 from torch.func import stack_module_state
 from torch.optim import Optimizer
 
-from vae.analysis import evaluation
 from vae.data.description import data_names
 from vae.data.loader import mix_seeds
 from vae.devices import keep_freed_memory
-from vae.distributions.operations import parameters
 from vae.models.schedules import fill
 from vae.training.grouping import group_steps
 from vae.training.lightning_private import count_step, regroup, set_logged_step
+from vae.training.many.compiled import CompiledGradients
 from vae.training.many.data import EnsembleData
 from vae.training.many.mapped import Loss, detached, gradients
-from vae.training.many.streams import on_device
+from vae.training.many.streams import Generators, on_device
+from vae.training.many.terms import terms_of
 from vae.training.module import VAEModule
 from vae.training.optimizers import plain_numbers
+from vae.training.traced import Untraceable
 
 __all__ = ["Ensemble", "VARIABLE", "seeded"]
 
@@ -91,6 +92,7 @@ class Ensemble(LightningModule):
         members: The models, of one class and architecture; they may differ in ``VARIABLE``.
         generators: For each, the state in which its construction left the global generator
             (:func:`seeded`).
+        compile: Whether the mapped step is compiled (torch.compile), where it can be.
 
     Attributes:
         bounds: That of each model at the last step, (S,), in nats an image.
@@ -105,7 +107,10 @@ class Ensemble(LightningModule):
     bounds: Tensor
 
     def __init__(
-        self, members: Sequence[VAEModule], generators: Sequence[torch.Generator]
+        self,
+        members: Sequence[VAEModule],
+        generators: Sequence[torch.Generator],
+        compile: bool = False,
     ) -> None:
         super().__init__()
         if not members or len(members) != len(generators):
@@ -118,6 +123,7 @@ class Ensemble(LightningModule):
                     f" {', '.join(differing)}"
                 )
         self.automatic_optimization = False
+        self.compiled, self._compiled = compile, cast(CompiledGradients | None, None)
         self.members = nn.ModuleList(members)
         self.latest: dict[str, Tensor] = {}
         self.after_step: list[Callable[[int, Tensor], None]] = []
@@ -145,6 +151,8 @@ class Ensemble(LightningModule):
                 for name, tensor in named:
                     tensor.data = stacked[name][s]
         self._generators = self._continued_generators()
+        if self.compiled:
+            self._compiled = CompiledGradients(losses[0], *self._stack, self._generators)
         optimizers = [loss.module.build_optimizer() for loss in losses]
         self._slices: list[_Slice] = []
         groups: list[dict[str, Any]] = []
@@ -198,8 +206,7 @@ class Ensemble(LightningModule):
         trainer, step = self.trainer, self.global_step
         for member in self:
             fill(member, member.schedules, step)
-        template = Loss(next(iter(self)))
-        gradient, self.bounds = gradients(template, *self._stack, self._generators, x)
+        gradient, self.bounds = self._gradients(x)
         for name, models, values in self._slices:
             values.grad = gradient[name][models]
         cast(LightningOptimizer, self.optimizers()).optimizer.step()
@@ -209,6 +216,17 @@ class Ensemble(LightningModule):
         set_logged_step(trainer, step)
         for call in self.after_step:
             call(step + 1, x)
+
+    def _gradients(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Those of each model, and its bound (S,); compiled, where that was asked for."""
+        if self._compiled is not None:
+            try:
+                return self._compiled(x)
+            except Untraceable as reason:
+                self._compiled = None
+                print(f"the step is not compiled, since {reason}", file=sys.stderr)
+        template, source = Loss(next(iter(self))), Generators(self._generators)
+        return gradients(template, *self._stack, source, x)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         models = f"it holds {len(self)} models trained at once"
@@ -251,30 +269,10 @@ class Ensemble(LightningModule):
         the sum over images, (S,), in nats."""
         # one after the other, and not mapped: all have the same noise in an evaluation
         rows = [
-            _terms(member, x[s] if split == "train" else x, seed, split == "test")
+            terms_of(member, x[s] if split == "train" else x, seed, split == "test")
             for s, member in enumerate(self)
         ]
         return {f"{split}/{name}": torch.stack([row[name] for row in rows]) for name in rows[0]}
-
-
-def _terms(member: VAEModule, x: Tensor, seed: int, test: bool) -> dict[str, Tensor]:
-    """The sums over images of one model, (); NaN if it diverged."""
-    K, values = member.test_samples, {}
-    try:
-        with evaluation.fixed_noise(x.device, seed):
-            values = evaluation.elbo_terms(member.vae, x).named()
-            if test and K:
-                values[f"log_likelihood_{K}"] = member.vae.log_likelihood(x, K)
-    except RuntimeError:  # how torch refuses to draw from a distribution with NaN in it
-        q = member.vae.hard.posterior(x)
-        if all(p.isfinite().all() for p in parameters(q).values()):
-            raise
-        nan = torch.full((len(x),), math.nan, device=x.device)
-        estimated = evaluation.closed_kl(member.vae.hard, q) is None
-        values = evaluation.Terms(nan, nan, nan, estimated).named()
-        if test and K:
-            values[f"log_likelihood_{K}"] = nan
-    return {name: value.sum() for name, value in values.items()}
 
 
 def _shared(member: VAEModule) -> dict[str, Any]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from functools import partial
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["Streams", "on_device", "one_hot_of"]
+from vae.training.traced import Untraceable
+
+__all__ = ["Generators", "Given", "Recording", "Streams", "on_device", "one_hot_of"]
 
 
 IN_PLACE = {
@@ -22,8 +25,8 @@ BY_PARAMETERS = {torch.normal, torch.bernoulli, torch.poisson, torch._standard_g
 
 
 class _EachModel(torch.autograd.Function):
-    """Calls ``function(s, *tensors)`` for each model s, with its slices of the tensors, from
-    inside a map over models. No gradient passes."""
+    """Calls ``function(*tensors)``, of tensors ``(S, ...)`` of all models, from inside a map over
+    models; it returns one. No gradient passes."""
 
     @staticmethod
     def forward(function: Callable[..., Tensor], model: Tensor, *tensors: Tensor) -> Tensor:
@@ -39,8 +42,67 @@ class _EachModel(torch.autograd.Function):
             t.expand(info.batch_size, *t.shape) if dim is None else t.movedim(dim, 0)
             for t, dim in zip(tensors, in_dims[2:], strict=True)
         ]
-        values = [function(s, *(row[s] for row in rows)) for s in range(info.batch_size)]
-        return torch.stack(values), 0
+        return function(*rows), 0
+
+
+Draw = Callable[..., Tensor]
+"""Draws for one model, from ``generator=``; its other arguments are the model's parameters."""
+
+
+class Source(Protocol):
+    """Where the random numbers of many models come from."""
+
+    def __call__(self, draw: Draw, *rows: Tensor) -> Tensor:
+        """The draws of all models, ``(S, ...)``; ``rows`` are the parameters of all of them."""
+
+
+class Generators:
+    """Each model draws from a generator of its own.
+
+    Arguments:
+        generators: One for each model, on the device.
+    """
+
+    def __init__(self, generators: Sequence[torch.Generator]) -> None:
+        self.generators = list(generators)
+
+    def __call__(self, draw: Draw, *rows: Tensor) -> Tensor:
+        return torch.stack(
+            [
+                draw(*(row[s] for row in rows), generator=generator)
+                for s, generator in enumerate(self.generators)
+            ]
+        )
+
+
+class Recording(Generators):
+    """As :class:`Generators`, and notes what was drawn: ``draws`` and the ``values``."""
+
+    def __init__(self, generators: Sequence[torch.Generator]) -> None:
+        super().__init__(generators)
+        self.draws: list[Draw] = []
+        self.values: list[Tensor] = []
+
+    def __call__(self, draw: Draw, *rows: Tensor) -> Tensor:
+        if rows:
+            raise Untraceable("what is drawn depends on what is computed")
+        self.draws.append(draw)
+        self.values.append(super().__call__(draw))
+        return self.values[-1]
+
+
+class Given:
+    """Gives what was drawn before, in its order.
+
+    Arguments:
+        values: Each ``(S, ...)``.
+    """
+
+    def __init__(self, values: Sequence[Tensor]) -> None:
+        self.values = iter(values)
+
+    def __call__(self, draw: Draw, *rows: Tensor) -> Tensor:
+        return next(self.values)
 
 
 class Streams(TorchFunctionMode):
@@ -50,13 +112,13 @@ class Streams(TorchFunctionMode):
     randomness="error")``, and is not silently the same for all.
 
     Arguments:
-        generators: One for each model, on the device.
+        source: Where these come from.
         model: What is mapped over: ``arange(S)``, seen from inside.
     """
 
-    def __init__(self, generators: Sequence[torch.Generator], model: Tensor) -> None:
+    def __init__(self, source: Source, model: Tensor) -> None:
         super().__init__()
-        self.generators, self.model = generators, model
+        self.source, self.model = source, model
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
@@ -81,19 +143,14 @@ class Streams(TorchFunctionMode):
             return one_hot_of(*args, **kwargs)
         return func(*args, **kwargs)
 
-    def _draw(self, draw: Callable[..., Tensor], *parameters: Tensor) -> Tensor:
-        def one(s: int, *slices: Tensor) -> Tensor:
-            return draw(*slices, generator=self.generators[s])
-
-        return cast(Tensor, _EachModel.apply(one, self.model, *parameters))
+    def _draw(self, draw: Draw, *parameters: Tensor) -> Tensor:
+        function = partial(self.source, draw)
+        return cast(Tensor, _EachModel.apply(function, self.model, *parameters))
 
     def _implicit(self, concentration: Tensor, value: Tensor) -> Tensor:
         """A Gamma draw with torch's derivative, by implicit reparameterization."""
-
-        def one(s: int, concentration: Tensor, value: Tensor) -> Tensor:
-            return torch._standard_gamma_grad(concentration, value)
-
-        slope = cast(Tensor, _EachModel.apply(one, self.model, concentration, value))
+        grad = torch._standard_gamma_grad
+        slope = cast(Tensor, _EachModel.apply(grad, self.model, concentration, value))
         return value + slope * (concentration - concentration.detach())
 
 
