@@ -9,7 +9,7 @@ import sys
 HEAVY = "lightning wandb torchvision torchmetrics matplotlib sympy torch._dynamo".split()
 
 LOOK = f"""
-import contextlib, io, sys
+import contextlib, gc, io, sys
 def look(what, *absent):
     found = [name for name in absent if name in sys.modules]
     assert not found, f"{{what}} imports {{', '.join(found)}}"
@@ -40,8 +40,10 @@ for mistaken in (["sample", "nothing.ckpt"], ["evaluate", "nothing.ckpt"]):
 run, images = {str(trained_run("gaussian"))!r}, {str(tmp_path)!r} + "/images"
 assert library.load(run).image_shape == (1, 8, 8)
 look("vae.load", "PIL", "rich", *heavy)
+frozen = gc.get_freeze_count()
 vae("sample", run, "--output", images + "/samples.png")
 look("vae sample", "rich", "sklearn", *heavy)
+assert gc.isenabled() and gc.get_freeze_count() == frozen, "torch was there: nothing is frozen"
 vae("reconstruct", run, "--output", images + "/reconstructions.png")
 vae("evaluate", run, "--log_likelihood", "2", "--output", images + "/evaluation.json")
 look("vae evaluate", *heavy)
@@ -50,4 +52,26 @@ look("MNIST", *heavy)
 heavy.remove("sympy")  # in which the costs of estimators are written
 vae("estimators")
 look("vae estimators", *heavy)
+""")
+
+
+def test_a_first_import_is_not_looked_through_by_the_garbage_collector(trained_run, tmp_path):
+    in_an_interpreter(f"""
+vae("sample", {str(trained_run("gaussian"))!r}, "--output", {str(tmp_path / "samples.png")!r})
+assert gc.isenabled() and gc.get_freeze_count() > 100_000, gc.get_freeze_count()
+""")
+
+
+def test_the_collector_stays_as_it_was():
+    in_an_interpreter("""
+from vae.cli.imports import uncollected
+gc.disable()
+with uncollected():
+    pass
+assert not gc.isenabled() and not gc.get_freeze_count()
+gc.enable()
+with contextlib.suppress(ValueError), uncollected():
+    assert not gc.isenabled()
+    raise ValueError
+assert gc.isenabled() and gc.get_freeze_count()
 """)

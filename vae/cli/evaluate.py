@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
+from vae.cli.imports import uncollected
 from vae.cli.parser import data_parser
-from vae.run.checkpoint import folder_of, load
+from vae.run.checkpoint import find_checkpoint, folder_of, load
 from vae.run.files import read_json, writable, write_json
 
 
@@ -44,16 +45,18 @@ def evaluate(
     counts = log_likelihood_samples or []
     if min([elbo_samples, batch_size, *counts]) < 1 or (limit is not None and limit < 1):
         raise ValueError("numbers of samples, images and batches must be at least 1")
-    module, contents, path = load(checkpoint)
-    import torch
-    from rich.progress import track
+    path = find_checkpoint(checkpoint)  # before the imports, which take a second
+    with uncollected():
+        import torch
+        from rich.progress import track
 
-    from vae.analysis.evaluation import active_units, elbo_terms
-    from vae.cli.table import print_table
-    from vae.data.load import load_images
-    from vae.models.memory import DECODINGS, assert_memory, floats_per_decoding
-    from vae.run.record import find_device, hardware
+        from vae.analysis.evaluation import active_units, elbo_terms
+        from vae.cli.table import print_table
+        from vae.data.load import load_images
+        from vae.models.memory import DECODINGS, assert_memory, floats_per_decoding
+        from vae.run.record import find_device, hardware
 
+    module, contents, _ = load(path)
     device = find_device(device)
     vae = module.vae.to(device)
     other_data = None if data is None else type(data).__name__

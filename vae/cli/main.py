@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from vae.cli.errors import fail, one_line_errors, take_debug_flag, take_trust_flags
+from vae.cli.imports import uncollected
 from vae.cli.shell import prepare
 
 __all__ = ["VERBS", "main", "run"]
@@ -60,6 +61,7 @@ def run(verb: str, program: str | None = None, words: list[str] | None = None) -
         program: What the help calls the program; by default the script's name.
         words: The verb's arguments; by default those of the script.
     """
-    module = import_module(f"vae.cli.{verb.replace('-', '_')}")
+    with uncollected():
+        module = import_module(f"vae.cli.{verb.replace('-', '_')}")
     with one_line_errors():
         module.main(sys.argv[1:] if words is None else words, program or Path(sys.argv[0]).name)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from vae.cli.imports import uncollected
 from vae.cli.parser import data_parser
-from vae.run.checkpoint import folder_of, load
+from vae.run.checkpoint import find_checkpoint, folder_of, load
 
 
 def reconstruct(
@@ -27,12 +28,14 @@ def reconstruct(
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    module, contents, path = load(checkpoint)
-    import torch
+    path = find_checkpoint(checkpoint)  # before the imports, which take a second
+    with uncollected():
+        import torch
 
-    from vae.analysis.images import image_file, reconstruction_grid, write_image
-    from vae.data.load import load_images
+        from vae.analysis.images import image_file, reconstruction_grid, write_image
+        from vae.data.load import load_images
 
+    module, contents, _ = load(path)
     data = load_images(contents, data)
     split = "test" if data.count("test") != 0 else data.held_out()
     x = next(iter(data.loader(split, batch_size=count)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vae.cli.imports import uncollected
 from vae.cli.parser import checkpoint_parser
-from vae.run.checkpoint import folder_of, load
+from vae.run.checkpoint import find_checkpoint, folder_of, load
 
 
 def sample(
@@ -21,12 +22,14 @@ def sample(
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    module, _, path = load(checkpoint)
-    import torch
+    path = find_checkpoint(checkpoint)  # before the imports, which take a second
+    with uncollected():
+        import torch
 
-    from vae.analysis.images import image_file, sample_grid, write_image
-    from vae.models.memory import assert_memory, floats_per_decoding
+        from vae.analysis.images import image_file, sample_grid, write_image
+        from vae.models.memory import assert_memory, floats_per_decoding
 
+    module, *_ = load(path)
     assert_memory(16 * floats_per_decoding(module.vae) * count, f"decoding {count} codes")
     torch.manual_seed(seed)
     default = folder_of(path) / "images" / "samples.png"

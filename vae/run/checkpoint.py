@@ -53,10 +53,9 @@ def load(path: str | Path | None = None) -> Loaded:
         FileNotFoundError: If there is no checkpoint.
         ValueError: If it cannot be read, names a class that is not trusted, or does not fit.
     """
-    path = find_checkpoint(path)  # before torch is imported: most mistakes are in this name
-    from vae.models.load import read
+    from vae.models.load import read  # imports torch; to find a checkpoint needs none
 
-    return read(path)
+    return read(find_checkpoint(path))
 
 
 def folder_of(path: Path) -> Path:

@@ -1,7 +1,8 @@
 """The run's page in W&B.
 
 W&B logs online where this machine is logged in, offline where it is not, and as ``WANDB_MODE``
-says where that is set. It never asks.
+says where that is set. It never asks. W&B's package is imported by what starts or ends a page: a
+run without one need not wait for it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import wandb
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
@@ -26,7 +26,6 @@ from torch import Tensor
 from vae.run.files import replace_text
 from vae.run.folder import checked_id, run_id
 from vae.run.metrics import lines_of
-from vae.run.wandb_file import read_history
 
 __all__ = ["RunLogger", "check_wandb", "finish_wandb", "log_table", "wandb_id", "wandb_logger"]
 
@@ -116,6 +115,8 @@ class RunLogger(WandbLogger):
 
 def rows_sent(run: Path) -> int:
     """The number of rows that a run's offline W&B files hold, 0 if there are none."""
+    from vae.run.wandb_file import read_history
+
     last = -1
     for path in sorted(run.glob("wandb/offline-run-*/*.wandb")):
         for row in read_history(path):
@@ -138,6 +139,8 @@ def wandb_mode() -> str:
             raise ValueError(f"WANDB_MODE={mode}: choose from online, offline, disabled")
         return mode
     os.environ.pop("WANDB_MODE", None)  # set but empty, which W&B itself would refuse
+    import wandb
+
     try:
         return "online" if wandb.login(prompt=False) else "offline"
     except wandb.errors.Error:  # logged in, but W&B cannot be reached
@@ -152,11 +155,14 @@ def check_wandb() -> str:
     """
     os.environ.setdefault("WANDB_SILENT", "true")  # before W&B is asked anything: read only once
     mode = wandb_mode()
-    if mode == "online" and not wandb.login(prompt=False):
-        raise ValueError(
-            "WANDB_MODE=online, and this machine is not logged in: wandb login, or"
-            " WANDB_MODE=offline"
-        )
+    if mode == "online":
+        import wandb
+
+        if not wandb.login(prompt=False):
+            raise ValueError(
+                "WANDB_MODE=online, and this machine is not logged in: wandb login, or"
+                " WANDB_MODE=offline"
+            )
     return mode
 
 
@@ -167,8 +173,7 @@ def _prepare_wandb(run: Path) -> str:
     # Artifacts are staged here, not in the home folder.
     os.environ["WANDB_DATA_DIR"] = str((run / "wandb" / "data").resolve())
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # RunLogger warns of a lost W&B, once
-    if wandb.run is not None:
-        wandb.finish()  # else the new run would silently continue it
+    finish_wandb(0)  # a page that is open: the new run would silently continue it
     return mode
 
 
@@ -215,6 +220,8 @@ def wandb_logger(
     mode = _prepare_wandb(run)
     if mode == "disabled":
         return None
+    import wandb
+
     # Parts of a run are told apart by the second: one restarted at once must not meet the last.
     while list(run.glob(f"wandb/*run-{time.strftime('%Y%m%d_%H%M%S')}-*")):
         time.sleep(0.1)
@@ -265,7 +272,8 @@ def finish_wandb(exit_code: int, loggers: Sequence[Logger] = ()) -> None:
         loggers: The run's. One that has warned that W&B was lost is not followed by a second
             warning.
     """
-    if wandb.run is not None:
+    wandb = sys.modules.get("wandb")  # not imported, it has no page open
+    if wandb is not None and wandb.run is not None:
         try:
             wandb.finish(exit_code=exit_code)
         except Exception as error:
@@ -287,6 +295,8 @@ def log_table(run: Path, name: str, rows: list[dict[str, Any]], figure: Path) ->
     mode = _prepare_wandb(run)
     if mode == "disabled":
         return
+    import wandb
+
     project = os.environ.get("WANDB_PROJECT") or "vae"
     with wandb.init(
         project=project,
