@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +111,27 @@ def own_folder() -> Iterator[Path]:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Neither output nor warnings: those of a progress bar, and of a trainer's defaults."""
-    with (
-        warnings.catch_warnings(),
-        Path(os.devnull).open("w") as nowhere,
-        redirect_stdout(nowhere),
-    ):
-        warnings.simplefilter("ignore")
-        yield
+    """Neither output nor warnings: those of a progress bar, and of a trainer's defaults.
+
+    Raises:
+        ValueError: At the end, if a step was not compiled as it was asked for.
+    """
+    said = io.StringIO()
+    try:
+        with (
+            warnings.catch_warnings(),
+            Path(os.devnull).open("w") as nowhere,
+            redirect_stdout(nowhere),
+            redirect_stderr(said),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sys.stderr.write(said.getvalue())
+    for line in said.getvalue().splitlines():
+        if any(words in line for words in INSTEAD):
+            raise ValueError(line)
+
+
+INSTEAD = ("cannot be one graph", "is not compiled")
+"""What is said where a step falls back to a slower way, whose numbers these would then be."""

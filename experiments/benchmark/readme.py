@@ -18,6 +18,7 @@ COLUMNS = {
     "fit_bound": "`--model.compile true`",
     "fit_step": "`--model.compile step`",
     "fit_capture": "`--model.capture true`",
+    "fit_capture_step": "both",
     "raw_graph": "raw loop as a CUDA graph",
 }
 

@@ -35,9 +35,13 @@ NULL = {"class": "GaussianVAE", "latent_dim": 1, "hidden": [1]}
 
 def ways(device: str, compiles: bool = True) -> dict[str, dict[str, str]]:
     """Those that there are on a device, with or without those that compile."""
-    graphs = {"fit_capture": {"model.capture": "true"}}
+    capture = {"model.capture": "true"}
+    graphs = {
+        "fit_capture": {"model.compile": "false", **capture},
+        "fit_capture_step": {"model.compile": "step", **capture},
+    }
     known = WAYS | (graphs if takes_graphs(torch.device(device)) else {})
-    slow = () if compiles else ("fit_bound", "fit_step")
+    slow = () if compiles else ("fit_bound", "fit_step", "fit_capture_step")
     return {way: flags for way, flags in known.items() if way not in slow}
 
 

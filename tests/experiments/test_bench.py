@@ -203,6 +203,21 @@ def test_a_way_that_this_version_refuses_is_no_row(bench, monkeypatch, capsys):
         training.trained("gaussian", "fit_step", turns, {}, "cpu", {})
 
 
+def test_a_way_that_falls_back_is_no_row(bench, capsys):
+    from benchmark.command_line import silence
+
+    def falls_back():
+        print(
+            "the step cannot be one graph, since it looks: the bound is compiled", file=sys.stderr
+        )
+
+    with pytest.raises(ValueError, match="since it looks"), silence():
+        falls_back()
+    assert "since it looks" in capsys.readouterr().err
+    with silence():
+        print("training in a folder", file=sys.stderr)
+
+
 @pytest.mark.e2e
 def test_everything_once(bench, script, mnist_dir, tmp_path):
     """As a user runs it: a JSON, a plot, tables; and nothing in the folder of runs."""
@@ -218,7 +233,9 @@ def test_everything_once(bench, script, mnist_dir, tmp_path):
     assert result["models"]["rloo"]["loops"]["raw"]["ratio"]["median"] == 1
     assert result["epoch"]["raw"]["ratio"]["median"] == 1 and "fit" in result["epoch"]
     assert set(result["scaling"]["batch_size"]) >= {"16", "128", "1024"}
-    assert set(result["many"]["one_at_a_time"]) == {"fit"}
+    assert set(result["many"]["one_at_a_time"]) == {"fit"} and set(result["many"]["eager"]) == {
+        "2"
+    }
     assert result["evaluation"]["gaussian"]["ratio_to_floor"]["median"] > 0
     assert result["startup"]['python -c "import torch"']["ratio"]["median"] == 1
     with Image.open(path.with_suffix(".png")) as image:
