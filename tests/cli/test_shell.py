@@ -1,11 +1,44 @@
 """What scripts owe the shell: output that nobody reads ends nothing."""
 
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from vae.cli.shell import Stream
+
+ROOT = Path(__file__).resolve().parents[2]
+
+ENDING = """
+import atexit, sys
+from vae.cli import shell
+shell.prepare()
+atexit.register(print, "closed")
+class Part:
+    def __del__(self):
+        sys.stderr.write("taken apart")
+part = Part()
+print("done")
+"""
+
+
+@pytest.mark.parametrize(
+    "last, code, said",
+    [
+        ("shell.finished()", 0, ""),
+        ("", 0, "taken apart"),
+        ("shell.finished(); raise ValueError", 1, "ValueError"),
+        ("sys.exit(3)", 3, "taken apart"),
+    ],
+)
+def test_a_finished_process_ends_without_taking_its_modules_apart(last, code, said):
+    """But after all that was to be done at its exit."""
+    words = [sys.executable, "-c", ENDING + last]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == code and done.stdout == "done\nclosed\n"
+    assert said in done.stderr and (said or not done.stderr)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vae.cli.errors import fail, one_line_errors, take_debug_flag, take_trust_flags
 from vae.cli.imports import uncollected
-from vae.cli.shell import prepare
+from vae.cli.shell import finished, prepare
 
 __all__ = ["VERBS", "main", "run"]
 
@@ -65,3 +65,4 @@ def run(verb: str, program: str | None = None, words: list[str] | None = None) -
         module = import_module(f"vae.cli.{verb.replace('-', '_')}")
     with one_line_errors():
         module.main(sys.argv[1:] if words is None else words, program or Path(sys.argv[0]).name)
+    finished()
