@@ -31,6 +31,7 @@ print("done")
         ("", 0, "taken apart"),
         ("shell.finished(); raise ValueError", 1, "ValueError"),
         ("sys.exit(3)", 3, "taken apart"),
+        ("shell.finished(3); sys.exit(3)", 3, ""),
     ],
 )
 def test_a_finished_process_ends_without_taking_its_modules_apart(last, code, said):

@@ -50,6 +50,17 @@ def test_help_of_a_verb_names_the_command(verb, monkeypatch, capsys):
     assert re.match(rf"usage: vae (\[\S+\] )?{verb} ", printed), printed[:200]
 
 
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_mistake_is_followed_by_nothing(debug, tmp_path):
+    """As by what C++ libraries say at a process's end of objects that are still there."""
+    words = ["fit", "--config", "digits", "--model.latent_dim", "0", *["--debug"] * debug]
+    command = [sys.executable, "-m", "vae", *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    lines = done.stderr.splitlines()
+    assert done.returncode == (1 if debug else 2) and (debug or len(lines) == 1)
+    assert "latent_dim must be at least 1, got 0" in lines[-1]
+
+
 @pytest.mark.parametrize(
     "word, hint", [("smaple", "did you mean sample?"), ("xyz", "vae --help lists them")]
 )

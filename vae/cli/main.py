@@ -63,6 +63,13 @@ def run(verb: str, program: str | None = None, words: list[str] | None = None) -
     """
     with uncollected():
         module = import_module(f"vae.cli.{verb.replace('-', '_')}")
-    with one_line_errors():
-        module.main(sys.argv[1:] if words is None else words, program or Path(sys.argv[0]).name)
+    try:
+        with one_line_errors():
+            module.main(
+                sys.argv[1:] if words is None else words, program or Path(sys.argv[0]).name
+            )
+    except SystemExit as error:
+        if isinstance(error.code, int):
+            finished(error.code)
+        raise
     finished()

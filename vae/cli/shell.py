@@ -7,6 +7,7 @@ Ctrl-C during those is one line and exit code 130. A reader of the output that g
 from __future__ import annotations
 
 import atexit
+import gc
 import io
 import os
 import signal
@@ -64,28 +65,32 @@ def leave(number: int, frame: FrameType | None) -> None:
     os._exit(130)
 
 
-_FINISHED: list[bool] = []
+_CODES: list[int] = []
 
 
-def finished() -> None:
+def finished(code: int = 0) -> None:
     """Says that all is done: the process that :func:`prepare` was called in may end at once.
 
     Python would first take apart all modules that were imported: of torch and Lightning, that takes
     a third as long as the imports.
+
+    Arguments:
+        code: With which the process is about to end.
     """
-    _FINISHED.append(True)
+    _CODES.append(code)
 
 
 def _end() -> None:
     """Ends the process, after all other functions of ``atexit``, if it is :func:`finished`."""
-    if not _FINISHED or hasattr(sys, "last_value"):  # an error since then
+    if not _CODES or hasattr(sys, "last_value"):  # an error since then
+        gc.unfreeze()  # of what is frozen (vae.cli.imports), some C++ would say that it leaks
         return
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except (OSError, ValueError):  # Python says so, and has an exit code for it
         return
-    os._exit(0)
+    os._exit(_CODES[-1])
 
 
 def prepare() -> None:
