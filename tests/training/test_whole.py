@@ -348,3 +348,28 @@ def test_a_smaller_last_batch_is_no_graph_of_its_own(interpreted):
     found, step = steps(lambda *arguments: WholeStep(*arguments, size=9), one)
     assert step.made == 1 and step.instead is None
     assert_close(found, steps(Step, other)[0], rtol=1e-9, atol=1e-9)
+
+
+def test_a_long_training_is_compiled_by_default_and_goes_on_as_it_began(
+    interpreted, monkeypatch, tmp_path
+):
+    from test_step import Save, assert_equal, state
+
+    def trained(long, steps=45, save_to=None, ckpt_path=None):
+        monkeypatch.setattr(vae.training.chosen_step, "LONG", long)
+        torch.manual_seed(0 if ckpt_path is None else 7)
+        module, callbacks = KINDS["gaussian"](), [Save(save_to)] if save_to else []
+        made.clear()
+        fit(module, new_run("x"), steps, callbacks=callbacks, ckpt_path=ckpt_path)
+        return state(module, module.trainer), list(made)
+
+    made = []
+    trace = vae.training.whole.trace
+    monkeypatch.setattr(vae.training.whole, "trace", lambda *a: made.append(1) or trace(*a))
+    graph, traced = trained(45, save_to=tmp_path / "graph.ckpt")
+    eager, none = trained(46, save_to=tmp_path / "eager.ckpt")
+    assert traced and not none
+    for path, long, whole in (("graph.ckpt", 46, graph), ("eager.ckpt", 45, eager)):
+        again, traced = trained(long, ckpt_path=tmp_path / path)
+        assert bool(traced) == (path == "graph.ckpt")
+        assert_equal(again, whole)

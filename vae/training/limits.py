@@ -6,6 +6,7 @@ What Lightning would refuse only after a run has begun is refused here before.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from vae.data.source import ImageSource
 
-__all__ = ["assert_monitored", "assert_trains", "count_in_steps"]
+__all__ = ["assert_monitored", "assert_trains", "count_in_steps", "planned_steps"]
 
 
 MONITORED = ("val/elbo", "val/rate", "val/rate_mc", "val/distortion")
@@ -116,6 +117,21 @@ def count_in_steps(trainer: Trainer, data: ImageSource, grouped: bool = True) ->
         _assert_between_groups(every, group, steps, numbers["check_val_every_n_epoch"] is None)
         if grouped:
             numbers["val_check_interval"] = every // group
+
+
+def planned_steps(trainer: Trainer, data: ImageSource) -> float:
+    """The optimiser steps of a training in all, by its limits; infinite if it has none.
+
+    Arguments:
+        trainer: The trainer, after :func:`count_in_steps`.
+        data: What it is used on.
+    """
+    limit = trainer.limit_train_batches  # type: ignore[attr-defined]
+    batches = data.batches("train", trainer.world_size) or math.inf
+    each = min(limit, batches) if isinstance(limit, int) else batches
+    steps = math.inf if trainer.max_steps == -1 else trainer.max_steps
+    epochs = trainer.max_epochs
+    return steps if epochs is None or epochs < 0 else min(steps, epochs * each)
 
 
 def _part(split: str, limit: float, batches: int) -> int:

@@ -11,15 +11,11 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Literal, cast
 
-from lightning.pytorch import Callback
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from lightning.pytorch.strategies import SingleDeviceStrategy
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -30,19 +26,18 @@ from vae.data.description import data_names, plain_hyper_parameters
 from vae.data.source import ImageSource
 from vae.devices import asynchronous, keep_freed_memory
 from vae.models.schedules import Scheduled
+from vae.training.chosen_step import make_step, what_is_compiled
 from vae.training.composed import ComposedModule
-from vae.training.grouping import OPTIMIZER_HOOKS, group_steps, overriding
-from vae.training.lightning_private import count_step, regroup, set_logged_step
+from vae.training.grouping import group_steps
+from vae.training.lightning_private import regroup, set_logged_step
 from vae.training.noise import all_generators, restore_generators, seed_process
 from vae.training.nonfinite import FiniteCheck
 from vae.training.optimizers import (
-    assert_capturable,
     build_optimizer,
     build_scheduler,
     plain_numbers,
 )
-from vae.training.step import GraphStep, LightningStep, Step
-from vae.training.whole import WholeStep
+from vae.training.step import Step
 
 __all__ = ["VAEModule"]
 
@@ -66,7 +61,8 @@ class VAEModule(ComposedModule):
         gradient_clip_norm: The largest norm of the model's gradient, which is scaled down to it;
             by default it is not clipped.
         compile: What torch.compile makes faster in training: ``step``, the whole step, Adam's
-            update too, as one graph; true, the bound; or false, nothing.
+            update too, as one graph; true, the bound; or false, nothing. By default the step, on a
+            CPU and where a training of 5,000 steps or more begins.
         capture: Whether a training step is one CUDA graph; needs a GPU.
         parts: Those of :func:`vae.models.composition.compose`.
 
@@ -88,7 +84,7 @@ class VAEModule(ComposedModule):
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         test_samples: int = 100,
         gradient_clip_norm: float | None = None,
-        compile: bool | Literal["step"] = False,
+        compile: bool | Literal["step"] | None = None,
         capture: bool = False,
         **parts: Any,
     ) -> None:
@@ -116,6 +112,7 @@ class VAEModule(ComposedModule):
         self.latest: dict[str, Tensor] = {}
         self.compile_seconds = 0.0
         self._generators: dict[str, Tensor] = {}  # of a run that is continued
+        self._compiled: bool | str | None = None  # how it began
         self._step: Step | None = None  # while it is trained, as the next
         self._scheduled: Scheduled | None = None
 
@@ -184,7 +181,10 @@ class VAEModule(ComposedModule):
             seed_process(self)
 
     def on_train_start(self) -> None:
-        self._step, self._scheduled = self._make_step(), Scheduled(self, self.schedules)
+        optimizer = cast(LightningOptimizer, self.optimizers()).optimizer
+        self._compiled = what_is_compiled(self, self._compiled)
+        self._step = make_step(self, optimizer, self._compiled)
+        self._scheduled = Scheduled(self, self.schedules)
         if self.device.type == "cpu":
             keep_freed_memory()
             # Lightning has torch ask the driver whether there is a GPU; Adam asks at every step
@@ -202,6 +202,7 @@ class VAEModule(ComposedModule):
                 **data_names(data),
                 "precision": self.trainer.precision,
                 "generators": self._generators or all_generators(self),
+                "compiled": self._compiled or False,
             }
         )
         plain_hyper_parameters(checkpoint)
@@ -210,6 +211,7 @@ class VAEModule(ComposedModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._generators = checkpoint["vae"].get("generators", {})
+        self._compiled = checkpoint["vae"].get("compiled", False)
         if isinstance(data := getattr(self.trainer, "datamodule", None), ImageSource):
             regroup(checkpoint, data.steps_per_batch)
 
@@ -233,46 +235,6 @@ class VAEModule(ComposedModule):
         for call in self.after_step:
             call(step + 1, x)
         return bound
-
-    def _make_step(self) -> Step:
-        """The way to take a step: compiled or captured if asked for, by Lightning where it has to be."""
-        trainer = self.trainer
-        optimizer = cast(LightningOptimizer, self.optimizers()).optimizer
-        for group in optimizer.param_groups:  # whatever a checkpoint says of another machine
-            if "capturable" in group:
-                group["capturable"] = self.captured and asynchronous(self.device)
-        callbacks = cast(list[Callback], trainer.callbacks)  # type: ignore[attr-defined]
-        plain = isinstance(trainer.strategy, SingleDeviceStrategy) and (
-            trainer.precision_plugin.precision == "32-true"
-        )
-        if plain and not overriding(OPTIMIZER_HOOKS, [*callbacks, self]):
-            if self.captured:
-                schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
-                assert_capturable(optimizer, *schedulers[:1])
-            took = partial(count_step, trainer)
-            if not self.captured:
-                return self._plain_step(optimizer, took)
-            return GraphStep(self._plain_step(optimizer, lambda: None), took)
-        if self.captured:
-            raise MisconfigurationException(
-                "capture is for one process in 32-true precision, without hooks between backward"
-                " pass and optimiser step: leave out --model.capture"
-            )
-        if self.compiled == "step" and self.global_rank == 0:
-            print(
-                "the step cannot be one graph, since Lightning takes it (hooks, precision, several"
-                " processes): the bound is compiled",
-                file=sys.stderr,
-            )
-        return LightningStep(self, bool(self.compiled))
-
-    def _plain_step(self, optimizer: Optimizer, took: Callable[[], None]) -> Step:
-        if self.compiled == "step":
-            data, size = getattr(self.trainer, "datamodule", None), None
-            if isinstance(data, ImageSource):
-                size = min(data.batch_size, data.count("train") or data.batch_size)
-            return WholeStep(self, optimizer, took, size)
-        return Step(self, optimizer, self.compiled, took)
 
     def _log_training(self, x: Tensor, bound: Tensor, step: int) -> None:
         with evaluation.fixed_noise(x.device, step):

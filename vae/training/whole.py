@@ -13,6 +13,7 @@ others there is another one. The first one is checked against eager steps before
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -70,6 +71,7 @@ class WholeStep(Step):
         took: Called after each step.
         size: Images of a full batch: other batches, such as an epoch's last one, are taken
             eagerly. None: a graph for every size.
+        otherwise: Whether the bound is compiled where the step cannot be one graph.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class WholeStep(Step):
         optimizer: Optimizer,
         took: Callable[[], None] = lambda: None,
         size: int | None = None,
+        otherwise: bool = True,
     ) -> None:
         super().__init__(module, optimizer, took=took)
         own = cast(nn.Module, module)
@@ -90,7 +93,7 @@ class WholeStep(Step):
         self.adam: AdamTensors | None = None
         self.trained: list[int] = []
         self.graphs: dict[Any, _Graph] = {}
-        self.made, self.size = 0, size
+        self.made, self.size, self.otherwise = 0, size, otherwise
         self.eager = Step(module, optimizer)  # of the other sizes
         self.instead: Step | None = None
 
@@ -152,15 +155,16 @@ class WholeStep(Step):
         return self.graphs.get(key)
 
     def _fall_back(self, x: Tensor, reason: str) -> None:
-        """Compiles the bound alone or, if that fails too, nothing."""
+        """Compiles the bound alone or, if that fails or is not wanted, nothing."""
         self.graphs.clear()
-        what = "the bound is compiled"
-        try:
-            instead = Step(self.module, self.optimizer, compiled=True)
-            self._trial(lambda x: (instead.differentiate(x),), x, 0)
-        except Exception:  # of many kinds
-            what, instead = "nothing is compiled", Step(self.module, self.optimizer)
-        self.instead = instead
+        what, self.instead = "nothing is compiled", self.eager
+        if self.otherwise:
+            try:
+                bound = Step(self.module, self.optimizer, compiled=True)
+                self._trial(lambda x: (bound.differentiate(x),), x, 0)
+                what, self.instead = "the bound is compiled", bound
+            except Exception as error:  # of many kinds: then it is not
+                logging.getLogger(__name__).debug("%s", error)
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             print(f"the step cannot be one graph, since {reason}: {what}", file=sys.stderr)
 
