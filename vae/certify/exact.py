@@ -55,7 +55,7 @@ def gradients(
     grads = torch.autograd.grad(
         bound.sum(), [*leaves, theta] if model else leaves, materialize_grads=True
     )
-    return torch.cat([g.view(n, -1) for g in grads], 1), bound.detach()
+    return torch.cat([g.reshape(n, -1) for g in grads], 1), bound.detach()
 
 
 def exact_gradient(

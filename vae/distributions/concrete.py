@@ -21,7 +21,7 @@ from torch.distributions import (
 from torch.types import _size
 
 from vae.distributions.one_hot import gumbel_like
-from vae.distributions.special import finite
+from vae.distributions.special import finite, log_softmax
 
 __all__ = ["ExpRelaxedOneHotCategorical", "RelaxedOneHotCategorical"]
 
@@ -102,7 +102,7 @@ class ExpRelaxedOneHotCategorical(Distribution):
 
     def rsample(self, sample_shape: _size = Size()) -> Tensor:
         noise = gumbel_like(self.logits, self._extended_shape(Size(sample_shape)))
-        return ((finite(self.logits) + noise) / self.temperature[..., None]).log_softmax(-1)
+        return log_softmax((finite(self.logits) + noise) / self.temperature[..., None])
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:

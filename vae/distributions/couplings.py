@@ -23,7 +23,7 @@ from torch.distributions import Bernoulli, Distribution, Independent
 
 from vae.distributions.one_hot import OneHotCategorical, gumbel_like
 from vae.distributions.operations import describe, logits_of
-from vae.distributions.special import change, finite, one_hot
+from vae.distributions.special import change, finite, one_hot, softmax
 
 __all__ = [
     "condition",
@@ -81,7 +81,7 @@ def _(q: Independent, perturbed: Tensor, temperature: Tensor | float) -> Tensor:
 
 @soften.register
 def _(q: OneHotCategorical, perturbed: Tensor, temperature: Tensor | float) -> Tensor:
-    return (perturbed / temperature).softmax(-1)
+    return softmax(perturbed / temperature)
 
 
 @soften.register

@@ -9,7 +9,7 @@ NaN into a gradient.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -22,10 +22,12 @@ __all__ = [
     "excess",
     "finite",
     "log_i0e",
+    "log_softmax",
     "mean_resultant",
     "one_hot",
     "polynomial",
     "sigmoid",
+    "softmax",
     "softplus_tail",
     "stirling_remainder",
     "stirling_remainder_slope",
@@ -73,6 +75,27 @@ def change(x: Tensor) -> Tensor:
     """Zero, with the gradient of x; also where x is infinite."""
     x = finite(x)
     return x - x.detach()
+
+
+# Softmax
+# ----------------------------------------------------------------------------------------
+
+
+def softmax(x: Tensor) -> Tensor:
+    """``x.softmax(-1)``, on a CPU several times as fast where the categories are few."""
+    return _over_categories(torch.softmax, x)
+
+
+def log_softmax(x: Tensor) -> Tensor:
+    """``x.log_softmax(-1)``, on a CPU several times as fast where the categories are few."""
+    return _over_categories(torch.log_softmax, x)
+
+
+def _over_categories(function: Callable[[Tensor, int], Tensor], x: Tensor) -> Tensor:
+    if not x.is_cpu or x.dim() < 2 or torch.compiler.is_compiling():
+        return function(x, -1)
+    # torch goes through the last dimension row by row, and through any other by many rows at once
+    return function(x.transpose(-1, -2).contiguous(), -2).transpose(-1, -2).contiguous()
 
 
 # Logistic

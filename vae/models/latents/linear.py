@@ -10,7 +10,9 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution, kl_divergence
 
+from vae.estimators import Estimator
 from vae.models.latents.base import Latent
 from vae.models.networks import widen
 
@@ -74,3 +76,16 @@ class LinearLatent(Latent):
             self.register_parameter(name, nn.Parameter(full))
         else:
             self.register_buffer(name, full)
+
+    def kl(
+        self,
+        q: Distribution,
+        prior: Distribution | None = None,
+        estimator: Estimator | None = None,
+        num_samples: int = 1,
+    ) -> Tensor:
+        if (
+            prior is None and estimator is None
+        ):  # not expanded: its part is the same for all images
+            return kl_divergence(q, self.prior())
+        return super().kl(q, prior, estimator, num_samples)
