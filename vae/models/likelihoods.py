@@ -124,7 +124,7 @@ class Bernoulli(Likelihood):
     binary = True
 
     def pixels(self, parameters: Tensor) -> D.Distribution:
-        return _BernoulliPixels(logits=parameters.squeeze(0), validate_args=False)
+        return _BernoulliPixels(logits=parameters[0], validate_args=False)
 
 
 class ContinuousBernoulli(Likelihood):
@@ -138,7 +138,7 @@ class ContinuousBernoulli(Likelihood):
     """
 
     def pixels(self, parameters: Tensor) -> D.Distribution:
-        return ContinuousBernoulliDistribution(parameters.squeeze(0), validate_args=False)
+        return ContinuousBernoulliDistribution(parameters[0], validate_args=False)
 
 
 class Gaussian(Likelihood):
