@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmark.command_line import own_folder, silence, whole_batches, words_of
 from benchmark.loops import without_library
 from benchmark.models import MODELS
-from benchmark.rounds import Rounds, against, steps_in, summary
+from benchmark.rounds import LOGGED, Rounds, against, multiple, steps_in, summary
 from benchmark.training import refusals, trained, ways
 from vae.cli.train_many import ManyCLI
 from vae.devices import asynchronous
@@ -70,7 +70,8 @@ def together(
         by S.
     """
     model = MODELS["gaussian"]
-    steps = steps_in(seconds, without_library(model, images), device)
+    every = 1 if quick else LOGGED
+    steps = steps_in(seconds, without_library(model, images), device, every)
 
     def turns(host: str, count: int, S: int = 1) -> tuple[Rounds, dict[str, Any]]:
         guests = {"raw": (without_library(model, images), count * S)}
@@ -92,7 +93,7 @@ def together(
             if quick and compiled == "true":
                 continue
             print(f"{S} models at once, {way} ...", flush=True)
-            count = max(1, steps // S)
+            count = multiple(steps / S, every)
             mapped, options = turns("many", count, S)
             with refusals(f"{S} models at once", way):
                 train_many(S, mapped, device, {"compile": compiled} | options)

@@ -10,7 +10,13 @@ import torch
 
 from vae.devices import synchronize
 
-__all__ = ["Loop", "Rounds", "against", "clock", "rate", "steps_in", "summary"]
+__all__ = [
+    *("LOGGED", "Loop", "Rounds", "against", "clock", "multiple", "rate", "steps_in"),
+    "summary",
+]
+
+LOGGED = 50
+"""Steps between those that are logged: a round has a multiple of them, that none escapes the cost."""
 
 
 class Loop(Protocol):
@@ -43,14 +49,26 @@ def rate(loop: Loop, steps: int, device: str) -> float:
     return images / (clock(device) - started)
 
 
-def steps_in(seconds: float, loop: Loop, device: str) -> int:
-    """The steps that a loop takes in so many seconds, at least 1; of which it takes a tenth here."""
+def steps_in(seconds: float, loop: Loop, device: str, every: int = 1) -> int:
+    """The steps that a loop takes in so many seconds, of which it takes a tenth here.
+
+    Arguments:
+        seconds: The time.
+        loop: The loop.
+        device: Where it runs.
+        every: What the number shall be a multiple of; at least it.
+    """
     loop.run(1)
     started, steps = clock(device), 0
     while not steps or clock(device) - started < seconds / 10:
         loop.run(1)
         steps += 1
-    return max(1, round(seconds * steps / (clock(device) - started)))
+    return multiple(seconds * steps / (clock(device) - started), every)
+
+
+def multiple(number: float, every: int) -> int:
+    """The multiple of ``every`` next to a number, and not 0."""
+    return every * max(1, round(number / every))
 
 
 class Rounds:

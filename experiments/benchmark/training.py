@@ -17,7 +17,7 @@ from benchmark.command_line import fit, images_on, whole_batches
 from benchmark.loops import Eager, Graph, around_bound, without_library
 from benchmark.models import MODELS
 from benchmark.peers import Tutorial, plain_lightning
-from benchmark.rounds import Loop, Rounds, against, steps_in, summary
+from benchmark.rounds import LOGGED, Loop, Rounds, against, steps_in, summary
 from vae.devices import takes_graphs
 
 __all__ = ["compare", "epoch", "refusals", "step_cost", "trained", "ways"]
@@ -61,7 +61,8 @@ def compare(
     model = MODELS[name]
     num_val = whole_batches(model.batch_size)
     images = images[: len(images) // model.batch_size * model.batch_size]
-    steps = steps_in(seconds, without_library(model, images), device)
+    raw = without_library(model, images)
+    steps = steps_in(seconds, raw, device, every=1 if quick else LOGGED)
     found: dict[str, dict[str, Any]] = {}
     for way, flags in ways(device, compiles=not quick).items():
         guests: dict[str, tuple[Loop, int]] = {"raw": (without_library(model, images), steps)}

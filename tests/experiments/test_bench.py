@@ -78,6 +78,8 @@ def test_steps_for_a_time(bench, monkeypatch):
     monkeypatch.setattr(rounds, "clock", lambda device: clock.now)
     assert rounds.steps_in(8.0, Counter(clock, 0.1), "cpu") == 80
     assert rounds.steps_in(0.01, Counter(clock, 0.1), "cpu") == 1
+    assert rounds.steps_in(8.0, Counter(clock, 0.1), "cpu", every=50) == 100
+    assert rounds.steps_in(0.1, Counter(clock, 0.1), "cpu", every=50) == 50
 
 
 def test_summary_has_quartiles(bench):
