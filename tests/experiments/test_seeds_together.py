@@ -157,3 +157,4 @@ def test_seeds_that_diverge_beside_others_are_named(monkeypatch, tmp_path):
 def test_several_jobs_train_one_seed_each(tmp_path):
     with pytest.raises(ValueError, match="seeds trained at once are one job, got jobs 2"):
         seeds.study(str(CONFIG), 4, "s", SHORT, jobs=2, together=True)
+    assert not list(tmp_path.iterdir())

@@ -61,6 +61,8 @@ def study(
         raise ValueError(f"first_seed must not be negative, got {first_seed}")
     if seeds < 1 or jobs < 1:
         raise ValueError(f"seeds and jobs must be at least 1, got {seeds} and {jobs}")
+    if together and jobs > 1:
+        raise ValueError(f"seeds trained at once are one job, got jobs {jobs}")
     if seeds > MOST:
         raise ValueError(f"seeds must be at most {MOST}, got {seeds}")
     path = Path(named_configuration(config))
@@ -87,8 +89,6 @@ def study(
     for label, own in variants.items():
         _same_as_before(folder / f"{label}.json", settings | {"variant": own}, name)
     numbers = range(first_seed, first_seed + seeds)
-    if together and jobs > 1:
-        raise ValueError(f"seeds trained at once are one job, got jobs {jobs}")
     at_once = False if jobs > 1 else together
     todo = [task for label in variants for task in plan(folder, label, numbers, at_once)]
     todo.sort(key=lambda task: task.seeds)  # every variant's first seeds come first
