@@ -7,6 +7,7 @@ evaluation then asks for the data.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import jsonargparse
@@ -32,7 +33,7 @@ def describe_data(data: Any) -> dict[str, Any]:
         said: dict[str, Any] | None = describe(data.description)
         return said or describe_data(data.datamodule)
     kind = type(data)
-    accepted = _arguments(kind)
+    accepted = _arguments(kind)  # type: ignore[arg-type]  # mypy: a class has no hash
     saved = {name: value for name, value in data.hparams.items() if name in accepted}
     if accepted and not saved:
         raise Undescribable(
@@ -66,8 +67,9 @@ def plain_hyper_parameters(checkpoint: dict[str, Any]) -> None:
         del checkpoint[key]
 
 
-def _arguments(kind: type) -> set[str]:
+@cache  # a parser takes milliseconds, at every checkpoint
+def _arguments(kind: type) -> frozenset[str]:
     """The names of the arguments that a class takes, those that it passes on included."""
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, fail_untyped=False)
-    return set(parser.get_defaults().keys())
+    return frozenset(parser.get_defaults().keys())
