@@ -90,8 +90,8 @@ def _remarks(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"Start-up, as a ratio to `{first}` ({seconds} s): {', '.join(said)}"
     if many := result.get("many"):
         said = (
-            f"{S}{', compiled' if way == 'compiled' else ''}: {value(row['ratio_to_fit'])},"
-            f" {value(row['ratio'])}"
+            f"{S}{' compiled' if way == 'compiled' else ''}"
+            f" {row['ratio_to_fit']['median']:.2f}, {row['ratio']['median']:.2f}"
             for way in ("eager", "compiled")
             for S, row in many.get(way, {}).items()
         )
