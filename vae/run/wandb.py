@@ -113,18 +113,6 @@ class RunLogger(WandbLogger):
         self._attempt(lambda: super(RunLogger, self).finalize(status))
 
 
-def rows_sent(run: Path) -> int:
-    """The number of rows that a run's offline W&B files hold, 0 if there are none."""
-    from vae.run.wandb_file import read_history
-
-    last = -1
-    for path in sorted(run.glob("wandb/offline-run-*/*.wandb")):
-        for row in read_history(path):
-            number = row.get("row")
-            last = max(last, number if isinstance(number, int) else -1)
-    return last + 1
-
-
 def wandb_mode() -> str:
     """The mode of W&B: ``WANDB_MODE``, or else online where W&B can be reached, or else offline.
 
@@ -221,6 +209,8 @@ def wandb_logger(
     if mode == "disabled":
         return None
     import wandb
+
+    from vae.run.wandb_file import rows_sent
 
     # Parts of a run are told apart by the second: one restarted at once must not meet the last.
     while list(run.glob(f"wandb/*run-{time.strftime('%Y%m%d_%H%M%S')}-*")):

@@ -18,10 +18,20 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from wandb.proto import wandb_internal_pb2
 
-__all__ = ["read_history", "read_records"]
+__all__ = ["read_history", "read_records", "rows_sent"]
 
 
 BLOCK, HEADER = 32768, 7
+
+
+def rows_sent(run: Path) -> int:
+    """The number of rows that a run's offline W&B files hold, 0 if there are none."""
+    last = -1
+    for path in sorted(run.glob("wandb/offline-run-*/*.wandb")):
+        for row in read_history(path):
+            number = row.get("row")
+            last = max(last, number if isinstance(number, int) else -1)
+    return last + 1
 
 
 def read_history(path: Path) -> Iterator[dict[str, Any]]:
