@@ -28,8 +28,8 @@ from vae.run.checkpoint import load
 from vae.run.folder import new_run
 from vae.run.metrics import JSONLLogger
 from vae.run.state import find_last
-from vae.run.wandb import RunLogger, rows_sent
-from vae.run.wandb_file import read_history
+from vae.run.wandb import RunLogger
+from vae.run.wandb_file import read_history, rows_sent
 
 ROOT = Path(__file__).resolve().parents[2]
 
