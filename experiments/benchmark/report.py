@@ -18,9 +18,9 @@ RESULT = Path(__file__).resolve().parent.parent / "results" / "bench.json"
 LOOPS = {
     "raw": "raw loop: a few linear layers and the loss, no library; fused Adam, data in memory",
     "bound": "the raw loop around this library's bound: shows what the bound costs",
-    "fit": "make fit, everything on: metrics, W&B offline, checkpoints, progress bar",
+    "fit": "make fit, eager: everything on (metrics, W&B offline, checkpoints, progress bar)",
     "fit_bound": "- with --model.compile true: the bound is compiled",
-    "fit_step": "- with --model.compile step: the whole step is compiled",
+    "fit_step": "- with --model.compile step, the default of long runs: the whole step is compiled",
     "fit_capture": "- with --model.capture true: the whole step is one CUDA graph",
     "fit_capture_step": "- with both: the compiled step as one CUDA graph",
     "raw_graph": "the raw loop's step as one CUDA graph",
@@ -33,7 +33,7 @@ LOOPS = {
 NAMES = {
     "raw": "raw loop",
     "bound": "raw loop around our bound",
-    "fit": "make fit",
+    "fit": "make fit, eager",
     "fit_bound": "- compile true",
     "fit_step": "- compile step",
     "fit_capture": "- capture",

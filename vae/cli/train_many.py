@@ -37,15 +37,14 @@ from vae.run.background import BackgroundCheckpointIO
 from vae.run.members import MemberRun, MemberRuns
 from vae.run.wandb import check_wandb
 from vae.training.callbacks.progress import Progress
+from vae.training.chosen_step import LONG
 from vae.training.grouping import group_steps
 from vae.training.lightning_private import parser_of
+from vae.training.limits import planned_steps
 from vae.training.many.data import EnsembleData
 from vae.training.many.mapped import check_mappable
 from vae.training.many.module import VARIABLE, Ensemble, seeded
 from vae.training.module import VAEModule
-
-LONG = 5_000
-"""Steps of a training that is compiled by default: that takes the time of some thousand steps."""
 
 
 class ManyCLI(VAECLI):
@@ -186,12 +185,7 @@ class ManyCLI(VAECLI):
         plain = trainer.precision_plugin.precision == "32-true"
         if not plain or asynchronous(trainer.strategy.root_device):
             return False
-        steps, epochs = trainer.max_steps, trainer.max_epochs
-        if steps == -1 and epochs is not None and epochs >= 0:
-            limit = trainer.limit_train_batches  # type: ignore[attr-defined]
-            batches = self.datamodule.batches("train") or 0
-            steps = epochs * (min(limit, batches) if isinstance(limit, int) else batches)
-        return steps == -1 or steps >= LONG
+        return planned_steps(trainer, self.datamodule) >= LONG
 
     def fit(self, model: Ensemble, datamodule: Any, **kwargs: Any) -> None:  # type: ignore[override]
         assert self.group is not None
