@@ -113,8 +113,8 @@ def test_a_value_of_python_s_that_changes_makes_another_graph(uncompiled):
 @pytest.mark.parametrize(
     "flags, compiles",
     [
-        (["--trainer.max_steps", "5000"], True),
-        (["--trainer.max_steps", "4999"], False),
+        (["--trainer.max_steps", "5000", "--trainer.max_epochs", "-1"], True),
+        (["--trainer.max_steps", "4999", "--trainer.max_epochs", "-1"], False),
         (["--trainer.max_epochs", "239"], True),  # of 21 steps
         (["--trainer.max_epochs", "238"], False),
         (["--trainer.max_epochs", "400", "--trainer.limit_train_batches", "10"], False),

@@ -20,18 +20,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
+from vae.training.torch_private import has_step_hooks
+
 __all__ = ["AdamTensors", "is_written_out"]
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 """The names that torch's Adam gives its state of a parameter; the last with ``amsgrad`` only."""
 
-HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
-"""Where an optimiser keeps the hooks that were registered on it."""
-
 
 def is_written_out(optimizer: Optimizer) -> bool:
     """Whether an optimiser is torch's Adam or AdamW, of real numbers, with no hooks on its step."""
-    if type(optimizer) not in (Adam, AdamW) or any(vars(optimizer).get(kind) for kind in HOOKS):
+    if type(optimizer) not in (Adam, AdamW) or has_step_hooks(optimizer):
         return False
     return not any(p.is_complex() for group in optimizer.param_groups for p in group["params"])
 

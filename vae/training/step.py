@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from vae.estimators import Estimate
 from vae.training.capture import CapturedStep
 
-__all__ = ["GraphStep", "LightningStep", "Step", "clip_"]
+__all__ = ["GraphStep", "LightningStep", "Step", "clip_", "laid_out_as"]
 
 
 class Trained(Protocol):
@@ -48,6 +48,16 @@ def clip_(gradients: Sequence[Tensor], limit: float, foreach: bool | None = None
     factor = (limit / (norm + 1e-6)).clamp(max=1)
     for gradient in gradients:
         gradient.mul_(factor)
+
+
+def laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient, in memory as the parameter is: a fused optimiser goes through both in order.
+
+    Autograd sees to it by itself where it fills ``grad``.
+    """
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
 
 
 class Step:

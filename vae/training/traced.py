@@ -109,23 +109,6 @@ class Watch:
         pairs = zip(self.watched, before, self.values(), strict=False)
         return [name for (name, _, _), old, new in pairs if old is not new and old != new]
 
-    def hooked(self) -> list[str]:
-        """The names of modules and parameters with hooks, which a trace would run once or never."""
-        found = [
-            name
-            for name, part in self.module.named_modules()
-            if any(vars(part).get(kind) for kind in HOOKS)
-        ]
-        return found + [
-            name
-            for name, p in self.module.named_parameters()
-            if p._backward_hooks or getattr(p, "_post_accumulate_grad_hooks", None)
-        ]
-
-
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-"""Where ``nn.Module`` keeps the hooks that were registered on it."""
-
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, tuple):

@@ -28,7 +28,8 @@ from torch.optim import Optimizer
 
 from vae.training.adam import AdamTensors, is_written_out
 from vae.training.remember import remember
-from vae.training.step import Step, Trained, clip_
+from vae.training.step import Step, Trained, clip_, laid_out_as
+from vae.training.torch_private import hooked
 from vae.training.traced import Untraceable, Watch, compiled, reason_of, trace
 
 __all__ = ["WholeStep"]
@@ -125,7 +126,8 @@ class WholeStep(Step):
         self.prepare()
         bound, total, *gradients = graph.run(*self._tensors(), x)
         for number, gradient in zip(graph.returned, gradients, strict=True):
-            self.parameters[number].grad = gradient
+            parameter = self.parameters[number]
+            parameter.grad = laid_out_as(parameter, gradient)
         return bound, total
 
     def _update_eagerly(self) -> None:
@@ -169,8 +171,8 @@ class WholeStep(Step):
             print(f"the step cannot be one graph, since {reason}: {what}", file=sys.stderr)
 
     def _make(self, x: Tensor) -> _Graph:
-        if hooked := self.watch.hooked():
-            raise Untraceable(f"{hooked[0]} has hooks")
+        if found := hooked(cast(nn.Module, self.module)):
+            raise Untraceable(f"{found[0]} has hooks")
         before = self.watch.values()
         if self.made == MOST_GRAPHS:
             last = list(self.graphs)[-1][-1]
@@ -246,8 +248,7 @@ class WholeStep(Step):
             mine = [g for i, g in pairs if id(self.parameters[i]) in self.clipped]
             clip_(mine, limit, foreach=False)
         for before, after in zip(old, new, strict=False):
-            if after._version:  # it was changed in place
-                before.copy_(torch.where(taken, after, before))
+            before.copy_(torch.where(taken, after, before))
         outputs = [bound, torch.where(taken, total, torch.nan)]
         if self.adam is None:
             return outputs + gradients

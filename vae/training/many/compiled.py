@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vae.training.many.mapped import Loss, gradients
 from vae.training.many.streams import Given, Recording
+from vae.training.torch_private import hooked
 from vae.training.traced import Untraceable, Watch, compiled, reason_of, trace
 
 __all__ = ["CompiledGradients"]
@@ -84,8 +85,8 @@ class CompiledGradients:
             last = list(self.graphs)[-1][-1]
             changed = self.watch.changed(last)
             raise Untraceable(f"{next(iter(changed), 'something')} keeps changing")
-        if hooked := self.watch.hooked():
-            raise Untraceable(f"{hooked[0]} has hooks")
+        if hooks := hooked(self.watch.module):
+            raise Untraceable(f"{hooks[0]} has hooks")
         copies = [_copied(generator) for generator in self.generators]
         recording, mapped, buffers = Recording(copies), self._clones(), self._clones()
         before = self.watch.values()

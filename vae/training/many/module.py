@@ -47,6 +47,7 @@ from vae.training.many.streams import Generators, on_device
 from vae.training.many.terms import terms_of
 from vae.training.module import VAEModule
 from vae.training.optimizers import plain_numbers
+from vae.training.step import laid_out_as
 from vae.training.traced import Untraceable
 
 __all__ = ["Ensemble", "VARIABLE", "seeded"]
@@ -208,7 +209,7 @@ class Ensemble(LightningModule):
             fill(member, member.schedules, step)
         gradient, self.bounds = self._gradients(x)
         for name, models, values in self._slices:
-            values.grad = gradient[name][models]
+            values.grad = laid_out_as(values, gradient[name][models])
         cast(LightningOptimizer, self.optimizers()).optimizer.step()
         count_step(trainer)
         for config in trainer.lr_scheduler_configs:
