@@ -263,14 +263,19 @@ def finish_wandb(exit_code: int, loggers: Sequence[Logger] = ()) -> None:
             warning.
     """
     wandb = sys.modules.get("wandb")  # not imported, it has no page open
-    if wandb is not None and wandb.run is not None:
+    if wandb is None:
+        return
+    lost = any(isinstance(logger, RunLogger) and logger.lost for logger in loggers)
+    if wandb.run is not None:
         try:
             wandb.finish(exit_code=exit_code)
         except Exception as error:
-            if not any(isinstance(logger, RunLogger) and logger.lost for logger in loggers):
+            if not lost:
                 print(f"warning: W&B did not end well ({error})", file=sys.stderr)
-            with suppress(Exception):  # W&B would report its dead process at exit
-                wandb.teardown(exit_code)
+            lost = True
+    if lost:
+        with suppress(Exception):  # W&B would report its dead process at exit
+            wandb.teardown(exit_code)
 
 
 def log_table(run: Path, name: str, rows: list[dict[str, Any]], figure: Path) -> None:
