@@ -3,6 +3,7 @@
 Most run the graph as it was traced, operation by operation, and compile nothing.
 """
 
+import math
 import sys
 from functools import partial
 
@@ -131,3 +132,9 @@ def test_long_trainings_are_compiled(flags, compiles, monkeypatch):
     words = ["--config", str(CONFIG), "--seeds", "1", "--model.hidden", "[8]", *flags]
     monkeypatch.setattr(sys, "argv", ["train_many.py", "fit", *words])
     Prepared()
+
+
+def test_a_graph_that_gives_nan_is_another():
+    one, nan = torch.ones(2), torch.tensor([1.0, math.nan])
+    assert not compiled._is_close(nan, one)
+    assert compiled._is_close(one, nan) and compiled._is_close(one, one)

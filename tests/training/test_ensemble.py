@@ -153,6 +153,17 @@ def test_what_cannot_be_mapped_over_models_says_so_and_leaves_no_trace(latent):
     assert torch.equal(state, torch.get_rng_state())
 
 
+class Hooked(GaussianVAE):
+    def on_train_epoch_start(self):
+        self.objective.beta.fill_(0.5)
+
+
+def test_hooks_of_one_s_own_which_nobody_would_call_are_refused():
+    module, _ = seeded(0, lambda: Hooked(**SMALL))
+    with pytest.raises(NotImplementedError, match="Hooked.on_train_epoch_start is not called"):
+        check_mappable(module, torch.zeros(2, 1, 8, 8))
+
+
 def test_a_trial_step_leaves_no_trace():
     options = {"estimator": "reinforce_moving_average", **SMALL}
     module, _ = seeded(0, lambda: GaussianVAE(**options))

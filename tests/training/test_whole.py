@@ -6,7 +6,9 @@ import math
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 from small import ONE_HOT, SMALL, fit
+from torch import nn
 from torch.testing import assert_close
 
 import vae.training.whole
@@ -111,6 +113,7 @@ OPTIMIZERS = {
     "without momentum": lambda groups: torch.optim.Adam(groups, betas=(0.0, 0.99)),
     "sgd": lambda groups: torch.optim.SGD([g | {"lr": 1e-5} for g in groups], momentum=0.9),
     "rmsprop": lambda groups: torch.optim.RMSprop(groups),
+    "adam of some": lambda groups: torch.optim.Adam(groups[:1]),
 }
 
 
@@ -123,7 +126,7 @@ def test_every_optimiser_gives_the_numbers_that_it_gives_alone(name, interpreted
         ).double()
     )
     found, step = steps(WholeStep, one)
-    assert (step.adam is None) == (name in ("sgd", "rmsprop"))
+    assert (step.adam is None) == (name in ("sgd", "rmsprop", "adam of some"))
     assert_close(found, steps(Step, other)[0], rtol=1e-9, atol=1e-9)
 
 
@@ -188,12 +191,83 @@ class Replaces(ScoreFunction):
         return estimate._replace(bound=scaled)
 
 
+class Drifts(ScoreFunction):
+    """Keeps a number where nobody looks, and a buffer that is not finite."""
+
+    def __init__(self):
+        super().__init__()
+        self._calls = 0
+        self.register_buffer("least", torch.tensor(-math.inf))
+
+    def estimate(self, q, f, objective, context):
+        self._calls += 1
+        estimate = super().estimate(q, f, objective, context)
+        return estimate._replace(bound=estimate.bound * self._calls)
+
+
+class Notes(ScoreFunction):
+    """Has a list where there was nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.noted = None
+
+    def estimate(self, q, f, objective, context):
+        self.noted = [q.batch_shape]
+        return super().estimate(q, f, objective, context)
+
+
+class Masks(ScoreFunction):
+    """Has buffers of which there is no difference."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mask", torch.tensor([True, False]))
+        self.register_buffer("least", torch.tensor([-math.inf, 0.0]))
+
+
+def test_a_mask_is_no_reason_against_a_graph(interpreted):
+    torch.manual_seed(0)
+    one, other = pair(KINDS["one_hot"](estimator=Masks(), kl="monte_carlo").double())
+    found, step = steps(WholeStep, one)
+    assert step.instead is None
+    assert_close(found, steps(Step, other)[0], rtol=1e-7, atol=1e-7)
+
+
+def test_a_value_that_becomes_a_list_later_is_another_graph(interpreted):
+    module = KINDS["one_hot"](estimator=Notes()).train()
+    module.estimator.noted = None  # it was tried before
+    module.estimator.estimate = ScoreFunction.estimate.__get__(module.estimator)
+    step, (x, *_) = WholeStep(module, module.build_optimizer()), batches()
+    step(x)
+    module.estimator.noted = ["by a callback"]
+    step(x)
+    assert step.instead is None and step.made == 2
+
+
+def test_buffers_that_were_put_in_others_places_are_trained(interpreted):
+    found = []
+    for make in (WholeStep, Step):
+        torch.manual_seed(0)
+        module = KINDS["one_hot"](estimator="reinforce_moving_average").double().train()
+        step = make(module, module.build_optimizer())
+        torch.manual_seed(1)
+        for number, x in enumerate(batches(torch.float64)[:4]):
+            if number == 2:
+                module.float().double()
+            step(x)
+        found.append([t.detach().clone() for t in (*module.parameters(), *module.buffers())])
+    assert_close(*found, rtol=1e-7, atol=1e-7)
+
+
 @pytest.mark.parametrize(
     "estimator, reason",
     [
         (Counts, "estimator.calls, which is no tensor, changes at every step"),
         (Looks, "looks at a tensor's value"),
-        (Replaces, "the graph gives other numbers"),
+        (Replaces, "puts another tensor in the place of estimator.weight"),
+        (Drifts, "the graph gives other numbers"),
+        (Notes, "estimator.noted, which is no tensor, changes at every step"),
     ],
 )
 def test_what_a_graph_cannot_hold_is_taken_eagerly(
@@ -205,10 +279,12 @@ def test_what_a_graph_cannot_hold_is_taken_eagerly(
     one, other = pair(module)
     if estimator is Counts:
         one.estimator.calls = 0  # an attribute of its own
+    if estimator is Notes:
+        one.estimator.noted = None  # it was tried before
     found, step = steps(WholeStep, one)
     (line,) = capsys.readouterr().err.splitlines()
     assert step.instead is not None and reason in line
-    if estimator is not Replaces:  # the trial ran
+    if estimator is not Drifts:  # the trial ran
         assert_close(found, steps(Step, other)[0])
 
 
@@ -370,3 +446,66 @@ def test_a_long_training_is_compiled_by_default_and_goes_on_as_it_began(
         again, traced = trained(long, ckpt_path=tmp_path / path)
         assert bool(traced) == (path == "graph.ckpt")
         assert_equal(again, whole)
+
+
+def test_parts_of_one_s_own_are_compiled_only_where_that_is_asked_for(
+    interpreted, monkeypatch, tmp_path
+):
+    made = []
+    trace = vae.training.whole.trace
+    monkeypatch.setattr(vae.training.whole, "trace", lambda *a: made.append(1) or trace(*a))
+    monkeypatch.setattr(vae.training.chosen_step, "LONG", 3)
+    for estimator, compile, graphs in (
+        (Masks(), None, 0),
+        (Masks(), "step", 1),
+        (ScoreFunction(), None, 1),
+    ):
+        made.clear()
+        module = KINDS["one_hot"](estimator=estimator, compile=compile)
+        fit(module, new_run("x"), 3)
+        assert len(made) == graphs
+
+
+class SavesAtOnce(Callback):
+    takes_groups = True
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_train_start(self, trainer, pl_module):
+        trainer.save_checkpoint(self.path)
+
+
+def test_a_run_that_ended_before_its_first_step_is_compiled_when_it_goes_on(
+    interpreted, monkeypatch, tmp_path
+):
+    made = []
+    trace = vae.training.whole.trace
+    monkeypatch.setattr(vae.training.whole, "trace", lambda *a: made.append(1) or trace(*a))
+    monkeypatch.setattr(vae.training.chosen_step, "LONG", 3)
+    path = tmp_path / "x.ckpt"
+    fit(KINDS["gaussian"](), new_run("x"), 3, callbacks=[SavesAtOnce(path)])
+    fit(KINDS["gaussian"](), new_run("x"), 3, ckpt_path=path)
+    assert len(made) == 2
+
+
+class Twice(nn.Module):
+    """Adds two parameters whose gradients are one tensor."""
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder, shape = encoder, encoder.out_features
+        self.one, self.other = (nn.Parameter(torch.zeros(shape)) for _ in range(2))
+
+    def forward(self, x):
+        return self.encoder(x) + (self.one + self.other)
+
+
+def test_gradients_that_are_one_tensor_are_clipped_once(interpreted):
+    torch.manual_seed(0)
+    module = KINDS["gaussian"](gradient_clip_norm=0.1)
+    module.vae.encoder = Twice(module.vae.encoder)
+    one, other = pair(module.double())
+    found, step = steps(WholeStep, one)
+    assert step.instead is None
+    assert_close(found, steps(Step, other)[0], rtol=1e-7, atol=1e-7)

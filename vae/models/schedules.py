@@ -83,7 +83,7 @@ class LinearWarmup(Schedule):
 
 
 class Scheduled:
-    """The buffers of a module that schedules fill, looked up once: they must stay where they are.
+    """The buffers of a module that schedules fill, whose places are looked up once.
 
     Arguments:
         module: The module, on its device.
@@ -91,19 +91,19 @@ class Scheduled:
     """
 
     def __init__(self, module: nn.Module, schedules: Mapping[str, Schedule]) -> None:
-        buffers = [(path.rpartition(".")[2], buffer) for path, buffer in module.named_buffers()]
+        paths = [path.rpartition(".") for path, _ in module.named_buffers()]
         self.filled = [
-            (schedule, [buffer for found, buffer in buffers if found == name])
+            (schedule, name, [module.get_submodule(p) for p, _, found in paths if found == name])
             for name, schedule in schedules.items()
         ]
 
     def fill(self, step: int) -> None:
         """Fills them with their values at an optimiser step, counted from 0."""
-        for schedule, buffers in self.filled:
+        for schedule, name, parts in self.filled:
             if step % schedule.every == 0:
                 value = schedule(step)
-                for buffer in buffers:
-                    buffer.fill_(value)
+                for part in parts:  # ``module.double()`` puts another buffer there
+                    getattr(part, name).fill_(value)
 
 
 def fill(module: nn.Module, schedules: Mapping[str, Schedule], step: int) -> None:

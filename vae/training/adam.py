@@ -13,7 +13,7 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -28,11 +28,17 @@ MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 """The names that torch's Adam gives its state of a parameter; the last with ``amsgrad`` only."""
 
 
-def is_written_out(optimizer: Optimizer) -> bool:
-    """Whether an optimiser is torch's Adam or AdamW, of real numbers, with no hooks on its step."""
+def is_written_out(optimizer: Optimizer, trained: Iterable[Tensor] = ()) -> bool:
+    """Whether an optimiser is torch's Adam or AdamW, of real numbers, with no hooks on its step.
+
+    Arguments:
+        optimizer: The optimiser.
+        trained: Parameters with a gradient: all of them must be the optimiser's.
+    """
     if type(optimizer) not in (Adam, AdamW) or has_step_hooks(optimizer):
         return False
-    return not any(p.is_complex() for group in optimizer.param_groups for p in group["params"])
+    own = {id(p): p for group in optimizer.param_groups for p in group["params"]}
+    return all(id(p) in own for p in trained) and not any(p.is_complex() for p in own.values())
 
 
 class AdamTensors:

@@ -52,6 +52,8 @@ def what_is_compiled(module: VAEModule, before: Compiled | None) -> Compiled:
     data = getattr(module.trainer, "datamodule", None)
     if not _is_plain(module) or asynchronous(module.device) or not isinstance(data, ImageSource):
         return False
+    if not _is_known(module):
+        return False
     return "step" if planned_steps(module.trainer, data) >= LONG else False
 
 
@@ -95,6 +97,16 @@ def _plain_step(
     if isinstance(data, ImageSource):
         size = min(data.batch_size, data.count("train") or data.batch_size)
     return WholeStep(module, optimizer, took, size, otherwise=module.compiled is not None)
+
+
+def _is_known(module: VAEModule) -> bool:
+    """Whether all of its parts are classes of this library or of torch.
+
+    Others may look at what a graph does not follow, such as ``trainer.current_epoch``, or keep a
+    tensor for a callback to look at: their step is one graph where that was asked for.
+    """
+    known = {type(part).__module__.partition(".")[0] for part in module.modules()}
+    return known <= {"vae", "torch"} and "bound" not in vars(module)
 
 
 def _is_plain(module: VAEModule) -> bool:

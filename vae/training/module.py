@@ -62,7 +62,7 @@ class VAEModule(ComposedModule):
             by default it is not clipped.
         compile: What torch.compile makes faster in training: ``step``, the whole step, Adam's
             update too, as one graph; true, the bound; or false, nothing. By default the step, on a
-            CPU and where a training of 5,000 steps or more begins.
+            CPU, if all parts are this library's and a training of 5,000 steps or more begins.
         capture: Whether a training step is one CUDA graph; needs a GPU.
         parts: Those of :func:`vae.models.composition.compose`.
 
@@ -202,7 +202,7 @@ class VAEModule(ComposedModule):
                 **data_names(data),
                 "precision": self.trainer.precision,
                 "generators": self._generators or all_generators(self),
-                "compiled": self._compiled or False,
+                "compiled": self._compiled,  # None before the first step
             }
         )
         plain_hyper_parameters(checkpoint)

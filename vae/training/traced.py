@@ -29,6 +29,9 @@ Function = Callable[..., Sequence[Tensor]]
 
 TORCH = Path(torch.__file__).parent
 
+NOT_PLAIN = (Tensor, list, dict, set)
+"""What a plain value may have become since; of these, only the type is watched."""
+
 
 class Untraceable(ValueError):
     """A function that cannot be one graph; the message says why, in a few words."""
@@ -102,6 +105,7 @@ class Watch:
     def values(self) -> tuple[Any, ...]:
         """What they are now, and which parameters are trained."""
         own = [values.get(key) for values, key in self._places]
+        own = [type(value) if isinstance(value, NOT_PLAIN) else value for value in own]
         return (*own, *[p.requires_grad for p in self.parameters])
 
     def changed(self, before: tuple[Any, ...]) -> list[str]:

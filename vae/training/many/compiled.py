@@ -128,6 +128,6 @@ def _copied(generator: torch.Generator) -> torch.Generator:
 
 def _is_close(found: Tensor, expected: Tensor) -> bool:
     """Whether they are the same to rounding, in norm; nothing is said of what is not finite."""
-    known = found.isfinite() & expected.isfinite()
-    error = (found - expected).double()[known].norm()
-    return float(error) <= 1e-3 * float(expected.double()[known].norm()) + 1e-6
+    known = expected.isfinite()
+    found, expected = found[known].double(), expected[known].double()
+    return float((found - expected).norm()) <= 1e-3 * float(expected.norm()) + 1e-6

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import torch
+from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
@@ -15,6 +16,10 @@ from vae.training.optimizers import is_elementwise
 from vae.training.step import clip_
 
 __all__ = ["Loss", "check_mappable", "detached", "gradients"]
+
+
+OTHERS = ("vae", "torch", "lightning", "builtins")
+"""The packages of which no class is a user's."""
 
 
 class Loss(nn.Module):
@@ -56,6 +61,7 @@ def gradients(
     def one(*arguments: Any) -> tuple[dict[str, Tensor], Tensor]:
         gradient, (_, bound) = grad_and_value(loss, has_aux=True)(*arguments)
         if limit is not None:
+            gradient = {name: value.clone() for name, value in gradient.items()}  # two may be one
             own = [value for name, value in gradient.items() if name.startswith("module.vae.")]
             clip_(own, limit, foreach=False)
         return gradient, bound
@@ -71,8 +77,14 @@ def check_mappable(member: VAEModule, x: Tensor) -> None:
 
     Raises:
         NotImplementedError: If the model or its estimator does what cannot be mapped over models,
-            or its optimiser does not treat every weight by itself.
+            its optimiser does not treat every weight by itself, or its class has hooks of Lightning's
+            of its own, which nobody would call.
     """
+    if hooks := _own_hooks(type(member)):
+        raise NotImplementedError(
+            f"{type(member).__name__}.{hooks[0]} is not called for many models at once: train the"
+            " seeds one by one"
+        )
     if not is_elementwise(lambda groups: member.build_optimizer(list(groups))):
         name = type(member.build_optimizer()).__name__
         raise NotImplementedError(
@@ -88,6 +100,17 @@ def check_mappable(member: VAEModule, x: Tensor) -> None:
             f"{member.estimator.extra_name()} with {latent} cannot be trained many at once: train"
             f" its seeds one by one ({reason})"
         ) from error
+
+
+def _own_hooks(kind: type[VAEModule]) -> list[str]:
+    """The methods of Lightning's that a user's class has written anew."""
+    own = [c for c in kind.__mro__ if c.__module__.partition(".")[0] not in OTHERS]
+    names = [name for c in own for name in vars(c) if not name.startswith("_")]
+    return [
+        name
+        for name in names
+        if name != "forward" and callable(getattr(LightningModule, name, None))
+    ]
 
 
 def detached(parameters: dict[str, Any]) -> dict[str, Tensor]:
