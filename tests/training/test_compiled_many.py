@@ -15,6 +15,7 @@ from test_ensemble import fit as train
 from vae.cli import train_many
 from vae.training.many import compiled
 from vae.training.many.data import EnsembleData
+from vae.training.many.mapped import check_mappable
 from vae.training.many.module import Ensemble, seeded
 from vae.training.presets import ContinuousVAE, DiscreteVAE, GaussianVAE
 
@@ -138,3 +139,10 @@ def test_a_graph_that_gives_nan_is_another():
     one, nan = torch.ones(2), torch.tensor([1.0, math.nan])
     assert not compiled._is_close(nan, one)
     assert compiled._is_close(one, nan) and compiled._is_close(one, one)
+
+
+def test_a_tensor_that_is_no_buffer_is_refused():
+    member, _ = seeded(0, partial(DiscreteVAE, num_variables=3, num_categories=4, **SMALL))
+    member.estimator.table = torch.ones(2)
+    with pytest.raises(NotImplementedError, match="estimator.table is a tensor, and no buffer"):
+        check_mappable(member, torch.rand(2, 1, 8, 8).round())

@@ -509,3 +509,59 @@ def test_gradients_that_are_one_tensor_are_clipped_once(interpreted):
     found, step = steps(WholeStep, one)
     assert step.instead is None
     assert_close(found, steps(Step, other)[0], rtol=1e-7, atol=1e-7)
+
+
+def test_no_step_leaves_gradients_behind_and_a_state_that_is_put_back_is_taken_up(interpreted):
+    found = []
+    for make in (lambda *a: WholeStep(*a, size=9), Step):
+        torch.manual_seed(0)
+        module = KINDS["gaussian"]().double().train()
+        optimizer = module.build_optimizer()
+        step, saved = make(module, optimizer), None
+        torch.manual_seed(1)
+        for number, x in enumerate([*batches(torch.float64), *batches(torch.float64)]):
+            step(x)
+            if number == 1:
+                saved = copy.deepcopy(optimizer.state_dict())
+            if number == 3:  # as a callback that goes back would do
+                optimizer.load_state_dict(saved)
+            grads = [p.grad for p in module.parameters()]
+            assert isinstance(step, WholeStep) is all(g is None for g in grads)
+        found.append([p.detach().clone() for p in module.parameters()])
+    assert_close(*found, rtol=1e-9, atol=1e-9)
+
+
+def test_a_bad_step_that_was_not_logged_ends_the_run_at_the_epochs_end(interpreted, monkeypatch):
+    module = KINDS["gaussian"](compile="step")
+    monkeypatch.setattr(vae.training.module, "asynchronous", lambda device: True)  # as on a GPU
+
+    def harm(step, x):
+        if step == 3:
+            with torch.no_grad():
+                next(module.vae.likelihood.parameters()).fill_(math.inf)
+
+    module.after_step.append(harm)
+    with pytest.raises(NonFiniteError, match="not finite at a step of this epoch"):
+        fit(module, new_run("x"), 45, log_every=0)
+
+
+def test_a_value_of_the_class_that_the_instance_changes_is_another_graph(interpreted):
+    class Weighted(ScoreFunction):
+        weight = 1.0
+
+        def estimate(self, q, f, objective, context):
+            estimate = super().estimate(q, f, objective, context)
+            return estimate._replace(bound=estimate.bound * self.weight)
+
+    found = []
+    for make in (WholeStep, Step):
+        torch.manual_seed(0)
+        module = KINDS["one_hot"](estimator=Weighted(), kl="monte_carlo").double().train()
+        step = make(module, module.build_optimizer())
+        torch.manual_seed(1)
+        for number, x in enumerate(batches(torch.float64)):
+            if number == 2:
+                module.estimator.weight = -1.0
+            step(x)
+        found.append([p.detach().clone() for p in module.parameters()])
+    assert_close(*found, rtol=1e-9, atol=1e-9)

@@ -82,7 +82,8 @@ def finished(code: int = 0) -> None:
 
 def _end() -> None:
     """Ends the process, after all other functions of ``atexit``, if it is :func:`finished`."""
-    if not _CODES or hasattr(sys, "last_value"):  # an error since then
+    measured = sys.gettrace() is not None or "coverage" in sys.modules  # which saves at the end
+    if not _CODES or measured or hasattr(sys, "last_value"):  # an error since then
         gc.unfreeze()  # of what is frozen (vae.cli.imports), some C++ would say that it leaks
         return
     try:

@@ -31,7 +31,7 @@ from vae.training.composed import ComposedModule
 from vae.training.grouping import group_steps
 from vae.training.lightning_private import regroup, set_logged_step
 from vae.training.noise import all_generators, restore_generators, seed_process
-from vae.training.nonfinite import FiniteCheck
+from vae.training.nonfinite import FiniteCheck, NonFiniteError
 from vae.training.optimizers import (
     build_optimizer,
     build_scheduler,
@@ -189,6 +189,13 @@ class VAEModule(ComposedModule):
             keep_freed_memory()
             # Lightning has torch ask the driver whether there is a GPU; Adam asks at every step
             os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+
+    def on_train_epoch_end(self) -> None:
+        if self._step is not None and self._step.has_failed():  # at a step that was not logged
+            raise NonFiniteError(
+                "the loss or a gradient was not finite at a step of this epoch, from which on"
+                " nothing was trained: set --trainer.log_every_n_steps 1 to find it"
+            )
 
     def on_train_end(self) -> None:
         self.compile_seconds = self._step.seconds if self._step else 0.0

@@ -119,6 +119,10 @@ class Step:
     def prepare(self) -> None:
         """What is done on the host before each :meth:`whole`, and is not in a CUDA graph of it."""
 
+    def has_failed(self) -> bool:
+        """Whether a step was not finite, and later ones were left out; waits for the device."""
+        return False
+
     def differentiate(self, x: Tensor) -> Tensor:
         """Gives the parameters the loss's gradient; returns the bound, with shape ()."""
         estimate = self.bound(x)
@@ -194,6 +198,9 @@ class GraphStep(Step):
         super().__init__(step.module, step.optimizer, took=took)
         self.step = step
         self.graph = CapturedStep(cast(nn.Module, step.module), step.optimizer, step.whole)
+
+    def has_failed(self) -> bool:
+        return self.step.has_failed()
 
     def __call__(self, x: Tensor, check: Callable[[Tensor], None] | None = None) -> Tensor:
         self.step.prepare()

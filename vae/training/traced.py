@@ -23,7 +23,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from vae.devices import generators, set_generators
 
-__all__ = ["Untraceable", "Watch", "compiled", "reason_of", "trace"]
+__all__ = ["Untraceable", "Watch", "compiled", "is_close", "reason_of", "trace"]
 
 Function = Callable[..., Sequence[Tensor]]
 
@@ -92,19 +92,20 @@ class Watch:
     def __init__(self, module: nn.Module, *others: dict[str, Any]) -> None:
         self.module = module
         self.parameters = list(module.parameters())
-        named = [(name, vars(part)) for name, part in module.named_modules()]
-        named += [("optimizer", other) for other in others]
-        self.watched = [
-            (f"{name}.{key}".lstrip("."), values, key)
-            for name, values in named
-            for key, value in values.items()
-            if _is_plain(value) and not key.startswith("_") and key != "lr"
+        named = [(name, vars(part), _class_values(part)) for name, part in module.named_modules()]
+        named += [("optimizer", other, {}) for other in others]
+        places = [
+            (f"{name}.{key}".lstrip("."), values, key, defaults.get(key))
+            for name, values, defaults in named
+            for key, value in {**defaults, **values}.items()
+            if _is_plain(value) and not key.startswith("_") and (name, key) != ("optimizer", "lr")
         ]
-        self._places = [(values, key) for _, values, key in self.watched]
+        self.watched = [place[:3] for place in places]
+        self._places = [place[1:] for place in places]
 
     def values(self) -> tuple[Any, ...]:
         """What they are now, and which parameters are trained."""
-        own = [values.get(key) for values, key in self._places]
+        own = [values.get(key, default) for values, key, default in self._places]
         own = [type(value) if isinstance(value, NOT_PLAIN) else value for value in own]
         return (*own, *[p.requires_grad for p in self.parameters])
 
@@ -112,6 +113,18 @@ class Watch:
         """The names of those that were others before."""
         pairs = zip(self.watched, before, self.values(), strict=False)
         return [name for (name, _, _), old, new in pairs if old is not new and old != new]
+
+
+def _class_values(part: nn.Module) -> dict[str, Any]:
+    """The plain values that its own class gives it, until the instance has others."""
+    known = ("torch", "lightning", "builtins", "abc")
+    return {
+        key: value
+        for kind in reversed(type(part).__mro__)
+        if kind.__module__.partition(".")[0] not in known
+        for key, value in vars(kind).items()
+        if _is_plain(value)
+    }
 
 
 def _is_plain(value: Any) -> bool:
@@ -128,3 +141,14 @@ def reason_of(error: Exception) -> str:
         own = [call for call in calls if TORCH not in Path(call.filename).parents]
         return f"{Path(own[-1].filename).name}, line {own[-1].lineno}, looks at a tensor's value"
     return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def is_close(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
+    """Whether they are the same to rounding, in norm; nothing is said of what is not finite."""
+    bounds = expected[:2]
+    for a, b in zip(found, expected, strict=True) if all(map(torch.isfinite, bounds)) else ():
+        known = b.isfinite()
+        a, b = a[known].double(), b[known].double()
+        if not float((a - b).norm()) <= 1e-3 * float(b.norm()) + 1e-6:  # a may be NaN
+            return False
+    return True

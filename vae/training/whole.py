@@ -26,11 +26,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 
+from vae.devices import asynchronous
 from vae.training.adam import AdamTensors, is_written_out
 from vae.training.remember import remember
 from vae.training.step import Step, Trained, clip_, laid_out_as
 from vae.training.torch_private import hooked
-from vae.training.traced import Untraceable, Watch, compiled, reason_of, trace
+from vae.training.traced import Untraceable, Watch, compiled, is_close, reason_of, trace
 
 __all__ = ["WholeStep"]
 
@@ -105,7 +106,7 @@ class WholeStep(Step):
     def __call__(self, x: Tensor, check: Callable[[Tensor], None] | None = None) -> Tensor:
         graph = self._graph_for(x)
         if graph is None:
-            bound = (self.instead or self.eager)(x, check)
+            bound = self._take_eagerly(x, check)
         else:
             bound, total = self._run(graph, x)
             if check is not None:
@@ -122,9 +123,22 @@ class WholeStep(Step):
         self._update_eagerly()
         return outputs
 
+    def has_failed(self) -> bool:
+        return bool(self.failed)
+
     def prepare(self) -> None:
         if self.adam is not None:
             self.adam.fill_rates()
+
+    def _take_eagerly(self, x: Tensor, check: Callable[[Tensor], None] | None) -> Tensor:
+        if self.instead is not None:
+            return self.instead(x, check)
+        if asynchronous(x.device) and bool(self.failed):  # after a bad step, none is taken
+            return torch.full_like(self.failed, torch.nan, dtype=torch.float32)
+        bound = self.eager(x, check)
+        if self.adam is not None:
+            self.zero_grad()  # steps in the graph leave none either
+        return bound
 
     def _run(self, graph: _Graph, x: Tensor) -> tuple[Tensor, Tensor]:
         self.prepare()
@@ -154,6 +168,8 @@ class WholeStep(Step):
         """The graph for such images; None if there is to be none."""
         if self.instead is not None or (self.size is not None and len(x) != self.size):
             return None
+        if self.adam is not None and self.adam.groups is not self.optimizer.param_groups:
+            self._forget()
         key = (x.shape, x.dtype, self.watch.values())
         if key not in self.graphs:
             started = time.monotonic()
@@ -163,6 +179,12 @@ class WholeStep(Step):
                 self._fall_back(x, str(reason))
             self.seconds += time.monotonic() - started
         return self.graphs.get(key)
+
+    def _forget(self) -> None:
+        """Forgets all graphs: ``load_state_dict`` gave the optimiser other groups and state."""
+        self.graphs.clear()
+        self.adam, self.trained = None, []
+        self.watch = Watch(cast(nn.Module, self.module), *self.optimizer.param_groups)
 
     def _fall_back(self, x: Tensor, reason: str) -> None:
         """Compiles the bound alone or, if that fails or is not wanted, nothing."""
@@ -199,7 +221,7 @@ class WholeStep(Step):
             for seed in range(ATTEMPTS):
                 if seed:
                     expected = self._trial(self._step_eagerly, x, seed)
-                if _is_close(self._trial(partial(self._run, graph), x, seed), expected):
+                if is_close(self._trial(partial(self._run, graph), x, seed), expected):
                     return graph
         except torch.OutOfMemoryError:
             raise
@@ -276,14 +298,3 @@ class WholeStep(Step):
             return outputs + gradients
         self.adam.step_([parameters[i] for i in self.trained], gradients, own, taken)
         return outputs
-
-
-def _is_close(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
-    """Whether they are the same to rounding, in norm; nothing is said of what is not finite."""
-    bounds = expected[:2]
-    for a, b in zip(found, expected, strict=True) if all(map(torch.isfinite, bounds)) else ():
-        known = b.isfinite()
-        a, b = a[known].double(), b[known].double()
-        if not float((a - b).norm()) <= 1e-3 * float(b.norm()) + 1e-6:  # a may be NaN
-            return False
-    return True

@@ -85,6 +85,11 @@ def check_mappable(member: VAEModule, x: Tensor) -> None:
             f"{type(member).__name__}.{hooks[0]} is not called for many models at once: train the"
             " seeds one by one"
         )
+    if kept := _plain_tensors(member):
+        raise NotImplementedError(
+            f"{kept[0]} is a tensor, and no buffer: of many models at once all would have the first"
+            " one's; register it as a buffer, or train the seeds one by one"
+        )
     if not is_elementwise(lambda groups: member.build_optimizer(list(groups))):
         name = type(member.build_optimizer()).__name__
         raise NotImplementedError(
@@ -100,6 +105,13 @@ def check_mappable(member: VAEModule, x: Tensor) -> None:
             f"{member.estimator.extra_name()} with {latent} cannot be trained many at once: train"
             f" its seeds one by one ({reason})"
         ) from error
+
+
+def _plain_tensors(member: VAEModule) -> list[str]:
+    """The names of tensors in modules' attributes that are neither parameters nor buffers."""
+    parts = [(name, part) for name, part in member.named_modules() if part is not member]
+    found = [(f"{name}.{key}", v) for name, part in parts for key, v in vars(part).items()]
+    return [name for name, value in found if isinstance(value, Tensor)]
 
 
 def _own_hooks(kind: type[VAEModule]) -> list[str]:
