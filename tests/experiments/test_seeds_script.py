@@ -109,6 +109,7 @@ def test_a_study_that_is_interrupted_ends_its_runs_and_begins_no_other(tmp_path,
         return begun[-1]
 
     monkeypatch.setattr(study_runs.subprocess, "Popen", popen)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever a test before has left
     main = threading.main_thread().ident
     threading.Timer(1.0, signal.pthread_kill, (main, signal.SIGINT)).start()
     started = time.monotonic()

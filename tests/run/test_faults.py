@@ -89,7 +89,8 @@ def test_wandb_that_got_the_same_sigterm_is_told_in_one_line(script, tmp_path):
     """As of a whole process group: by Slurm, systemd, docker."""
     (file := tmp_path / "terminated.py").write_text(TERMINATED)
     done = script(file, tmp_path / "run", WANDB_MODE="offline")
-    (line,) = done.err.splitlines()  # and no traceback at exit
+    assert done.err.count("\n") == 1, done.err  # and no traceback at exit
+    (line,) = done.err.splitlines()
     assert line.startswith("warning: W&B did not end well")
 
 
