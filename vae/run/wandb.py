@@ -273,8 +273,8 @@ def finish_wandb(exit_code: int, loggers: Sequence[Logger] = ()) -> None:
             if not lost:
                 print(f"warning: W&B did not end well ({error})", file=sys.stderr)
             lost = True
-    if lost:
-        with suppress(Exception):  # W&B would report its dead process at exit
+    if lost or exit_code:  # the process is about to end
+        with suppress(Exception):  # W&B would report a dead process of its own at exit
             wandb.teardown(exit_code)
 
 
