@@ -1,8 +1,7 @@
 """The run's page in W&B.
 
 W&B logs online where this machine is logged in, offline where it is not, and as ``WANDB_MODE``
-says where that is set. It never asks. W&B's package is imported by what starts or ends a page: a
-run without one need not wait for it.
+says where that is set. It never asks, and is imported only where there is a page.
 """
 
 from __future__ import annotations
@@ -255,15 +254,13 @@ def wandb_logger(
 
 
 def finish_wandb(exit_code: int, loggers: Sequence[Logger] = ()) -> None:
-    """Ends the W&B run, if there is one; a failure is a warning, and not an error.
+    """Ends the W&B run, if there is one, as W&B shows it; a failure is a warning, not an error.
 
     Arguments:
-        exit_code: What W&B shows as the run's exit code.
-        loggers: The run's. One that has warned that W&B was lost is not followed by a second
-            warning.
+        exit_code: Of the process.
+        loggers: The run's. After one that has warned that W&B was lost, there is no other warning.
     """
-    wandb = sys.modules.get("wandb")  # not imported, it has no page open
-    if wandb is None:
+    if (wandb := sys.modules.get("wandb")) is None:  # then no page is open
         return
     lost = any(isinstance(logger, RunLogger) and logger.lost for logger in loggers)
     if wandb.run is not None:
@@ -273,8 +270,8 @@ def finish_wandb(exit_code: int, loggers: Sequence[Logger] = ()) -> None:
             if not lost:
                 print(f"warning: W&B did not end well ({error})", file=sys.stderr)
             lost = True
-    if lost or exit_code:  # the process is about to end
-        with suppress(Exception):  # W&B would report a dead process of its own at exit
+    if lost or exit_code:
+        with suppress(Exception):  # else W&B reports a dead process of its own at exit
             wandb.teardown(exit_code)
 
 
