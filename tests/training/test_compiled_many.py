@@ -146,3 +146,11 @@ def test_a_tensor_that_is_no_buffer_is_refused():
     member.estimator.table = torch.ones(2)
     with pytest.raises(NotImplementedError, match="estimator.table is a tensor, and no buffer"):
         check_mappable(member, torch.rand(2, 1, 8, 8).round())
+
+
+def test_parts_of_ones_own_are_compiled_only_where_asked(monkeypatch):
+    monkeypatch.setattr(GaussianVAE, "__module__", "mine")
+    for flags, compiles in ([], False), (["--compile", "true"], True):
+        test_long_trainings_are_compiled(
+            ["--trainer.max_epochs", "239", *flags], compiles, monkeypatch
+        )

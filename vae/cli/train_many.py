@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from typing import Any
+from typing import Any, cast
 
 import torch
 import yaml
@@ -37,7 +37,7 @@ from vae.run.background import BackgroundCheckpointIO
 from vae.run.members import MemberRun, MemberRuns
 from vae.run.wandb import check_wandb
 from vae.training.callbacks.progress import Progress
-from vae.training.chosen_step import LONG
+from vae.training.chosen_step import LONG, is_known
 from vae.training.grouping import group_steps
 from vae.training.lightning_private import parser_of
 from vae.training.limits import planned_steps
@@ -184,6 +184,8 @@ class ManyCLI(VAECLI):
         """Whether a training is long enough for its step to be compiled, and where that was tried."""
         plain = trainer.precision_plugin.precision == "32-true"
         if not plain or asynchronous(trainer.strategy.root_device):
+            return False
+        if not all(map(is_known, cast(Ensemble, self.model))):
             return False
         return planned_steps(trainer, self.datamodule) >= LONG
 

@@ -24,7 +24,7 @@ from vae.training.whole import WholeStep
 if TYPE_CHECKING:
     from vae.training.module import VAEModule
 
-__all__ = ["LONG", "make_step", "what_is_compiled"]
+__all__ = ["LONG", "is_known", "make_step", "what_is_compiled"]
 
 LONG = 5_000
 """The steps of a training from which on it pays, on a CPU, to compile its step.
@@ -52,7 +52,7 @@ def what_is_compiled(module: VAEModule, before: Compiled | None) -> Compiled:
     data = getattr(module.trainer, "datamodule", None)
     if not _is_plain(module) or asynchronous(module.device) or not isinstance(data, ImageSource):
         return False
-    if not _is_known(module):
+    if not is_known(module):
         return False
     return "step" if planned_steps(module.trainer, data) >= LONG else False
 
@@ -99,7 +99,7 @@ def _plain_step(
     return WholeStep(module, optimizer, took, size, otherwise=module.compiled is not None)
 
 
-def _is_known(module: VAEModule) -> bool:
+def is_known(module: VAEModule) -> bool:
     """Whether all of its parts are classes of this library or of torch.
 
     Others may look at what a graph does not follow, such as ``trainer.current_epoch``, or keep a

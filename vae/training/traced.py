@@ -27,6 +27,9 @@ __all__ = ["Untraceable", "Watch", "compiled", "is_close", "reason_of", "trace"]
 
 Function = Callable[..., Sequence[Tensor]]
 
+MOST_GRAPHS = 8
+"""As many graphs as a run may make; beyond it, something changes at every step."""
+
 TORCH = Path(torch.__file__).parent
 
 NOT_PLAIN = (Tensor, list, dict, set)

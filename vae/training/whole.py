@@ -31,12 +31,17 @@ from vae.training.adam import AdamTensors, is_written_out
 from vae.training.remember import remember
 from vae.training.step import Step, Trained, clip_, laid_out_as
 from vae.training.torch_private import hooked
-from vae.training.traced import Untraceable, Watch, compiled, is_close, reason_of, trace
+from vae.training.traced import (
+    MOST_GRAPHS,
+    Untraceable,
+    Watch,
+    compiled,
+    is_close,
+    reason_of,
+    trace,
+)
 
 __all__ = ["WholeStep"]
-
-MOST_GRAPHS = 8
-"""As many graphs as a run may make; beyond it, something changes at every step."""
 
 ATTEMPTS = 3
 """With other noise: where a sample is a threshold's, rounding can turn one over, and a gradient with

@@ -16,13 +16,9 @@ from torch import Tensor
 from vae.training.many.mapped import Loss, gradients
 from vae.training.many.streams import Given, Recording
 from vae.training.torch_private import hooked
-from vae.training.traced import Untraceable, Watch, compiled, reason_of, trace
+from vae.training.traced import MOST_GRAPHS, Untraceable, Watch, compiled, reason_of, trace
 
 __all__ = ["CompiledGradients"]
-
-
-MOST_GRAPHS = 8
-"""As many graphs as a run may make; beyond it, something changes at every step."""
 
 
 class _Graph(NamedTuple):
