@@ -737,6 +737,6 @@ def test_a_damaged_record_is_known_before_an_evaluation(folder, monkeypatch):
     def computed(*args):
         raise AssertionError("it was computed first")
 
-    monkeypatch.setattr("vae.analysis.evaluation.elbo_terms", computed)
+    monkeypatch.setattr("vae.evaluation.terms.elbo_terms", computed)
     done = run("evaluate.py listed", folder)
     assert done.code == 2 and "holds no JSON object" in done.err

@@ -18,8 +18,8 @@ from torch.distributions import (
     StudentT,
 )
 
-from vae.analysis.evaluation import elbo_terms, exact_log_likelihood
 from vae.estimators import Pathwise, ScoreFunction
+from vae.evaluation.terms import elbo_terms, exact_log_likelihood
 from vae.models.latents.base import Latent
 from vae.models.latents.binary import Binary
 from vae.models.latents.gaussian import DiagonalGaussian

@@ -9,13 +9,13 @@ import torch
 from pretend_runs import COMMON, DEVICE, MODELS, STEPS, THERE
 from torch.testing import assert_close
 
-from vae.analysis.evaluation import exact_log_likelihood
 from vae.analysis.images import reconstruction_grid, sample_grid
 from vae.cli import gradients
 from vae.cli.app import VAECLI
 from vae.cli.evaluate import evaluate
 from vae.cli.replay import replay
 from vae.cli.train_many import ManyCLI
+from vae.evaluation.terms import exact_log_likelihood
 from vae.models.checkpoint import read_checkpoint
 from vae.run.checkpoint import load
 from vae.run.record import find_device

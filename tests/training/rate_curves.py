@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from vae.analysis import evaluation
 from vae.data.digits import DigitsDataModule
+from vae.evaluation import terms as evaluation
 from vae.models.schedules import fill
 from vae.training.presets import ContinuousVAE, DiscreteVAE, GaussianVAE, VAEModule
 

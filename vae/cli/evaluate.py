@@ -50,9 +50,9 @@ def evaluate(
         import torch
         from rich.progress import track
 
-        from vae.analysis.evaluation import active_units, elbo_terms
         from vae.cli.table import print_table
         from vae.data.load import load_images
+        from vae.evaluation.terms import active_units, elbo_terms
         from vae.models.memory import DECODINGS, assert_memory, floats_per_decoding
         from vae.run.record import find_device, hardware
 

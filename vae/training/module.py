@@ -20,11 +20,11 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from vae.analysis import evaluation
 from vae.data.batch import batches_in, images_in
 from vae.data.description import data_names, plain_hyper_parameters
 from vae.data.source import ImageSource
 from vae.devices import asynchronous, keep_freed_memory
+from vae.evaluation import terms as evaluation
 from vae.models.schedules import Scheduled
 from vae.training.chosen_step import make_step, what_is_compiled
 from vae.training.composed import ComposedModule

@@ -9,9 +9,9 @@ from typing import Any, cast
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from vae.analysis.evaluation import fixed_noise
 from vae.data.batch import images_in
 from vae.data.source import images_of
+from vae.evaluation.terms import fixed_noise
 from vae.training.module import VAEModule
 
 __all__ = ["ClosingTest"]

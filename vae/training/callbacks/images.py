@@ -8,10 +8,10 @@ from typing import cast
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-from vae.analysis.evaluation import fixed_noise
 from vae.analysis.images import reconstruction_grid, sample_grid, write_image
 from vae.data.loader import StepLoader
 from vae.data.source import images_of
+from vae.evaluation.terms import fixed_noise
 from vae.models.vae import VAE
 
 __all__ = ["ImageGrids"]

@@ -11,10 +11,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
-from vae.analysis.evaluation import fixed_noise
 from vae.analysis.gradients import posterior_gradients, warm_up
 from vae.analysis.moments import Moments, summarize
 from vae.estimators import Estimator, constructor, named
+from vae.evaluation.terms import fixed_noise
 from vae.models.vae import VAE
 from vae.objectives import Objective
 

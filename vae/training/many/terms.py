@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from vae.analysis import evaluation
 from vae.distributions.operations import parameters
+from vae.evaluation import terms as evaluation
 from vae.training.module import VAEModule
 
 __all__ = ["terms_of"]

@@ -10,7 +10,7 @@ from torch import nn
 from torch.distributions import MultivariateNormal
 
 from vae import VAE
-from vae.analysis import evaluation
+from vae.evaluation import terms as evaluation
 from vae.models.latents.binary import Binary
 from vae.models.latents.gaussian import DiagonalGaussian
 from vae.models.latents.one_hot import OneHot

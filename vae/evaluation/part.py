@@ -1,0 +1,136 @@
+r"""A part of an evaluation: one question about a trained model.
+
+``vae evaluate --ais`` asks the part whose name is ``ais``. A part answers for one batch of images
+after the other, and its answers are kept an image each: so an evaluation that is cut short keeps
+what it has, says of how many images it is, and goes on from there when it is asked again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vae.data.source import ImageSource
+from vae.models.vae import VAE
+
+__all__ = ["Bound", "Number", "Part", "Subject", "mean_of"]
+
+
+Bound = Literal["lower bound", "upper bound", "exact", "estimate"]
+"""What a number says about the one that is meant. Bounds hold in expectation."""
+
+
+class Number(NamedTuple):
+    """One number of an evaluation, with what it is.
+
+    Attributes:
+        name: In tables and in JSON: ``log_likelihood_5000``.
+        value: The number.
+        se: Its standard error, or None if it has none.
+        bound: What it says about the number that is meant.
+        unit: ``nats`` an image, ``%``, ``units``, ...
+        labels: What else belongs to it: K, temperatures, chains, acceptance.
+        warning: Why it is not to be trusted, in one line; empty if nothing speaks against it.
+    """
+
+    name: str
+    value: float
+    se: float | None = None
+    bound: Bound = "estimate"
+    unit: str = "nats"
+    labels: Mapping[str, Any] = {}
+    warning: str = ""
+
+
+class Subject(NamedTuple):
+    """What is evaluated.
+
+    Attributes:
+        vae: The model with hard latents, in evaluation mode, on ``device``.
+        trained: The model as it was trained, with relaxed latents if it has any.
+        data: The images.
+        split: Those of ``data`` to evaluate on.
+        limit: Only the first so many images; None for all.
+        device: Where.
+        seed: Of everything that is drawn.
+    """
+
+    vae: VAE
+    trained: VAE
+    data: ImageSource
+    split: str
+    limit: int | None
+    device: torch.device
+    seed: int
+
+
+class Part(ABC):
+    """A question about a trained model. Its constructor's arguments are options of ``vae evaluate``.
+
+    An argument ``chains`` of the part ``ais`` is the option ``--ais_chains``, with its type, its
+    default, and its line under ``Arguments:`` in the class's docstring as help. What the constructor is
+    given is kept as attributes of the same names: they are part of the answers' identity.
+
+    Attributes:
+        name: The flag that asks for it.
+        title: What it asks, in a few words, for lists.
+        images: Of how many images by default; None for all of them.
+        batch: The most images at a time, or None for the evaluation's own.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    images: int | None = None
+    batch: int | None = None
+
+    def why_not(self, subject: Subject) -> str | None:
+        """Why the question has no answer for this model or these data, in one line; else None."""
+        return None
+
+    def seconds(self, subject: Subject) -> float | None:
+        """About how long one image takes, from a trial that lasts a second at most; None: no time.
+
+        It is asked where a part is not, so that the user knows what it would cost.
+        """
+        return None
+
+    def prepare(self, subject: Subject) -> None:  # noqa: B027  # there may be nothing to do
+        """What must be known before the first batch, of all images too; a function of the subject."""
+
+    @abstractmethod
+    def measure(self, subject: Subject, x: Tensor, first: int) -> dict[str, Tensor]:
+        """The answers for a batch of images, a number or more for each.
+
+        Arguments:
+            subject: What is evaluated.
+            x: Images ``(B, *image)``.
+            first: The number of the first of them in the split. Whatever is drawn follows from it
+                and the subject's seed, so that the answer is the same when the evaluation goes on.
+
+        Returns:
+            Tensors ``(B, *)`` by name.
+        """
+
+    @abstractmethod
+    def numbers(self, subject: Subject, values: Mapping[str, Tensor]) -> list[Number]:
+        """What the table shows.
+
+        Arguments:
+            subject: What is evaluated.
+            values: The answers of N images, float64 tensors ``(N, *)`` on the CPU, N at least 1.
+        """
+
+    def remarks(self, subject: Subject, values: Mapping[str, Tensor]) -> list[str]:
+        """What is said beneath the table, a line each: a verdict, with its rule."""
+        return []
+
+
+def mean_of(name: str, values: Tensor, **about: Any) -> Number:
+    """The mean of values ``(N,)`` over images, with its standard error; None of a single image."""
+    values = values.double()
+    error = (values.std() / len(values) ** 0.5).item() if len(values) > 1 else None
+    return Number(name, values.mean().item(), error, **about)
