@@ -19,7 +19,7 @@ from quickstart import quickstart
 from vae.cli.app import VAECLI
 from vae.run.files import write_json
 from vae.run.metrics import JSONLLogger
-from vae.run.wandb import wandb_mode
+from vae.run.wandb_mode import wandb_mode
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "experiments" / "configs"

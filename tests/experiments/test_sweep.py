@@ -8,7 +8,7 @@ import yaml
 from chaos import ROOT, finish, run_of, start
 
 from vae.cli import clean_runs
-from vae.run.wandb import wandb_id
+from vae.run.wandb_mode import wandb_id
 
 
 @pytest.mark.e2e

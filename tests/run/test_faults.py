@@ -76,7 +76,8 @@ TERMINATED = """
 import os, signal, sys
 from pathlib import Path
 from test_faults import core_of
-from vae.run.wandb import finish_wandb, wandb_logger
+from vae.run.wandb import wandb_logger
+from vae.run.wandb_mode import finish_wandb
 wandb_logger(Path(sys.argv[1]), {})
 core = core_of(os.getpid())
 os.kill(core, signal.SIGTERM)

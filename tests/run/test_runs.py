@@ -28,7 +28,8 @@ from vae.run.finding import find_runs, set_aside
 from vae.run.folder import new_run, run_id, runs_dir
 from vae.run.lock import RunLock, is_running
 from vae.run.state import how_to_go_on
-from vae.run.wandb import RunLogger, wandb_id
+from vae.run.wandb import RunLogger
+from vae.run.wandb_mode import wandb_id
 
 SMALL = "--model.hidden [16] --model.test_samples 2 --image_every 0"
 TRAIN = f"train.py fit --config experiments/configs/digits.yaml {SMALL} --trainer.max_epochs"

@@ -37,7 +37,7 @@ from vae.cli.trainer import add_parts, check_and_prepare
 from vae.data.source import ImageSource, image_shape_of, images_of
 from vae.models.trust import allow_current_folder
 from vae.run.signals import Interrupted, Interruption
-from vae.run.wandb import check_wandb
+from vae.run.wandb_mode import check_wandb
 from vae.training.lightning_private import parser_of
 from vae.training.limits import assert_trains
 from vae.training.module import VAEModule

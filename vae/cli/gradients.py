@@ -30,7 +30,7 @@ from vae.run.checkpoint import folder_of, load
 from vae.run.files import writable
 from vae.run.lock import is_running
 from vae.run.record import command_line, find_device, hardware
-from vae.run.wandb import log_table
+from vae.run.wandb_page import log_table
 
 
 def report(

@@ -29,7 +29,8 @@ from vae.run.metrics import JSONLLogger
 from vae.run.record import describe_run
 from vae.run.signals import Interrupted, Interruption
 from vae.run.state import how_to_go_on
-from vae.run.wandb import finish_wandb, wandb_logger
+from vae.run.wandb import wandb_logger
+from vae.run.wandb_mode import finish_wandb
 from vae.training.capture import CaptureError
 from vae.training.lightning_private import set_epochs
 from vae.training.module import VAEModule

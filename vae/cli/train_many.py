@@ -35,7 +35,7 @@ from vae.data.source import images_of
 from vae.devices import asynchronous
 from vae.run.background import BackgroundCheckpointIO
 from vae.run.members import MemberRun, MemberRuns
-from vae.run.wandb import check_wandb
+from vae.run.wandb_mode import check_wandb
 from vae.training.callbacks.progress import Progress
 from vae.training.chosen_step import LONG, is_known
 from vae.training.grouping import group_steps

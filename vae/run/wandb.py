@@ -1,20 +1,14 @@
-"""The run's page in W&B.
-
-W&B logs online where this machine is logged in, offline where it is not, and as ``WANDB_MODE``
-says where that is set. It never asks, and is imported only where there is a page.
-"""
+"""The rows of a run that is trained, on its page in W&B."""
 
 from __future__ import annotations
 
 import json
-import logging
 import math
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +16,11 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from vae.run.files import replace_text
-from vae.run.folder import checked_id, run_id
+from vae.run.folder import run_id
 from vae.run.metrics import lines_of
+from vae.run.wandb_mode import prepare_wandb, wandb_id
 
-__all__ = ["RunLogger", "check_wandb", "finish_wandb", "log_table", "wandb_id", "wandb_logger"]
+__all__ = ["RunLogger", "wandb_logger"]
 
 
 class RunLogger(WandbLogger):
@@ -112,69 +106,6 @@ class RunLogger(WandbLogger):
         self._attempt(lambda: super(RunLogger, self).finalize(status))
 
 
-def wandb_mode() -> str:
-    """The mode of W&B: ``WANDB_MODE``, or else online where W&B can be reached, or else offline.
-
-    It can be reached where this machine is logged in and has a connection.
-
-    Raises:
-        ValueError: If ``WANDB_MODE`` is none that W&B knows.
-    """
-    mode = os.environ.get("WANDB_MODE")
-    if mode:
-        if mode not in ("online", "offline", "disabled", "dryrun"):
-            raise ValueError(f"WANDB_MODE={mode}: choose from online, offline, disabled")
-        return mode
-    os.environ.pop("WANDB_MODE", None)  # set but empty, which W&B itself would refuse
-    import wandb
-
-    try:
-        return "online" if wandb.login(prompt=False) else "offline"
-    except wandb.errors.Error:  # logged in, but W&B cannot be reached
-        return "offline"
-
-
-def check_wandb() -> str:
-    """The mode in which W&B will start; nothing is written.
-
-    Raises:
-        ValueError: If the mode is unknown, or online while this machine is not logged in.
-    """
-    os.environ.setdefault("WANDB_SILENT", "true")  # before W&B is asked anything: read only once
-    mode = wandb_mode()
-    if mode == "online":
-        import wandb
-
-        if not wandb.login(prompt=False):
-            raise ValueError(
-                "WANDB_MODE=online, and this machine is not logged in: wandb login, or"
-                " WANDB_MODE=offline"
-            )
-    return mode
-
-
-def _prepare_wandb(run: Path) -> str:
-    """Makes a run's folder, has W&B write there, and returns the mode of W&B."""
-    mode = check_wandb()
-    run.mkdir(parents=True, exist_ok=True)
-    # Artifacts are staged here, not in the home folder.
-    os.environ["WANDB_DATA_DIR"] = str((run / "wandb" / "data").resolve())
-    logging.getLogger("asyncio").setLevel(logging.ERROR)  # RunLogger warns of a lost W&B, once
-    finish_wandb(0)  # a page that is open: the new run would silently continue it
-    return mode
-
-
-def wandb_id(run: Path) -> str:
-    """The id of the W&B run: the run's own, or the one that a sweep's agent gives.
-
-    The agent's is kept in the folder, for when the run is continued without the agent.
-    """
-    kept = run / "wandb_id"
-    if "WANDB_SWEEP_ID" in os.environ and "WANDB_RUN_ID" in os.environ and not kept.exists():
-        replace_text(kept, checked_id(os.environ["WANDB_RUN_ID"], Path("WANDB_RUN_ID")))
-    return checked_id(kept.read_text(), kept) if kept.exists() else run_id(run)
-
-
 def wandb_logger(
     run: Path,
     config: dict[str, Any],
@@ -204,7 +135,7 @@ def wandb_logger(
     """
     if getattr(rank_zero_only, "rank", 0) != 0:
         return None
-    mode = _prepare_wandb(run)
+    mode = prepare_wandb(run)
     if mode == "disabled":
         return None
     import wandb
@@ -251,51 +182,3 @@ def wandb_logger(
     )
     logger.resend(run / "metrics.jsonl")
     return logger
-
-
-def finish_wandb(exit_code: int, loggers: Sequence[Logger] = ()) -> None:
-    """Ends the W&B run, if there is one, as W&B shows it; a failure is a warning, not an error.
-
-    Arguments:
-        exit_code: Of the process.
-        loggers: The run's. After one that has warned that W&B was lost, there is no other warning.
-    """
-    if (wandb := sys.modules.get("wandb")) is None:  # then no page is open
-        return
-    lost = any(isinstance(logger, RunLogger) and logger.lost for logger in loggers)
-    if wandb.run is not None:
-        try:
-            wandb.finish(exit_code=exit_code)
-        except Exception as error:
-            if not lost:
-                print(f"warning: W&B did not end well ({error})", file=sys.stderr)
-            lost = True
-    if lost or exit_code:
-        with suppress(Exception):  # else W&B reports a dead process of its own at exit
-            wandb.teardown(exit_code)
-
-
-def log_table(run: Path, name: str, rows: list[dict[str, Any]], figure: Path) -> None:
-    """Adds a table and its figure to a run's page in W&B, under the run's own id.
-
-    Arguments:
-        run: The run's folder.
-        name: What the table is called there.
-        rows: Column names to values, every row with the same columns.
-        figure: A PNG.
-    """
-    mode = _prepare_wandb(run)
-    if mode == "disabled":
-        return
-    import wandb
-
-    project = os.environ.get("WANDB_PROJECT") or "vae"
-    with wandb.init(
-        project=project,
-        id=wandb_id(run),
-        dir=str(run),
-        mode=mode,  # type: ignore[arg-type]
-        resume="allow",
-    ) as page:
-        table = wandb.Table(columns=list(rows[0]), data=[list(row.values()) for row in rows])
-        page.log({name: table, f"{name}/figure": wandb.Image(str(figure))})
