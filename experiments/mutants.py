@@ -1,7 +1,8 @@
-"""Measures how clearly the bias test rejects estimators with a programming error.
+"""Measures how clearly the tests reject what has a programming error.
 
-They are the mutants of ``tests/certify/mutant_estimators.py``, each beside its original on the same
-case.
+Estimators, by the bias test: the mutants of ``tests/certify/mutant_estimators.py``. The evaluator, by
+models with known answers: those of ``tests/evaluation/mutants_of_*.py``. Each stands beside its
+original on the same case.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -26,20 +27,37 @@ from vae.run.record import hardware
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "experiments" / "results" / "mutants.json"
 TEST = "tests/certify/test_mutants.py::test_a_mutant_is_rejected"
+TEST_EVALUATOR = "tests/evaluation/test_evaluator_mutants.py::test_a_mutant_is_caught"
 
 
 def measure(
-    replicates: int = 50_000, alpha: float = 1e-6, seed: int = 0, output: str = str(RESULTS)
+    replicates: int = 50_000,
+    alpha: float = 1e-6,
+    seed: int = 0,
+    output: str = str(RESULTS),
+    of: Literal["all", "estimators", "evaluator"] = "all",
 ) -> None:
-    """Runs the bias test on every mutant and its original, and writes the z-scores as JSON.
+    """Runs the tests on every mutant and its original, and writes how far off each is as JSON.
 
     Args:
-        replicates: Estimates of each; the tests take 20,000.
-        alpha: The family-wise false-alarm rate of the limit.
+        replicates: Estimates of each estimator; the tests take 20,000.
+        alpha: The family-wise false-alarm rate of the bias test's limit.
         seed: Each estimator starts from it.
         output: Where to write.
+        of: The mutants of estimators, of the evaluator, or all; the others' results stay.
     """
     path = writable(Path(output))
+    result = json.loads(path.read_text()) if of != "all" else {}
+    if of != "evaluator":
+        result |= measure_estimators(replicates, alpha, seed)
+    if of != "estimators":
+        result["evaluator"] = measure_evaluator()
+    write_json(path, result)
+    print(markdown(path), markdown_evaluator(path), sep="\n\n")
+
+
+def measure_estimators(replicates: int, alpha: float, seed: int) -> dict[str, Any]:
+    """The z-scores of the bias test."""
     sys.path.append(str(ROOT / "tests" / "certify"))
     from mutant_estimators import MUTANTS
 
@@ -67,17 +85,35 @@ def measure(
         }
     settings = {"replicates": replicates, "alpha": alpha, "seed": seed}
     record = {"torch": torch.__version__, "hardware": hardware("cpu")}
-    write_json(path, settings | record | {"mutants": rows})
-    print(markdown(path))
+    return settings | record | {"mutants": rows}
 
 
-def finite(z: float) -> float | None:
+def measure_evaluator() -> dict[str, Any]:
+    """The errors of the evaluator's mutants, in units of what is allowed."""
+    sys.path += [str(ROOT / "tests"), str(ROOT / "tests" / "evaluation")]
+    from evaluator_mutants import MUTANTS
+
+    rows = {
+        name: {
+            "wrong": mutant.wrong,
+            "module": mutant.module,
+            "compared": mutant.compared,
+            "ratio": finite(mutant.ratio(), 3),
+            "original": finite(mutant.original_ratio(), 3),
+            "test": f"{TEST_EVALUATOR}[{name}]",
+        }
+        for name, mutant in MUTANTS.items()
+    }
+    return {"torch": torch.__version__, "hardware": hardware("cpu"), "mutants": rows}
+
+
+def finite(z: float, digits: int = 1) -> float | None:
     """z for JSON, which has no infinity: None, where a gradient is exactly 0 and should not be."""
-    return round(z, 1) if math.isfinite(z) else None
+    return round(z, digits) if math.isfinite(z) else None
 
 
 def markdown(path: Path = RESULTS) -> str:
-    """The table for the README, from the committed JSON."""
+    """The table of estimators for the README, from the committed JSON."""
     result = json.loads(path.read_text())
     lines = [
         "| mutant | of | what is wrong | problem | bound | its largest z | limit"
@@ -95,6 +131,21 @@ def markdown(path: Path = RESULTS) -> str:
         f"{result['replicates']:,} estimates each, seed {result['seed']}; the limit is at a"
         f" family-wise false-alarm rate of {result['alpha']:g} over gradient and bound.",
     ]
+    return "\n".join(lines)
+
+
+def markdown_evaluator(path: Path = RESULTS) -> str:
+    """The table of the evaluator's mutants for the README, from the committed JSON."""
+    lines = [
+        "| mutant | of | what is wrong | what is compared | its error / allowed | the original's |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in json.loads(path.read_text())["evaluator"]["mutants"].items():
+        ratio = "not finite" if row["ratio"] is None else f"{row['ratio']:,.3g}"
+        lines.append(
+            f"| {name} | `{row['module'].removeprefix('vae.')}` | {row['wrong']} | {row['compared']}"
+            f" | {ratio} | {row['original']:.2g} |"
+        )
     return "\n".join(lines)
 
 

@@ -122,6 +122,7 @@ TABLES = {
     "study": study,
     "estimators": markdown,
     "mutants": mutants.markdown,
+    "evaluator_mutants": mutants.markdown_evaluator,
     "bad_input": bad_input.markdown,
     "bench": readme.markdown,
     "targets": readme.markdown_targets,

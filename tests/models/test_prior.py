@@ -19,7 +19,8 @@ from torch.distributions import (
 )
 
 from vae.estimators import Pathwise, ScoreFunction
-from vae.evaluation.terms import elbo_terms, exact_log_likelihood
+from vae.evaluation.exact import exact_log_likelihood
+from vae.evaluation.terms import elbo_terms
 from vae.models.latents.base import Latent
 from vae.models.latents.binary import Binary
 from vae.models.latents.gaussian import DiagonalGaussian

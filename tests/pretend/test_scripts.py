@@ -15,7 +15,7 @@ from vae.cli.app import VAECLI
 from vae.cli.evaluate import evaluate
 from vae.cli.replay import replay
 from vae.cli.train_many import ManyCLI
-from vae.evaluation.terms import exact_log_likelihood
+from vae.evaluation.exact import exact_log_likelihood
 from vae.models.checkpoint import read_checkpoint
 from vae.run.checkpoint import load
 from vae.run.record import find_device

@@ -8,7 +8,6 @@ constructor takes the arguments that ``arg_constraints`` names; else it register
 
 from __future__ import annotations
 
-import math
 from functools import singledispatch
 from typing import Any
 
@@ -21,6 +20,7 @@ from torch.distributions import (
 
 __all__ = [
     "base_of",
+    "configurations",
     "describe",
     "detach",
     "logits_of",
@@ -110,35 +110,62 @@ def with_logits(q: Distribution, logits: Tensor) -> Distribution:
 
 
 @singledispatch
-def support(q: Distribution) -> Tensor:
-    """All values of a discrete ``q``, with shape ``(S, *batch_shape, *event_shape)``.
+def configurations(q: Distribution) -> int:
+    """The number of values of a discrete ``q``: C^D of D independent variables.
+
+    Raises:
+        NotImplementedError: If ``q`` cannot be enumerated.
+    """
+    _assert_finite(q, q)
+    return q.enumerate_support(expand=False).shape[0]
+
+
+@configurations.register
+def _(q: Independent) -> int:
+    _assert_finite(q.base_dist, q)
+    events = q.base_dist.batch_shape[len(q.batch_shape) :]
+    return int(configurations(q.base_dist) ** events.numel())
+
+
+@singledispatch
+def support(q: Distribution, first: int = 0, last: int | None = None) -> Tensor:
+    """The values of a discrete ``q``, with shape ``(S, *batch_shape, *event_shape)``.
 
     Unlike ``enumerate_support``, it lists the *joint* configurations of independent variables:
     2^D or K^L of them.
 
+    Arguments:
+        q: The distribution.
+        first: The number of the first value to list.
+        last: The number after that of the last one; by default all are listed.
+
     Raises:
         NotImplementedError: If ``q`` cannot be enumerated.
-        ValueError: If there are more than ``MAX_SUPPORT`` configurations.
+        ValueError: If there are more than ``MAX_SUPPORT`` configurations to list.
     """
-    if not q.has_enumerate_support:
-        raise NotImplementedError(f"{describe(q)} has no finite support to enumerate")
-    return q.enumerate_support()
+    _assert_finite(q, q)
+    return q.enumerate_support()[first:last]
 
 
 @support.register
-def _(q: Independent) -> Tensor:
-    n = q.reinterpreted_batch_ndims
-    base = q.base_dist
-    if not base.has_enumerate_support:
-        raise NotImplementedError(f"{describe(q)} has no finite support to enumerate")
+def _(q: Independent, first: int = 0, last: int | None = None) -> Tensor:
+    base, size = q.base_dist, configurations(q)
+    events = base.batch_shape[len(q.batch_shape) :]
     values = base.enumerate_support(expand=False)  # (C, 1.., *event)
-    events = base.batch_shape[len(base.batch_shape) - n :]
     C, D = values.shape[0], events.numel()
-    if D * math.log(C) > math.log(MAX_SUPPORT):
+    last = size if last is None else min(last, size)
+    if last - first > MAX_SUPPORT:
         raise ValueError(
             f"{describe(q)} has {C}^{D} configurations, more than the {MAX_SUPPORT} that can be enumerated"
         )
     values = values.reshape(C, *base.event_shape)
-    index = torch.cartesian_prod(*[torch.arange(C, device=values.device)] * D).view(-1, D)
-    joint = values[index].reshape(-1, *[1] * len(q.batch_shape), *events, *base.event_shape)
+    number = torch.arange(first, last, device=values.device)
+    digits = [number // C ** (D - 1 - d) % C for d in range(D)]
+    joint = values[torch.stack(digits, -1)]
+    joint = joint.reshape(-1, *[1] * len(q.batch_shape), *events, *base.event_shape)
     return joint.expand(-1, *q.batch_shape, *events, *base.event_shape)
+
+
+def _assert_finite(base: Distribution, q: Distribution) -> None:
+    if not base.has_enumerate_support:
+        raise NotImplementedError(f"{describe(q)} has no finite support to enumerate")

@@ -1,7 +1,8 @@
-r"""What a trained model achieves: bounds on :math:`\log p(x)` and, of few latents, its exact value.
+r"""What a trained model achieves: the evidence lower bound, with its two parts.
 
 In nats an image. Every number is of the model with hard latents (``vae.hard``): relaxed samples
-give no bound on its likelihood. The importance-weighted estimate is ``vae.log_likelihood``.
+give no bound on its likelihood. The importance-weighted estimate is ``vae.log_likelihood``, the
+exact value, of few latents, :mod:`vae.evaluation.exact`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vae.devices import asynchronous
-from vae.distributions.operations import support
 from vae.models.vae import VAE
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "active_units",
     "closed_kl",
     "elbo_terms",
-    "exact_log_likelihood",
     "fixed_noise",
 ]
 
@@ -87,20 +86,6 @@ def closed_kl(vae: VAE, q: Distribution) -> Tensor | None:
         return vae.kl(q)
     except NotImplementedError:
         return None
-
-
-@torch.no_grad()
-def exact_log_likelihood(vae: VAE, x: Tensor) -> Tensor:
-    """The exact log p(x) in nats, with shape (B,), by a sum over all latent configurations.
-
-    Raises:
-        NotImplementedError: If the latents cannot be enumerated.
-        ValueError: If there are too many configurations.
-    """
-    vae = vae.hard
-    prior = vae.prior().expand(torch.Size([1]))
-    z = support(prior)  # (S, 1, *event)
-    return (vae.decode(z).log_prob(x) + prior.log_prob(z)).logsumexp(0)
 
 
 def active_units(mean: Tensor, threshold: float = 0.01) -> int:
