@@ -1,0 +1,144 @@
+r"""Markov transitions that leave a density unchanged: what annealing moves its chains by.
+
+A state is ``(chains, B, *event)``, of all chains of all images at once. It is the latent z itself
+or, of a transition that moves in other coordinates u, what :meth:`Transition.state` makes of z; the
+density in u is that in z times the volume, :math:`|\det \partial z / \partial u|`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import singledispatch
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+from torch.distributions.constraints import Constraint
+
+from vae.distributions.operations import describe
+from vae.models.vae import VAE
+
+__all__ = ["Density", "Transition", "discrete_transition", "support_of", "transition_of"]
+
+
+class Density:
+    """An unnormalised log-density of states, ``(chains, B, *event)`` to ``(chains, B)``, in nats.
+
+    It is called like a function. It may remember what it computed of the states of its chains.
+    """
+
+    def __init__(self, log_density: Callable[[Tensor], Tensor]) -> None:
+        self.log_density = log_density
+
+    def __call__(self, z: Tensor) -> Tensor:
+        return self.log_density(z)
+
+    def gradient(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The log-density and its gradient, which no parameter collects."""
+        with torch.enable_grad():
+            leaf = z.detach().requires_grad_()
+            value = self(leaf)
+            (gradient,) = torch.autograd.grad(value.sum(), leaf)
+        return value.detach(), gradient
+
+    def choose(self, accepted: Tensor, proposal: Tensor, z: Tensor) -> Tensor:
+        """The proposals where they are ``accepted``, ``(chains, B)``; else the states z."""
+        return torch.where(accepted.reshape(*accepted.shape, *[1] * (z.dim() - 2)), proposal, z)
+
+
+class Transition(ABC):
+    """A Markov transition that leaves :math:`e^{\\mathrm{log\\_density}}` unchanged.
+
+    What is random is drawn from the global generator, to which an evaluation gives its own seed.
+
+    Attributes:
+        adapts: Whether a pilot run is to find the widths, which are frozen before the run that counts.
+        target: The mean acceptance that the pilot run aims at.
+    """
+
+    adapts: ClassVar[bool] = True
+    target: ClassVar[float] = 0.65
+
+    @abstractmethod
+    def step(self, z: Tensor, log_density: Density, width: Tensor) -> tuple[Tensor, Tensor]:
+        """The next states ``(chains, B, *event)``, and the acceptance ``(chains, B)`` in [0, 1].
+
+        Arguments:
+            z: The states.
+            log_density: In the coordinates of the states.
+            width: The step's size, a number or one for each image ``(B,)``, above 0.
+        """
+
+    def of(self, start: Distribution, q: Distribution) -> Transition:
+        """The transition for some images; itself, if it does not look at them.
+
+        Arguments:
+            start: What the chains start from, with batch shape (B,).
+            q: What the target looks like, as far as is known: q(z|x), with batch shape (B,).
+        """
+        return self
+
+    def at(self, beta: float) -> Transition:
+        """The transition at an inverse temperature between 0, ``start``, and 1, the target."""
+        return self
+
+    def state(self, z: Tensor) -> Tensor:
+        """The states of latents z."""
+        return z
+
+    def latent(self, u: Tensor) -> Tensor:
+        """The latents of states u."""
+        return u
+
+    def log_volume(self, u: Tensor) -> Tensor | float:
+        """The log of the determinant of the Jacobian of :meth:`latent`, ``(chains, B)``."""
+        return 0.0
+
+
+def support_of(q: Distribution) -> Constraint | None:
+    """Where the density is above 0, if the family says."""
+    try:
+        return q.support  # type: ignore[no-any-return]
+    except NotImplementedError:
+        return None
+
+
+def transition_of(model: VAE, q: Distribution | None = None) -> Transition:
+    """The transition for a model's latents, chosen by the support of its prior.
+
+    Hamiltonian Monte Carlo where it is continuous, or where no family says; what
+    :func:`discrete_transition` has where it is discrete.
+
+    Arguments:
+        model: The model, with hard latents.
+        q: A posterior, whose support is asked for if the prior does not say.
+
+    Raises:
+        NotImplementedError: If there is no transition for the support.
+    """
+    from vae.evaluation.hmc import HMC  # a transition itself
+
+    prior = model.prior()
+    support = support_of(prior)
+    if support is None and q is not None:
+        support = support_of(q)
+    if support is None or not support.is_discrete:
+        return HMC()
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    try:
+        return discrete_transition(support)
+    except NotImplementedError as error:
+        raise NotImplementedError(f"{error}, that of {describe(prior)}") from None
+
+
+@singledispatch
+def discrete_transition(support: Constraint) -> Transition:
+    """The transition for discrete latents, dispatched on the class of their support.
+
+    Raises:
+        NotImplementedError: If there is none.
+    """
+    raise NotImplementedError(f"there is no transition for the support {support}")
