@@ -15,17 +15,27 @@ from torch import Tensor
 
 from vae.data.folder import data_dir
 
-__all__ = ["find_mnist", "load_mnist", "prepare_mnist", "read_idx"]
+__all__ = ["find_mnist", "load_mnist", "load_mnist_labels", "prepare_mnist", "read_idx"]
 
 
 IMAGE_FILES = {True: "train-images-idx3-ubyte", False: "t10k-images-idx3-ubyte"}
 """The unpacked files of the training and of the test images."""
+
+LABEL_FILES = {True: "train-labels-idx1-ubyte", False: "t10k-labels-idx1-ubyte"}
+"""The unpacked files of their labels."""
+
+MAGIC = {2049: "labels", 2051: "images"}
+"""What an idx file of bytes holds; its lowest digits are the number of dimensions."""
 
 MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
     "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+    "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
 }
 """Checksums of the files, unpacked and packed; torchvision has those of the packed ones too."""
 
@@ -40,26 +50,54 @@ def load_mnist(train: bool, download: bool = True) -> Tensor:
         FileNotFoundError: If the files are not there and cannot be downloaded.
         ValueError: If a file is not the one that MNIST consists of.
     """
-    name = IMAGE_FILES[train]
-    raw = data_dir() / "MNIST" / "raw"
-    packed, unpacked = raw / f"{name}.gz", raw / name
-    if download and not _is_file(packed) and not _is_file(unpacked):
+    if download and _path(IMAGE_FILES[train]) is None:
         find_mnist()
-    if not _is_file(packed) and not _is_file(unpacked):
+    path = _path(IMAGE_FILES[train])
+    if path is None:
         raise FileNotFoundError(_not_found())
-    path = packed if packed.exists() else unpacked
-    count = 60000 if train else 10000
+    return _verified(path, 2051, (60000 if train else 10000, 28, 28))
+
+
+def load_mnist_labels(train: bool) -> Tensor:
+    """The labels of MNIST's training or test set, uint8 with shape (60000,) or (10000,).
+
+    Reads the files beside those of the images, as :func:`load_mnist` does; nothing is downloaded.
+
+    Raises:
+        FileNotFoundError: If the files are not there.
+        ValueError: If a file is not the one that MNIST consists of.
+    """
+    name = LABEL_FILES[train]
+    path = _path(name)
+    if path is None:
+        raw = data_dir() / "MNIST" / "raw"
+        raise FileNotFoundError(f"MNIST's labels are not in {raw}: put {name}.gz there")
+    return _verified(path, 2049, (60000 if train else 10000,))
+
+
+def _path(name: str) -> Path | None:
+    """A file of MNIST, packed or unpacked; None if it is not there."""
+    raw = data_dir() / "MNIST" / "raw"
+    return next((path for path in (raw / f"{name}.gz", raw / name) if _is_file(path)), None)
+
+
+def _verified(path: Path, magic: int, shape: tuple[int, ...]) -> Tensor:
+    """What a file holds, if it is the one that MNIST consists of.
+
+    Raises:
+        ValueError: If it is not.
+    """
     try:
-        images = read_idx(_unpacked(path, 16 + count * 28 * 28))
-        if images.shape != (count, 28, 28):
-            raise ValueError(f"it holds images of shape {tuple(images.shape)}")
+        content = read_idx(_unpacked(path, 4 + 4 * len(shape) + math.prod(shape)), magic)
+        if content.shape != shape:
+            raise ValueError(f"it holds {MAGIC[magic]} of shape {tuple(content.shape)}")
         if hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != MD5[path.name]:
             raise ValueError("wrong checksum: damaged or foreign")
     except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
             f"{path} is not MNIST's file ({error}); delete it to download it again, or fetch it anew"
         ) from None
-    return images
+    return content
 
 
 def _is_file(path: Path) -> bool:
@@ -79,23 +117,29 @@ def _unpacked(path: Path, size: int) -> bytes:
         return file.read(size + 1)
 
 
-def read_idx(content: bytes) -> Tensor:
-    """The images of an idx file, uint8 with shape (N, height, width).
+def read_idx(content: bytes, expected: int = 2051) -> Tensor:
+    """What an idx file holds: images, uint8 ``(N, height, width)``, or labels, uint8 ``(N,)``.
+
+    Arguments:
+        content: The file's.
+        expected: Its magic number, one of ``MAGIC``.
 
     Raises:
         ValueError: If it holds something else, or not as much as it says.
     """
-    if len(content) < 16:
+    dimensions = expected % 256
+    header = 4 + 4 * dimensions
+    if len(content) < header:
         raise ValueError("it is empty" if not content else "it is cut short")
-    magic, *shape = struct.unpack(">IIII", content[:16])
-    if magic != 2051:
-        kind = "labels" if magic == 2049 else "something else"
-        raise ValueError(f"its magic number is {magic}, not 2051: it holds {kind}")
-    if len(content) - 16 != math.prod(shape):
+    magic, *shape = struct.unpack(f">{1 + dimensions}I", content[:header])
+    if magic != expected:
+        kind = MAGIC.get(magic, "something else")
+        raise ValueError(f"its magic number is {magic}, not {expected}: it holds {kind}")
+    if len(content) - header != math.prod(shape):
         raise ValueError(
-            f"wrong length for images of shape {tuple(shape)}: it is cut short or damaged"
+            f"wrong length for {MAGIC[expected]} of shape {tuple(shape)}: it is cut short or damaged"
         )
-    return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=16).view(*shape)
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=header).view(*shape)
 
 
 def _not_found() -> str:
@@ -135,9 +179,14 @@ def find_mnist() -> None:
 def prepare_mnist() -> str:
     """Finds or downloads MNIST and verifies it; returns a line that says where it is.
 
+    Labels are verified where they are there: only a probe of a trained model needs them.
+
     Raises:
         FileNotFoundError: If it is not there and cannot be downloaded.
         ValueError: If a file is damaged.
     """
     train, test = load_mnist(train=True), load_mnist(train=False)
-    return f"MNIST in {data_dir()}: {len(train)} training and {len(test)} test images, verified"
+    labels = [load_mnist_labels(part) for part, name in LABEL_FILES.items() if _path(name)]
+    said = ("no labels", "only half of the labels", "with labels")[len(labels)]
+    count = f"{len(train)} training and {len(test)} test images"
+    return f"MNIST in {data_dir()}: {count}, verified; {said}"

@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
 from vae.data.batch import DataError, assert_pixels, images_in
+from vae.data.labels import labels_served
 from vae.data.loader import StepLoader, mix_seeds
-from vae.data.plain_loader import PlainLoader, Rebatched
+from vae.data.plain_loader import PlainLoader, Rebatched, is_empty
 from vae.data.source import ImageSource
 
 __all__ = ["PlainImages", "plain_images"]
@@ -182,6 +183,12 @@ class PlainImages(ImageSource, LightningDataModule):
             return loader
         return Rebatched(loader, batch_size or self.batch_size, limit)
 
+    def labels(self, split: str, limit: int | None = None) -> Tensor | None:
+        if self._raw(split) is None:
+            return None
+        cpu = torch.device("cpu")
+        return labels_served(self.loader(split, cpu), lambda x: self._moved(x, cpu), limit)
+
     def share(self, other: ImageSource) -> None:
         assert isinstance(other, PlainImages)
         self.datamodule, self._ready, self._loaders = (
@@ -234,7 +241,7 @@ class PlainImages(ImageSource, LightningDataModule):
                 found = found[0]
             if found is not None and not isinstance(found, Iterable):
                 raise DataError(f"{self.name}.{hook} returns {type(found).__name__}, no loader")
-            self._loaders[split] = None if _is_empty(found) else found
+            self._loaders[split] = None if is_empty(found) else found
         return self._loaders[split]
 
     def _first(self, split: str) -> Tensor | None:
@@ -257,14 +264,16 @@ class PlainImages(ImageSource, LightningDataModule):
     def _read(self, batch: Any, split: str, device: torch.device) -> Tensor:
         """The images of a batch, on the device, after the user's transfer hooks."""
         source = f"{self.name} ({split})"
-        module = self.datamodule
-        batch = module.on_before_batch_transfer(batch, 0)
-        batch = module.transfer_batch_to_device(batch, device, 0)
-        batch = module.on_after_batch_transfer(batch, 0)
-        x = images_in(batch, source, self._shape)
+        x = images_in(self._moved(batch, device), source, self._shape)
         if x.device.type == "cpu":
             assert_pixels(x, source)
         return x.float()
+
+    def _moved(self, batch: Any, device: torch.device) -> Any:
+        """A batch after the user's transfer hooks."""
+        batch = self.datamodule.on_before_batch_transfer(batch, 0)
+        batch = self.datamodule.transfer_batch_to_device(batch, device, 0)
+        return self.datamodule.on_after_batch_transfer(batch, 0)
 
 
 def _is_plain(value: Any) -> bool:
@@ -274,13 +283,6 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, (bool, int, float, str, Tensor))
-
-
-def _is_empty(loader: Any) -> bool:
-    try:
-        return loader is None or len(loader) == 0
-    except TypeError:
-        return False
 
 
 def plain_images(

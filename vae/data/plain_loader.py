@@ -12,7 +12,7 @@ from torch import Tensor
 from vae.data.loader import mix_seeds
 from vae.data.noise import Noise
 
-__all__ = ["PlainLoader", "Rebatched"]
+__all__ = ["PlainLoader", "Rebatched", "is_empty"]
 
 
 class PlainLoader:
@@ -121,6 +121,14 @@ class Rebatched:
                 break
         if held:
             yield torch.cat(held)
+
+
+def is_empty(loader: Any) -> bool:
+    """Whether what a user's data module returned has no batches, as far as it says."""
+    try:
+        return loader is None or len(loader) == 0
+    except TypeError:
+        return False
 
 
 def _own_generators(loader: Any) -> list[torch.Generator]:

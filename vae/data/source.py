@@ -94,6 +94,21 @@ class ImageSource(ABC):
             limit: Serve the first so many images only.
         """
 
+    def labels(self, split: str, limit: int | None = None) -> Tensor | None:
+        """The class of each image, int64 ``(N,)`` on the CPU; None where the data have none.
+
+        They are in the order in which ``loader(split)`` serves images that are not trained on.
+
+        Arguments:
+            split: ``train``, ``val`` or ``test``.
+            limit: Those of the first so many images only.
+
+        Raises:
+            FileNotFoundError: If their file is not there.
+            DataError: If there are not as many as images.
+        """
+        return None
+
     @property
     @abstractmethod
     def is_binary(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -22,12 +24,21 @@ class Digits(ImagesInMemory):
     image_shape = (1, 8, 8)
 
     def load(self) -> dict[str, Tensor]:
-        from sklearn.datasets import load_digits  # takes a second to import
+        grey = torch.from_numpy(_file().images)  # (1797, 8, 8), levels 0..16
+        return _splits((grey * (255 / 16)).round().to(torch.uint8).unsqueeze(1))
 
-        grey = torch.from_numpy(load_digits().images)  # (1797, 8, 8), levels 0..16
-        images = (grey * (255 / 16)).round().to(torch.uint8).unsqueeze(1)
-        order = torch.randperm(
-            len(images), generator=torch.Generator().manual_seed(0)
-        )  # the file is sorted by writer
-        train, val, test = images[order].split([1297, 250, 250])
-        return {"train": train, "val": val, "test": test}
+    def load_labels(self) -> dict[str, Tensor]:
+        return _splits(torch.from_numpy(_file().target).long())
+
+
+def _file() -> Any:
+    from sklearn.datasets import load_digits  # takes a second to import
+
+    return load_digits()
+
+
+def _splits(rows: Tensor) -> dict[str, Tensor]:
+    """The rows of the file in three parts; the file is sorted by writer, so they are mixed first."""
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
+    train, val, test = rows[order].split([1297, 250, 250])
+    return {"train": train, "val": val, "test": test}

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vae.data.batch import DataError
+from vae.data.labels import assert_labels
 from vae.data.loader import Binarization, ImageLoader, binarize, mix_seeds
 from vae.data.source import ImageSource
 
@@ -26,7 +27,8 @@ __all__ = ["ImagesInMemory"]
 class ImagesInMemory(ImageSource):
     """A data set of images that is held in memory, without Lightning.
 
-    A subclass says what the images are, by :meth:`load` and ``image_shape``.
+    A subclass says what the images are, by :meth:`load` and ``image_shape``; and of what class each
+    is, if it knows, by :meth:`load_labels`.
     :class:`vae.data.module.ImageDataModule` is the same for training.
 
     Arguments:
@@ -73,6 +75,7 @@ class ImagesInMemory(ImageSource):
         self.binarization: Binarization = binarization
         self.seed, self.binarization_seed = seed, binarization_seed
         self.splits: dict[str, Tensor] = {}
+        self._classes: dict[str, Tensor] = {}  # of those splits whose labels were asked for
         if hasattr(self, "save_hyperparameters"):  # a Lightning data module: a subclass's too
             self.save_hyperparameters()
 
@@ -81,6 +84,28 @@ class ImagesInMemory(ImageSource):
         """The splits ``train``, ``val`` and ``test``, uint8 with shape ``(N, *image_shape)``.
 
         ``val`` and ``test`` may be left out."""
+
+    def load_labels(self) -> dict[str, Tensor]:
+        """The class of each image that :meth:`load` returns, in its order: int64 ``(N,)`` a split.
+
+        It is called when labels are asked for; training needs none. A split may be left out."""
+        return {}
+
+    def labels(self, split: str, limit: int | None = None) -> Tensor | None:
+        if split not in self._classes:
+            found, name = self.load_labels(), type(self).__name__
+            if not isinstance(found, dict):
+                raise DataError(f"{name}.load_labels returns {type(found).__name__}, no dict")
+            self._classes |= {
+                each: assert_labels(labels, self.count(each), each, name)
+                for each, labels in found.items()
+                if each in self.splits
+            }
+        labels = self._classes.get(split)
+        if labels is None or not self.trainer or self.trainer.world_size == 1:
+            return None if labels is None else labels[:limit]
+        labels, processes = labels[:limit], self.trainer.world_size
+        return labels[self.trainer.global_rank :: processes][: len(labels) // processes]
 
     @property
     def is_binary(self) -> bool:
@@ -95,7 +120,7 @@ class ImagesInMemory(ImageSource):
 
     def share(self, other: ImageSource) -> None:
         assert isinstance(other, ImagesInMemory)
-        self.splits, self.trainer = other.splits, other.trainer
+        self.splits, self._classes, self.trainer = other.splits, other._classes, other.trainer
 
     def setup(self, stage: str | None = None) -> None:
         if self.splits:

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from vae.data.images.memory import ImagesInMemory
-from vae.data.mnist_files import find_mnist, load_mnist
+from vae.data.mnist_files import find_mnist, load_mnist, load_mnist_labels
 
 __all__ = ["MNIST"]
 
@@ -48,7 +48,13 @@ class MNIST(ImagesInMemory):
         find_mnist()
 
     def load(self) -> dict[str, Tensor]:
-        images = load_mnist(train=True).unsqueeze(1)
-        num_train = len(images) - self.num_val
         test = load_mnist(train=False).unsqueeze(1)
-        return {"train": images[:num_train], "val": images[num_train:], "test": test}
+        return self._splits(load_mnist(train=True).unsqueeze(1), test)
+
+    def load_labels(self) -> dict[str, Tensor]:
+        return self._splits(load_mnist_labels(train=True), load_mnist_labels(train=False))
+
+    def _splits(self, training: Tensor, test: Tensor) -> dict[str, Tensor]:
+        """The files' rows as splits: the last of the training ones are for validation."""
+        num_train = len(training) - self.num_val
+        return {"train": training[:num_train], "val": training[num_train:], "test": test}
