@@ -218,7 +218,7 @@ CONFIGURATION = {
     ),
     "a test of weeks": (
         f"{TRAIN} --model.test_samples 1000000000",
-        "would take weeks; give at most 40000000",
+        "would take weeks: give at most K = 40000000",
     ),
     "aliases of aliases": ("train.py fit --config bomb.yaml", "with its aliases written out it"),
     "an alias of itself": ("train.py fit --config self.yaml", "with its aliases written out it"),
@@ -410,8 +410,8 @@ DATA = {
 }
 SCRIPTS = {
     "evaluate: no such split": (
-        "evaluate.py run --split train",
-        "one of 'val', 'test', got train",
+        "evaluate.py run --split all",
+        "one of 'train', 'val', 'test', got all",
     ),
     "evaluate: no images": ("evaluate.py run --limit 0", "must be at least 1"),
     "evaluate: K = 0": ("evaluate.py run --log_likelihood 0", "must be at least 1"),
@@ -420,7 +420,7 @@ SCRIPTS = {
     "evaluate: no such GPU": ("evaluate.py run --device cuda:99", "device cuda:99 is not there"),
     "evaluate: K for weeks": (
         "evaluate.py run --log_likelihood 1000000000",
-        "would take weeks; give at most 40000000",
+        "would take weeks: give at most K = 40000000",
     ),
     "evaluate: more than there is memory": (
         "evaluate.py run --elbo_samples 1000000000",
@@ -737,6 +737,6 @@ def test_a_damaged_record_is_known_before_an_evaluation(folder, monkeypatch):
     def computed(*args):
         raise AssertionError("it was computed first")
 
-    monkeypatch.setattr("vae.evaluation.terms.elbo_terms", computed)
+    monkeypatch.setattr("vae.evaluation.bounds.elbo_terms", computed)
     done = run("evaluate.py listed", folder)
     assert done.code == 2 and "holds no JSON object" in done.err

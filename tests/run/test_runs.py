@@ -371,27 +371,6 @@ def test_what_was_made_is_set_aside_when_training_goes_on(folder):
     assert set_aside(path, 42).name == "step-42-2" and set_aside(path, 42) is None
 
 
-def test_an_evaluation_is_not_overwritten_by_less(folder):
-    path = only_run(folder)
-
-    def evaluate(flags):
-        assert run(f"evaluate.py {path} {flags}", folder).code == 0
-        return {p.name: json.loads(p.read_text()) for p in path.glob("evaluation-*")}
-
-    plain = "evaluation-test.json"
-    assert evaluate("--limit 20 --log_likelihood 3")[plain]["images"] == 20
-    found = evaluate("")  # all images: the plain name; what had K = 3 is kept
-    assert found[plain]["images"] == 250 and len(found) == 2
-    assert "log_likelihood_3" in found["evaluation-test-20-images-1-samples-K3.json"]["metrics"]
-    found = evaluate("--limit 10")
-    assert found[plain]["images"] == 250
-    assert found["evaluation-test-10-images-1-samples.json"]["images"] == 10
-    assert "log_likelihood_2" in evaluate("--log_likelihood 2")[plain]["metrics"]
-    found = evaluate("")
-    assert "log_likelihood_2" in found[plain]["metrics"]
-    assert found["evaluation-test-250-images-1-samples.json"]["images"] == 250
-
-
 # The environment, and names shared with W&B ------------------------------------------------------
 
 

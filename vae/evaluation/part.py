@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -80,12 +81,18 @@ class Part(ABC):
         title: What it asks, in a few words, for lists.
         images: Of how many images by default; None for all of them.
         batch: The most images at a time, or None for the evaluation's own.
+        values: The argument that words after the flag give: with ``samples``,
+            ``--log_likelihood 10 100``. None if the flag stands alone.
+        kept: What :meth:`prepare` has found and :meth:`numbers` needs, tensors by name. They are
+            kept beside the answers.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     images: int | None = None
     batch: int | None = None
+    values: ClassVar[str | None] = None
+    kept: Mapping[str, Tensor] = MappingProxyType({})
 
     def why_not(self, subject: Subject) -> str | None:
         """Why the question has no answer for this model or these data, in one line; else None."""
@@ -99,7 +106,10 @@ class Part(ABC):
         return None
 
     def prepare(self, subject: Subject) -> None:  # noqa: B027  # there may be nothing to do
-        """What must be known before the first batch, of all images too; a function of the subject."""
+        """Finds what must be known before the first batch: a function of the subject alone.
+
+        An evaluation that goes on calls it again; one that has all answers takes ``kept`` over.
+        """
 
     @abstractmethod
     def measure(self, subject: Subject, x: Tensor, first: int) -> dict[str, Tensor]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_json", "writable", "write_json"]
+__all__ = ["digest", "read_json", "writable", "write_json"]
 
 
 OWN = ("run.json", "config.yaml", "results.json")
@@ -89,3 +90,12 @@ def read_json(path: Path, **parts: type | tuple[type, ...]) -> dict[str, Any]:
 def write_json(path: Path, content: Any) -> None:
     """Writes a file whole or not at all."""
     replace_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file's contents, in hexadecimal."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            found.update(block)
+    return found.hexdigest()

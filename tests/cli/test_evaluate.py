@@ -1,0 +1,158 @@
+"""``vae evaluate``: parts by their flags, what is kept where one is cut short, and what is replaced."""
+
+import json
+import shutil
+
+import counting_part
+import pytest
+
+from vae.cli import evaluate
+from vae.evaluation import parts
+
+
+@pytest.fixture
+def run(trained_run, tmp_path, monkeypatch):
+    monkeypatch.setitem(parts.PARTS, "counting", "counting_part.Counting")
+    for name in ("calls", "prepared"):
+        monkeypatch.setattr(counting_part.Counting, name, [])
+    path = tmp_path / "run"
+    shutil.copytree(trained_run("gaussian"), path)
+    for old in path.glob("evaluation-*"):
+        old.unlink()
+    return path
+
+
+def ask(run, *words, code=0):
+    if code:
+        with pytest.raises(SystemExit) as ended:
+            evaluate.main([str(run), *words], "vae evaluate")
+        assert ended.value.code == code
+    else:
+        evaluate.main([str(run), *words], "vae evaluate")
+    return json.loads((run / "evaluation-test.json").read_text())
+
+
+def test_a_number_stands_in_the_table_and_in_json_with_all_that_it_is(run, capsys):
+    row = ask(run, "--counting", "3", "--seed", "4")["metrics"]["counted_3"]
+    said = capsys.readouterr().out
+    assert {
+        k: row[k] for k in ("unit", "bound", "part", "scale", "images", "seed", "warning")
+    } == {
+        "unit": "units",
+        "bound": "exact",
+        "part": "counting",
+        "scale": 3,
+        "images": 120,
+        "seed": 4,
+        "warning": "drawn, not counted",
+    }
+    assert row["se"] > 0 and row["seconds"] >= 0
+    (line,) = (line for line in said.splitlines() if "counted_3  !" in line)
+    for word in (f"{row['mean']:.2f} ± {row['se']:.2f}", "units", "exact", "120", "scale 3"):
+        assert word in line
+    assert "! counted_3: drawn, not counted" in said and "counted by drawing" in said
+    assert "seed 4" in said and "elbo" in said and "dynamic binarisation" in said
+
+
+def test_without_a_flag_it_says_what_else_there_is_and_how_long_that_takes(run, capsys):
+    assert set(ask(run)["metrics"]) >= {"elbo", "rate", "distortion"}
+    said = capsys.readouterr().out
+    assert "--counting" in said and "numbers, drawn (120 images, about 10 min)" in said
+    assert not counting_part.Counting.calls
+
+
+def test_what_is_cut_short_is_kept_and_gone_on_with(run, capsys, monkeypatch):
+    whole = ask(run, "--counting")["metrics"]
+    shutil.rmtree(run / "evaluation-answers")
+    (run / "evaluation-test.json").unlink()
+    counting_part.Counting.calls.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(counting_part.Counting, "stop_at", 60)
+        part = ask(run, "--counting", code=130)["metrics"]["counted_2"]
+    said = capsys.readouterr()
+    assert (part["images"], part["asked"]) == (60, 120)
+    assert "60 of 120" in said.out and "the same command goes on with --counting" in said.err
+    assert counting_part.Counting.calls == [0, 20, 40]
+    found = ask(run, "--counting")["metrics"]
+    assert counting_part.Counting.calls == [0, 20, 40, 60, 80, 100]
+    for name in ("counted_2", "counted_3"):
+        assert {**found[name], "seconds": 0} == {**whole[name], "seconds": 0}
+    assert "60 of the 120 images' answers are of an earlier evaluation" in capsys.readouterr().out
+
+
+@pytest.fixture
+def asked(run):
+    ask(run, "--counting")
+    counting_part.Counting.calls.clear()
+    counting_part.Counting.prepared.clear()
+    return run
+
+
+def test_an_answer_is_not_computed_twice(asked):
+    before = ask(asked, "--counting")["metrics"]
+    assert not counting_part.Counting.calls and not counting_part.Counting.prepared
+    assert before["counted_2"]["images"] == 120
+    ask(asked, "--counting", "--again", "true")
+    assert counting_part.Counting.calls == [0, 20, 40, 60, 80, 100]
+
+
+def test_more_images_begin_where_fewer_ended(asked):
+    ask(asked, "--counting", "--counting_images", "150")
+    assert counting_part.Counting.calls == [120, 140]
+    counting_part.Counting.calls.clear()
+    ask(asked, "--counting", "--counting_images", "170")  # 150 were no whole batches
+    assert counting_part.Counting.calls == [140, 160]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--seed", "1"], ["--counting_offset", "1"], ["--batch_size", "10"], ["--split", "val"]],
+)
+def test_what_an_answer_follows_from_is_its_identity(asked, words):
+    ask(asked, "--counting", *words)
+    assert counting_part.Counting.calls[0] == 0
+
+
+def test_other_weights_are_other_answers(asked, trained_run):
+    shutil.copy(trained_run("gumbel") / "checkpoints" / "best.ckpt", asked / "checkpoints")
+    ask(asked, "--counting")
+    assert counting_part.Counting.calls[0] == 0
+
+
+def test_a_damaged_file_of_answers_is_computed_again(asked):
+    (file,) = (asked / "evaluation-answers").glob("test-counting-*.npz")
+    for content in (b"", b"no zip", file.read_bytes()[:-40]):
+        counting_part.Counting.calls.clear()
+        file.write_bytes(content)
+        ask(asked, "--counting")
+        assert len(counting_part.Counting.calls) == 6
+
+
+def test_a_later_evaluation_adds_to_the_file_and_takes_nothing_better_away(run):
+    ask(run, "--counting", "--elbo_samples", "4")
+    found = ask(run)["metrics"]
+    assert found["elbo"]["samples"] == 4 and "counted_2" in found
+    assert ask(run, "--elbo_samples", "5")["metrics"]["elbo"]["samples"] == 5
+    assert ask(run, "--limit", "100")["metrics"]["elbo"]["images"] == 250
+    small = json.loads((run / "evaluation-test-100-images.json").read_text())
+    assert small["images"] == small["metrics"]["elbo"]["images"] == 100
+
+
+def test_an_option_of_a_part_that_is_not_asked_is_refused(run, capsys):
+    from vae.cli.errors import one_line_errors
+
+    for words, line in {
+        "--counting_offset 2": "--counting_offset changes nothing without --counting",
+        "--counting_images 2": "--counting_images changes nothing without --counting",
+        "--counting --counting_images 0": "counting_images must be at least 1, got 0",
+        "--counting --counting_offset -1": "--counting: an offset must not be negative",
+    }.items():
+        with pytest.raises(SystemExit) as ended, one_line_errors():
+            evaluate.main([str(run), *words.split()], "vae evaluate")
+        assert ended.value.code == 2 and capsys.readouterr().err == f"error: {line}\n"
+        assert not list(run.glob("evaluation-*"))
+
+
+def test_every_part_is_asked_by_all_and_those_without_an_answer_are_named(run, capsys):
+    ask(run, "--all", "--limit", "20", "--counting_offset", "-1")
+    assert "left out: --counting: an offset must not be negative" in capsys.readouterr().out

@@ -1,0 +1,90 @@
+"""The JSON of an evaluation, in the folder of what it evaluates.
+
+``evaluation-SPLIT.json`` grows: what a later evaluation of the same weights and images adds stands
+beside what was there, and a number is replaced by none of fewer images or samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vae.evaluation.part import Number
+from vae.run.files import read_json
+
+__all__ = ["entry", "held", "merged", "place"]
+
+
+SAME = ("step", "split", "binarization", "data")
+"""What two evaluations in one file have in common, beside the checkpoint."""
+
+
+def place(folder: Path, about: Mapping[str, Any], other_data: str | None) -> Path:
+    """Where an evaluation goes: one of fewer images than the file there gets a name of its own.
+
+    Arguments:
+        folder: The run's.
+        about: The evaluation's.
+        other_data: The name of data that the model was not trained on, or None.
+    """
+    stem = f"evaluation-{about['split']}" + (f"-{other_data}" if other_data else "")
+    path = folder / f"{stem}.json"
+    there = held(path, about)
+    if there and about["images"] < int(there.get("images") or 0):
+        return folder / f"{stem}-{about['images']}-images.json"
+    return path
+
+
+def held(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file holds of the same checkpoint and images; nothing if it is of others, or damaged."""
+    try:
+        found = read_json(path, metrics=dict) if path.is_file() else {}
+        same = Path(found["checkpoint"]).name == Path(about["checkpoint"]).name
+        for row in found["metrics"].values():
+            row.setdefault("images", found["images"])  # of an older version
+            _worth(row)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return {}
+    same = same and all(found.get(name) == about.get(name) for name in SAME)
+    return found if same else {}
+
+
+def entry(number: Number, part: str, images: int, asked: int, seconds: float, seed: int) -> dict:  # type: ignore[type-arg]
+    """A number as JSON has it."""
+    cut_short = {"asked": asked} if images < asked else {}
+    warning = {"warning": number.warning} if number.warning else {}
+    return {
+        "mean": _rounded(number.value),
+        "se": None if number.se is None else _rounded(number.se),
+        "unit": number.unit,
+        "bound": number.bound,
+        "part": part,
+        **number.labels,
+        "images": images,
+        **cut_short,
+        "seed": seed,
+        "seconds": round(seconds, 1),
+        **warning,
+    }
+
+
+def merged(
+    there: Mapping[str, Mapping[str, Any]], new: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """The numbers of two evaluations by name; of the same name, those of the most images and samples."""
+    kept = {
+        name: row
+        for name, row in there.items()
+        if name not in new or _worth(row) > _worth(new[name])
+    }
+    return {**new, **kept}
+
+
+def _worth(row: Mapping[str, Any]) -> tuple[int, int]:
+    return int(row.get("images") or 0), int(row.get("samples") or 0)
+
+
+def _rounded(value: float) -> float:
+    """To four digits after the point, and of small numbers to four digits that count."""
+    return float(f"{value:.4g}") if abs(value) < 1 else round(value, 4)

@@ -1,0 +1,28 @@
+"""The parts of an evaluation, in the order of the table.
+
+Each is imported only where it is asked for, or its options are.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from vae.evaluation.part import Part
+
+__all__ = ["ALWAYS", "PARTS", "part_class"]
+
+
+ALWAYS = {"bounds": "vae.evaluation.bounds.Bounds"}
+"""What every evaluation begins with, by name; it takes seconds."""
+
+PARTS = {
+    "log_likelihood": "vae.evaluation.importance.ImportanceWeighted",
+}
+"""What is asked for by its flag, by name."""
+
+
+def part_class(name: str) -> type[Part]:
+    """The class of a part."""
+    module, _, attribute = (ALWAYS | PARTS)[name].rpartition(".")
+    found: type[Part] = getattr(import_module(module), attribute)
+    return found
