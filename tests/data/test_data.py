@@ -100,17 +100,19 @@ def test_digits():
     assert set(x.unique().tolist()) == {0.0, 1.0}
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
 @pytest.mark.parametrize("binarization", ["dynamic", "static"])
-def test_evaluation_sees_one_draw_whatever_the_batch_size_or_the_run_seed(binarization):
+def test_evaluation_sees_one_draw_whatever_the_batch_size_or_the_run_seed(binarization, split):
     draws = []
     for seed, size in ((0, 250), (1, 7)):
         data = DigitsDataModule(seed=seed, binarization=binarization)
         data.setup()
-        draws.append(torch.cat(list(data.loader("test", batch_size=size))))
+        draws.append(torch.cat(list(data.loader(split, batch_size=size))))
     assert torch.equal(*draws)
+    assert torch.equal(draws[0][:9], next(iter(data.loader(split, batch_size=99, limit=9))))
     other = DigitsDataModule(binarization=binarization, binarization_seed=1)
     other.setup()
-    assert not torch.equal(draws[0], torch.cat(list(other.test_dataloader())))
+    assert not torch.equal(draws[0], torch.cat(list(other.loader(split))))
 
 
 def test_static_data_are_binary_and_fixed_and_grey_data_are_neither():

@@ -75,6 +75,7 @@ class ImagesInMemory(ImageSource):
         self.binarization: Binarization = binarization
         self.seed, self.binarization_seed = seed, binarization_seed
         self.splits: dict[str, Tensor] = {}
+        self._judged: dict[str, Tensor] = {}
         self._classes: dict[str, Tensor] = {}  # of those splits whose labels were asked for
         if hasattr(self, "save_hyperparameters"):  # a Lightning data module: a subclass's too
             self.save_hyperparameters()
@@ -131,11 +132,27 @@ class ImagesInMemory(ImageSource):
             if self.binarization == "static" or (
                 self.binarization == "dynamic" and name != "train"
             ):
-                generator = torch.Generator().manual_seed(
-                    mix_seeds(self.binarization_seed, number)
-                )
-                images = binarize(images, generator).to(torch.uint8) * 255
+                images = self._drawn(images, number)
             self.splits[name] = images
+
+    def _drawn(self, images: Tensor, number: int) -> Tensor:
+        """The one draw of the pixels of split number ``number``."""
+        generator = torch.Generator().manual_seed(mix_seeds(self.binarization_seed, number))
+        return binarize(images.cpu(), generator).to(torch.uint8) * 255
+
+    def _held(self, split: str, train: bool, device: torch.device) -> Tensor:
+        """The images of a split on a device, to be trained on or to be judged on.
+
+        To be judged on, the pixels of dynamic data are drawn once.
+        """
+        held = self.splits
+        if split == "train" and not train and self.binarization == "dynamic":
+            held = self._judged
+            if split not in held:
+                held[split] = self._drawn(self.splits[split], [*self.splits].index(split))
+        if held[split].device != device:
+            held[split] = held[split].to(device)
+        return held[split]
 
     def _loaded(self) -> dict[str, Tensor]:
         """What a subclass loads, if it is what it must be."""
@@ -165,17 +182,16 @@ class ImagesInMemory(ImageSource):
     ) -> ImageLoader:
         """The batches of a split.
 
-        With ``train``, each epoch has another order and other pixels; else all are the same.
+        With ``train``, each epoch has another order and other pixels; else all are the same, and of
+        dynamic data the pixels are drawn once, whatever the size of a batch.
         """
         trainer = self.trainer
         if device is None:
             device = trainer.strategy.root_device if trainer else torch.device("cpu")
         # overfit_batches tests a model on the same batches over and over: same order, same pixels
         repeats = bool(trainer and trainer.overfit_batches)  # type: ignore[attr-defined]
-        if self.splits[split].device != torch.device(device):
-            self.splits[split] = self.splits[split].to(device)
         return ImageLoader(
-            self.splits[split][:limit],
+            self._held(split, train, torch.device(device))[:limit],
             batch_size or (self.batch_size if train else self.eval_batch_size),
             self.binarization,
             self.seed if train else self.binarization_seed,
