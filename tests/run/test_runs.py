@@ -530,3 +530,16 @@ def test_make_hands_on_whatever_signs_a_name_has(target, name):
 
     odd = """it's "a" $HOME $x `b` * \\ c"""
     assert odd in shlex.split(make(target, **{name: odd}).stdout)
+
+
+def test_an_evaluations_numbers_are_in_the_summary_of_the_runs_page(folder):
+    path = only_run(folder)
+    before = set(path.glob("wandb/offline-run-*"))
+    assert run(f"WANDB_MODE=offline evaluate.py {path} --log_likelihood 3", folder).code == 0
+    (added,) = set(path.glob("wandb/offline-run-*")) - before
+    (file,) = added.glob("*.wandb")
+    page = wandb_offline.read(file)
+    metrics = json.loads((path / "evaluation-test.json").read_text())["metrics"]
+    assert page.id == path.name
+    for name in ("elbo", "log_likelihood_3"):
+        assert page.summary[f"evaluation/test/{name}"] == metrics[name]["mean"]
