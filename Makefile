@@ -107,7 +107,7 @@ agent: $(VENV)/.installed ## work on SWEEP=
 clean-runs: $(VENV)/.installed ## delete all but the KEEP= newest runs
 	$(PY) experiments/clean_runs.py --keep $(call quoted,KEEP)
 
-evaluate: $(VENV)/.installed ## ELBO, rate, distortion of CKPT=; ARGS="--log_likelihood" for log p(x), K=5000
+evaluate: $(VENV)/.installed ## what CKPT= achieves: ELBO, rate, distortion; ARGS="--all" for log p(x), AIS, gaps, codes, probe
 	$(PY) experiments/evaluate.py $(OF)
 
 reconstruct: $(VENV)/.installed ## test images above their reconstructions, from CKPT=

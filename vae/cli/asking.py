@@ -100,7 +100,7 @@ class Asking:
         self.stopped = f"--{part.name}" if found.stopped else ""
         for number in found.numbers(self.subject):
             self.rows[number.name] = entry(
-                number, part.name, found.images, images, found.seconds, self.subject.seed
+                number, found, self.about["binarization"], self.subject.seed
             )
         self.remarks[part.name] = found.remarks(self.subject)
         if found.taken_over:

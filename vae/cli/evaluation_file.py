@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vae.evaluation.asking import Answered
 from vae.evaluation.part import Number
 from vae.run.files import read_json
 
@@ -50,8 +51,16 @@ def held(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     return found if same else {}
 
 
-def entry(number: Number, part: str, images: int, asked: int, seconds: float, seed: int) -> dict:  # type: ignore[type-arg]
-    """A number as JSON has it."""
+def entry(number: Number, found: Answered, binarization: str | None, seed: int) -> dict[str, Any]:
+    """A number as JSON has it, with all that it is.
+
+    Arguments:
+        number: One of the part's.
+        found: The part's answers.
+        binarization: Of the images.
+        seed: Of what was drawn.
+    """
+    images, asked, seconds = found.images, found.asked, found.seconds
     cut_short = {"asked": asked} if images < asked else {}
     warning = {"warning": number.warning} if number.warning else {}
     return {
@@ -59,10 +68,11 @@ def entry(number: Number, part: str, images: int, asked: int, seconds: float, se
         "se": None if number.se is None else _rounded(number.se),
         "unit": number.unit,
         "bound": number.bound,
-        "part": part,
+        "part": found.part.name,
         **number.labels,
         "images": images,
         **cut_short,
+        "binarization": binarization,
         "seed": seed,
         "seconds": round(seconds, 1),
         **warning,

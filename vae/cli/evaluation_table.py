@@ -20,6 +20,7 @@ OWN_COLUMNS = {
     "part",
     "images",
     "asked",
+    "binarization",
     "seed",
     "seconds",
     "warning",
