@@ -172,15 +172,6 @@ def test_exact_needs_something_to_enumerate(x):
         exact_log_likelihood(toy(Binary, 40), x)
 
 
-def test_active_units():
-    mean = torch.zeros(100, 3, 2)
-    mean[:, 0, 0] = torch.linspace(-1, 1, 100)
-    mean[:, 1, 1] = torch.linspace(-0.1, 0.1, 100)  # variance 0.0034
-    mean[:, 2, 0] = 7.0
-    assert evaluation.active_units(mean) == 1
-    assert evaluation.active_units(mean, threshold=1e-3) == 2
-
-
 def test_one_sample_of_the_bound_is_log_weight_by_hand(x):
     vae = toy(Binary, 3)
     torch.manual_seed(5)

@@ -20,7 +20,6 @@ from vae.models.vae import VAE
 
 __all__ = [
     "Terms",
-    "active_units",
     "closed_kl",
     "elbo_terms",
     "fixed_noise",
@@ -86,16 +85,3 @@ def closed_kl(vae: VAE, q: Distribution) -> Tensor | None:
         return vae.kl(q)
     except NotImplementedError:
         return None
-
-
-def active_units(mean: Tensor, threshold: float = 0.01) -> int:
-    r"""The number of entries of z with :math:`\mathrm{Var}_x(\mathbb{E}_q[z]) >` threshold.
-
-    References:
-        | Importance Weighted Autoencoders (Burda et al., 2016), section 5.2.
-
-    Arguments:
-        mean: E_q[z] of many images, with shape ``(N, *event)``.
-        threshold: The variance above which an entry counts.
-    """
-    return int((mean.flatten(1).var(0) > threshold).sum())

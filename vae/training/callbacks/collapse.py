@@ -8,6 +8,7 @@ from typing import Any, cast
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
+from vae.evaluation.collapse import COLLAPSED, IGNORED, is_collapsed
 from vae.training.module import VAEModule
 
 __all__ = ["CollapseWatch"]
@@ -16,8 +17,8 @@ __all__ = ["CollapseWatch"]
 class CollapseWatch(Callback):
     """Warns once that the posterior has collapsed, and alerts W&B where the run is online.
 
-    Collapsed means that the rate KL(q(z|x) || p(z)), averaged over the validation images, is close
-    to 0 and stays there. The rate bounds the nats that z holds of an image: the decoder ignores z.
+    Collapsed means that the rate, averaged over the validation images, is close to 0 and stays there
+    (:mod:`vae.evaluation.collapse`): the decoder ignores z.
 
     It warns if the rate has been below ``rate`` at every validation, at least three, for ``steps``
     optimiser steps, and has not doubled in them. These steps count from ``steps`` after the start,
@@ -37,7 +38,7 @@ class CollapseWatch(Callback):
         steps: For how many optimiser steps it must stay there.
     """
 
-    def __init__(self, rate: float = 0.01, steps: int = 500) -> None:
+    def __init__(self, rate: float = COLLAPSED, steps: int = 500) -> None:
         self.rate, self.steps, self.told = rate, steps, False
         self.ready = steps  # from this step on
         self.low: list[tuple[int, float]] = []
@@ -54,8 +55,8 @@ class CollapseWatch(Callback):
             return
         text = (
             f"the posterior has collapsed: val/rate has been below {self.rate} nats for"
-            f" {self.steps} steps, and is {float(rate):.2g} at step {step}; the decoder ignores the"
-            " latents; try a beta_warmup, a smaller beta or another learning rate"
+            f" {self.steps} steps, and is {float(rate):.2g} at step {step}; {IGNORED};"
+            " try a beta_warmup, a smaller beta or another learning rate"
         )
         print(f"warning: {text}", file=sys.stderr, flush=True)
         for logger in trainer.loggers:
@@ -72,7 +73,7 @@ class CollapseWatch(Callback):
         """
         if warming:
             self.ready = step + self.steps
-        if step < self.ready or not rate < self.rate:
+        if step < self.ready or not is_collapsed(rate, self.rate):
             self.low = []
             return False
         self.low.append((step, rate))
