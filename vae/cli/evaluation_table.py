@@ -56,7 +56,7 @@ def print_evaluation(title: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
             ", ".join(
                 f"{key.replace('_', ' ')} {_short(row[key])}"
                 for key in row
-                if key not in OWN_COLUMNS
+                if key not in OWN_COLUMNS and not isinstance(row[key], list)  # those are JSON's
             ),
             f"{row['seconds']:,.0f}" if first and "seconds" in row else "",
         )

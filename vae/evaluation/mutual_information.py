@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from vae.data.loader import mix_seeds
+from vae.data.source import Batches
 from vae.devices import double
 from vae.evaluation.collapse import information_verdict
 from vae.evaluation.pairs import Densities, pair_log_probs
@@ -84,8 +85,8 @@ class Codes(Part):
     """The mutual information of images and latents, and KL(q(z) || p(z)) of the aggregate posterior.
 
     Arguments:
-        mixture: Of how many images the aggregate posterior is a mixture, those of the split that come
-            first.
+        mixture: Of how many images the aggregate posterior is a mixture: the first of the split,
+            however many are evaluated.
 
     Raises:
         ValueError: If there are fewer than two.
@@ -100,10 +101,8 @@ class Codes(Part):
         self.mixture = mixture
 
     def why_not(self, subject: Subject) -> str | None:
-        count = subject.data.count(subject.split)
-        if 1 in (count, subject.limit):
-            return "a mutual information needs two images"
-        return None
+        one = subject.data.count(subject.split) == 1
+        return "a mutual information needs two images" if one else None
 
     @torch.no_grad()
     def seconds(self, subject: Subject) -> float | None:
@@ -115,7 +114,7 @@ class Codes(Part):
         densities(z)
         pairs = (time.monotonic() - started) / len(x) ** 2
         count = subject.data.count(subject.split) or self.mixture
-        return pairs * min(self.mixture, count, subject.limit or count)
+        return pairs * min(self.mixture, count)
 
     @torch.no_grad()
     def prepare(self, subject: Subject) -> None:
@@ -126,10 +125,9 @@ class Codes(Part):
             count += len(x)
         self.kept = {"mixture": torch.tensor(count)}
 
-    def _images(self, subject: Subject, most: int) -> Any:
-        limit = min(most, subject.limit or most)
+    def _images(self, subject: Subject, most: int) -> Batches:
         return subject.data.loader(
-            subject.split, device=subject.device, batch_size=BATCH, limit=limit
+            subject.split, device=subject.device, batch_size=BATCH, limit=most
         )
 
     @torch.no_grad()
@@ -151,19 +149,21 @@ class Codes(Part):
         rate = values["rate" if "rate" in values else "rate_mc"]
         lower, left_out = information_bounds(values["own"], values["others"], count)
         about: dict[str, Any] = {"mixture": count}
-        upper, by = left_out, "leaving one out"
-        if not left_out.mean() < rate.mean():  # also an infinite one
-            upper, by = rate, "the rate"
         least = about | {"ceiling": round(math.log(count), 4)}
-        most = about | {"by": by}
-        if left_out.isfinite().all():
-            most["leaving_one_out"] = round(left_out.mean().item(), 4)
+        upper, most = left_out, about | {"by": "leaving one out"}
+        if not left_out.mean() < rate.mean():  # also an infinite one
+            upper, most = rate, about | {"by": "the rate"}
+            if left_out.isfinite().all():
+                most["leaving_one_out"] = round(left_out.mean().item(), 4)
         return [
             mean_of("mutual_information", lower, bound="lower bound", labels=least),
             mean_of("mutual_information_upper", upper, bound="upper bound", labels=most),
             mean_of("marginal_kl", rate - lower, bound="upper bound", labels=about),
             mean_of(
-                "marginal_kl_lower", rate - upper, bound="lower bound", labels=about | {"by": by}
+                "marginal_kl_lower",
+                rate - upper,
+                bound="lower bound",
+                labels=about | {"by": most["by"]},
             ),
         ]
 

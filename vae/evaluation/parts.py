@@ -12,11 +12,15 @@ from vae.evaluation.part import Part
 __all__ = ["ALWAYS", "PARTS", "part_class"]
 
 
-ALWAYS = {"bounds": "vae.evaluation.bounds.Bounds"}
+ALWAYS = {
+    "bounds": "vae.evaluation.bounds.Bounds",
+    "units": "vae.evaluation.latents.Units",
+}
 """What every evaluation begins with, by name; it takes seconds."""
 
 PARTS = {
     "log_likelihood": "vae.evaluation.importance.ImportanceWeighted",
+    "codes": "vae.evaluation.mutual_information.Codes",
 }
 """What is asked for by its flag, by name."""
 
