@@ -8,17 +8,28 @@ a batch together; they are listed in blocks, so that memory does not grow with t
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae.devices import asynchronous, double
+from vae.devices import asynchronous, double, synchronize
 from vae.distributions.operations import MAX_SUPPORT, configurations, support
 from vae.evaluation.pairwise import log_probs
+from vae.evaluation.part import Number, Part, Subject, mean_of
+from vae.evaluation.quadrature import (
+    MOST_NODES,
+    domain_of,
+    expected_nodes,
+    quadrature_log_likelihood,
+)
+from vae.evaluation.terms import fixed_noise
 from vae.models.log_likelihood import CHUNKS
 from vae.models.vae import VAE
 
-__all__ = ["enumerable", "exact_log_likelihood"]
+__all__ = ["Exact", "enumerable", "exact_log_likelihood"]
 
 
 def enumerable(vae: VAE, x: Tensor, most: int = MAX_SUPPORT) -> Distribution:
@@ -74,3 +85,95 @@ def exact_log_likelihood(
         log_joint = log_probs(vae.decode(z), x) + double(prior.log_prob(z))[:, None]  # (S, B)
         total = torch.logaddexp(total, log_joint.logsumexp(0))
     return total.to(x)
+
+
+class Exact(Part):
+    """log p(x) itself: by a sum over all latents, or by quadrature of one or two continuous ones.
+
+    Arguments:
+        tolerance: Of quadrature, in nats: its grid is halved until log p(x) changes by less.
+        nodes: The most latents that are decoded.
+
+    Raises:
+        ValueError: If an argument is not positive.
+    """
+
+    name = "exact"
+    title = "log p(x) itself, where z can be summed or integrated over"
+    images = 1000
+    batch = 1000
+
+    def __init__(self, tolerance: float = 1e-4, nodes: int = MOST_NODES) -> None:
+        for argument, value in (("tolerance", tolerance), ("nodes", nodes)):
+            if not value > 0:
+                raise ValueError(f"exact_{argument} must be positive, got {value}")
+        self.tolerance, self.nodes = tolerance, nodes
+
+    def why_not(self, subject: Subject) -> str | None:
+        x = _first_images(subject, 1)
+        try:
+            enumerable(subject.vae, x, self.nodes)
+        except ValueError as error:
+            return str(error)
+        except NotImplementedError:
+            try:
+                domain_of(subject.vae, x)
+            except NotImplementedError as error:
+                return str(error)
+        return None
+
+    @torch.no_grad()
+    def seconds(self, subject: Subject) -> float | None:
+        x, chunk = _first_images(subject, 100), CHUNKS[asynchronous(subject.device)]
+        size = self._configurations(subject.vae, x)
+        size = expected_nodes(subject.vae, x, self.nodes) if size is None else size
+        with fixed_noise(x.device, 0):
+            z = subject.vae.prior().sample(torch.Size([chunk]))
+        started = time.monotonic()
+        log_probs(subject.vae.decode(z), x)
+        synchronize(subject.device)
+        return (time.monotonic() - started) * max(1, size / chunk) / len(x)
+
+    def measure(self, subject: Subject, x: Tensor, first: int) -> dict[str, Tensor]:
+        size = self._configurations(subject.vae, x)
+        if size is not None:
+            value = exact_log_likelihood(subject.vae, x, most=self.nodes)
+            return {"log_likelihood": value, "nodes": value.new_full((len(x),), size)}
+        value, change, nodes = quadrature_log_likelihood(
+            subject.vae, x, self.tolerance, self.nodes
+        )
+        count = value.new_full((len(x),), nodes)
+        return {"log_likelihood": value, "change": change, "nodes": count}
+
+    def numbers(self, subject: Subject, values: Mapping[str, Tensor]) -> list[Number]:
+        nodes, warning = int(values["nodes"].max()), ""
+        labels: dict[str, object] = {"method": "enumeration", "configurations": nodes}
+        if "change" in values:
+            change = values["change"].max().item()
+            labels = {"method": "quadrature", "nodes": nodes, "last change": f"{change:.1g} nats"}
+            if open_ends := int((values["change"] > self.tolerance).sum()):
+                warning = (
+                    f"the grid of {nodes:,} nodes is too coarse for {open_ends} of"
+                    f" {len(values['change'])} images: raise --exact_nodes"
+                )
+        return [
+            mean_of(
+                "log_likelihood_exact",
+                values["log_likelihood"],
+                bound="estimate" if warning else "exact",
+                labels=labels,
+                warning=warning,
+            )
+        ]
+
+    def _configurations(self, vae: VAE, x: Tensor) -> int | None:
+        """How many there are; None where z is continuous."""
+        try:
+            return configurations(enumerable(vae, x, self.nodes))
+        except NotImplementedError:
+            return None
+
+
+def _first_images(subject: Subject, count: int) -> Tensor:
+    loader = subject.data.loader(subject.split, subject.device, batch_size=count, limit=count)
+    return next(iter(loader.batches()))
