@@ -142,8 +142,9 @@ def markdown_evaluator(path: Path = RESULTS) -> str:
     ]
     for name, row in json.loads(path.read_text())["evaluator"]["mutants"].items():
         ratio = "not finite" if row["ratio"] is None else f"{row['ratio']:,.3g}"
+        wrong, compared = (row[key].replace("|", "\\|") for key in ("wrong", "compared"))
         lines.append(
-            f"| {name} | `{row['module'].removeprefix('vae.')}` | {row['wrong']} | {row['compared']}"
+            f"| {name} | `{row['module'].removeprefix('vae.')}` | {wrong} | {compared}"
             f" | {ratio} | {row['original']:.2g} |"
         )
     return "\n".join(lines)
