@@ -60,14 +60,6 @@ def test_exactly_k_samples_are_drawn_of_each_image(x, seen, num_samples, chunk):
     assert max(z.shape[0] * z.shape[1] for z in seen) <= chunk
 
 
-def test_the_answer_does_not_depend_on_the_chunks(x):
-    # every chunking has the same law, and with many samples the same value
-    vae = toy(Binary, 3)
-    values = [vae.log_likelihood(x, 50_000, c) for c in (350, 5000, 50_000)]
-    for value in values[1:]:
-        torch.testing.assert_close(value, values[0], atol=0.05, rtol=0)
-
-
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize("latent", [*LATENTS, *FAMILIES])
 def test_single_precision_is_that_of_the_plain_formula(latent, likelihood, seen):
@@ -80,7 +72,8 @@ def test_single_precision_is_that_of_the_plain_formula(latent, likelihood, seen)
     vae = VAE(MLPEncoder(image, [6]), layer, family(decoder))
     x = torch.bernoulli(torch.full((2, *image), 0.3))
     value = vae.log_likelihood(x, num_samples, 100)
-    z = torch.cat([z for z in seen]).double()
+    # one image after the other: (B K, 1, *event) to (K, B, *event)
+    z = torch.cat(seen).unflatten(0, (2, num_samples)).squeeze(2).transpose(0, 1).double()
     vae, x = vae.double().hard, x.double()
     with torch.no_grad():
         q, prior = vae.posterior(x), vae.prior()
@@ -102,8 +95,9 @@ def test_single_precision_is_that_of_the_plain_formula(latent, likelihood, seen)
 def test_bounds_rise_to_the_exact_log_likelihood(make, x):
     vae = make()
     exact = exact_log_likelihood(vae, x)
+    often = x.repeat(300, 1, 1, 1)
     bounds = torch.stack(
-        [torch.stack([vae.log_likelihood(x, k) for _ in range(300)]).mean(0) for k in (1, 4, 16)]
+        [vae.log_likelihood(often, k).unflatten(0, (300, 5)).mean(0) for k in (1, 4, 16)]
     )
     assert (bounds.diff(dim=0) > 0).all() and (bounds[-1] < exact + 0.02).all()
     torch.testing.assert_close(vae.log_likelihood(x, 20_000), exact, atol=0.03, rtol=0)
@@ -172,14 +166,11 @@ def test_exact_needs_something_to_enumerate(x):
         exact_log_likelihood(toy(Binary, 40), x)
 
 
-def test_one_sample_of_the_bound_is_log_weight_by_hand(x):
+def test_one_sample_of_the_bound_is_log_weight_by_hand(x, seen):
     vae = toy(Binary, 3)
-    torch.manual_seed(5)
     value = vae.log_likelihood(x, 1)
-    torch.manual_seed(5)
-    q = vae.posterior(x)
-    z = q.sample(torch.Size([1]))
-    p = vae.likelihood(z).base_dist.probs
+    (z,) = seen
+    p = vae.likelihood(z).base_dist.logits.double().sigmoid()
     by_hand = (x * p.log() + (1 - x) * (1 - p).log()).sum((-1, -2, -3))
-    by_hand = by_hand - 3 * math.log(2) - q.log_prob(z)
-    torch.testing.assert_close(value, by_hand[0], atol=1e-4, rtol=0)
+    by_hand = by_hand - 3 * math.log(2) - vae.posterior(x).log_prob(z)
+    torch.testing.assert_close(value.double(), by_hand[0], atol=1e-4, rtol=0)

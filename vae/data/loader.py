@@ -6,7 +6,6 @@ epoch can be entered at any batch.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Literal
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vae.data.source import Batches
+from vae.seeds import mix_seeds
 
 __all__ = ["Binarization", "ImageLoader", "StepLoader", "binarize", "mix_seeds"]
 
@@ -29,12 +29,6 @@ def binarize(images: Tensor, generator: torch.Generator) -> Tensor:
     than ``torch.bernoulli`` on a CPU.
     """
     return torch.empty_like(images).random_(0, 255, generator=generator) < images
-
-
-def mix_seeds(*parts: int) -> int:
-    """Mixes integers into a seed: neighbouring (seed, epoch, batch) give unrelated generators."""
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
 
 
 class ImageLoader:

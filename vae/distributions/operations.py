@@ -8,7 +8,8 @@ constructor takes the arguments that ``arg_constraints`` names; else it register
 
 from __future__ import annotations
 
-from functools import singledispatch
+import inspect
+from functools import cache, singledispatch
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ __all__ = [
     "logits_of",
     "parameters",
     "rebuild",
+    "select",
     "support",
     "with_logits",
 ]
@@ -107,6 +109,36 @@ def logits_of(q: Distribution) -> Tensor:
 def with_logits(q: Distribution, logits: Tensor) -> Distribution:
     """The family of ``q`` at other logits."""
     return rebuild(q, logits=logits)
+
+
+@singledispatch
+def select(q: Distribution, some: slice) -> Distribution:
+    """Some of a batch of distributions: ``q`` at a slice of its first batch dimension.
+
+    Raises:
+        NotImplementedError: If its parameters do not say all of each distribution.
+    """
+    values = parameters(q) if _is_its_parameters(type(q)) else {}
+    whole = [value.shape[: len(q.batch_shape)] == q.batch_shape for value in values.values()]
+    if not values or not all(whole):
+        raise NotImplementedError(f"{describe(q)} is not known by its parameters")
+    return rebuild(q, **{name: value[some] for name, value in values.items()})
+
+
+@select.register
+def _(q: Independent, some: slice) -> Distribution:
+    return Independent(select(q.base_dist, some), q.reinterpreted_batch_ndims, validate_args=False)
+
+
+def _is_its_parameters(family: Any) -> bool:
+    """Whether the constructor takes what ``arg_constraints`` names, and nothing else."""
+    named, taken = family.arg_constraints, _arguments(family)
+    return isinstance(named, dict) and "validate_args" in taken <= named.keys() | {"validate_args"}
+
+
+@cache
+def _arguments(family: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(family).parameters)
 
 
 @singledispatch

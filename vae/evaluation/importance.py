@@ -1,30 +1,135 @@
-"""The importance-weighted bound on log p(x)."""
+r"""The importance-weighted bound on :math:`\log p(x)`, and whether to trust it.
+
+.. math:: \log \frac1K \sum_k w_k, \qquad w_k = \frac{p(x|z_k)\, p(z_k)}{q(z_k|x)}, \qquad z_k \sim q(z|x)
+
+It is a lower bound in expectation, and near :math:`\log p(x)` only if many of the K weights count.
+The same samples tell whether they do: by their effective number
+:math:`(\sum_k w_k)^2 / \sum_k w_k^2`, by the largest one's share of their sum, and by the tail of
+their distribution (:mod:`vae.evaluation.pareto`).
+
+References:
+    | Importance Weighted Autoencoders (Burda et al., 2016), section 5
+    | (https://arxiv.org/abs/1509.00519).
+    | A Note on Importance Sampling Using Standardized Weights (Kong, 1992): the effective number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
-from vae.data.loader import mix_seeds
+from vae.devices import double
+from vae.evaluation.pareto import largest_k, pareto_k, tail_length
 from vae.evaluation.part import Number, Part, Subject, mean_of
-from vae.evaluation.terms import fixed_noise
+from vae.models.log_likelihood import log_weights
 from vae.models.memory import DECODINGS
+from vae.models.vae import VAE
 
-__all__ = ["ImportanceWeighted"]
+__all__ = ["Estimate", "ImportanceWeighted", "importance_weighted"]
+
+
+LEAST = 100
+"""The fewest samples whose tail, 20 of them, is looked at."""
+
+SHARE = 0.05
+"""A bound is not to be trusted where the weights of more than this share of the images say so."""
+
+
+class Estimate(NamedTuple):
+    """The bound of K samples with its diagnosis, each (B,) in float64.
+
+    Attributes:
+        log_likelihood: The bound on log p(x), in nats.
+        ess: The effective number of samples, from 1 to K.
+        max_weight: The largest weight's share of the sum.
+        pareto_k: The shape of the weights' tail; NaN if there are too few samples to tell.
+    """
+
+    log_likelihood: Tensor
+    ess: Tensor
+    max_weight: Tensor
+    pareto_k: Tensor
+
+
+class _Tally:
+    """What is kept of the first K weights of B images: O(B sqrt(K)) numbers."""
+
+    def __init__(self, num_samples: int, x: Tensor) -> None:
+        self.num_samples = num_samples
+        tail = tail_length(num_samples) if num_samples >= LEAST else 0
+        self.total, self.squares = double(x.new_full((2, len(x)), -math.inf))
+        self.largest = self.total.expand(tail + 1, -1).clone()
+
+    def add(self, images: slice, log_weight: Tensor) -> None:
+        log_weight = double(log_weight)
+        for kept, power in ((self.total, 1), (self.squares, 2)):
+            kept[images] = torch.logaddexp(kept[images], (power * log_weight).logsumexp(0))
+        together = torch.cat([self.largest[:, images], log_weight])
+        self.largest[:, images] = together.topk(len(self.largest), 0).values
+
+    def estimate(self) -> Estimate:
+        tail = self.largest
+        k = pareto_k(tail) if len(tail) > 1 else torch.full_like(self.total, math.nan)
+        return Estimate(
+            self.total - math.log(self.num_samples),
+            (2 * self.total - self.squares).exp(),
+            (tail[0] - self.total).exp(),
+            k,
+        )
+
+
+@torch.no_grad()
+def importance_weighted(
+    vae: VAE,
+    x: Tensor,
+    samples: Sequence[int],
+    seed: int,
+    first: int = 0,
+    chunk: int | None = None,
+) -> dict[int, Estimate]:
+    """The bounds of several K, with their diagnosis, by K.
+
+    The first K of the most samples serve each K: the bounds differ by what more samples add.
+
+    Arguments:
+        vae: The model; its hard latents are used.
+        x: Images ``(B, *image)``.
+        samples: Numbers of samples K of each image.
+        seed: The seed of the samples.
+        first: The number of the first image, where they are a part of more.
+        chunk: Decodings at a time, which changes the estimates by rounding only.
+
+    Raises:
+        ValueError: If a K is less than 1.
+    """
+    tallies = [_Tally(K, x) for K in sorted(set(samples))]
+    weights = log_weights(vae.hard, x, max(samples), chunk, seed, first)
+    for images, start, log_weight in weights:
+        for tally in tallies:
+            if start < tally.num_samples:
+                tally.add(images, log_weight[: tally.num_samples - start])
+    return {tally.num_samples: tally.estimate() for tally in tallies}
 
 
 class ImportanceWeighted(Part):
-    """The importance-weighted bound on log p(x).
+    """The importance-weighted bound on log p(x), with the effective number of its samples.
 
     Arguments:
-        samples: K of the bound, one or several.
+        samples: K of the bound, one or several; the first K of the most samples serve each.
+
+    Raises:
+        ValueError: If a K is less than 1.
     """
 
     name = "log_likelihood"
     title = "log p(x) from below, by K samples of q(z|x) for each image"
     values = "samples"
-    batch = 100
+    batch = 100  # what is lost at most when an evaluation is cut short
 
     def __init__(self, samples: list[int] | int = 5000) -> None:
         self.samples = [samples] if isinstance(samples, int) else samples
@@ -41,12 +146,65 @@ class ImportanceWeighted(Part):
             f" K = {DECODINGS // images}, or a limit"
         )
 
+    def seconds(self, subject: Subject) -> float | None:
+        loader = subject.data.loader(subject.split, device=subject.device, batch_size=20, limit=20)
+        x, K = next(iter(loader)), min(max(self.samples), 20)
+        took = 0.0
+        for _ in range(2):  # the first one warms up
+            started = time.perf_counter()
+            subject.vae.log_likelihood(x, K, seed=subject.seed).sum().item()  # waits
+            took = time.perf_counter() - started
+        return took / len(x) * max(self.samples) / K
+
     def measure(self, subject: Subject, x: Tensor, first: int) -> dict[str, Tensor]:
-        with fixed_noise(x.device, mix_seeds(subject.seed, first)):
-            return {str(K): subject.vae.log_likelihood(x, K) for K in self.samples}
+        found = importance_weighted(subject.vae, x, self.samples, subject.seed, first)
+        return {
+            f"{name}_{K}": value
+            for K, each in found.items()
+            for name, value in each._asdict().items()
+        }
 
     def numbers(self, subject: Subject, values: Mapping[str, Tensor]) -> list[Number]:
         return [
-            mean_of(f"log_likelihood_{K}", values[str(K)], bound="lower bound", labels={"K": K})
-            for K in self.samples
+            _number(K, Estimate(*[values[f"{name}_{K}"] for name in Estimate._fields]))
+            for K in sorted(set(self.samples))
         ]
+
+
+def _number(K: int, found: Estimate) -> Number:
+    """The mean bound over images, with the diagnosis of its samples."""
+    N, share = len(found.ess), lambda which: which.double().mean().item()
+    # The delta method: the variance of log of a mean is that of the mean over its square
+    variance = (1 / found.ess - 1 / K).clamp_min(0)
+    labels: dict[str, Any] = {
+        "K": K,
+        "se_z": variance.sum().sqrt().item() / N,
+        "ess": found.ess.mean().item(),
+        "max_weight_over_half": share(found.max_weight > 0.5),
+    }
+    if K >= LEAST:
+        labels["pareto_k_limit"] = round(largest_k(K), 3)
+        labels["pareto_k_over_limit"] = share(found.pareto_k > largest_k(K))
+    return mean_of(
+        f"log_likelihood_{K}",
+        found.log_likelihood,
+        bound="lower bound",
+        labels=labels,
+        warning=_warning(K, labels),
+    )
+
+
+def _warning(K: int, labels: Mapping[str, Any]) -> str:
+    if K == 1:  # the ELBO, which claims no more
+        return ""
+    tests = {
+        "the largest weight exceeds one half": labels["max_weight_over_half"],
+        f"Pareto k exceeds {labels.get('pareto_k_limit')}": labels.get("pareto_k_over_limit", 0),
+    }
+    failed = [f"{what} for {share:.0%}" for what, share in tests.items() if share > SHARE]
+    if not failed:
+        return ""
+    return (
+        f"log p(x) may lie far above: {' and '.join(failed)} of the images, which should be"
+        f" {SHARE:.0%} at most"
+    )

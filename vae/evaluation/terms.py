@@ -7,16 +7,14 @@ exact value, of few latents, :mod:`vae.evaluation.exact`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae.devices import asynchronous
 from vae.models.vae import VAE
+from vae.seeds import fixed_noise
 
 __all__ = [
     "Terms",
@@ -46,21 +44,6 @@ class Terms(NamedTuple):
         """The three numbers by their names in logs, where an estimated rate is ``rate_mc``."""
         rate = "rate_mc" if self.monte_carlo else "rate"
         return {"elbo": self.elbo, rate: self.rate, "distortion": self.distortion}
-
-
-@contextmanager
-def fixed_noise(device: torch.device, seed: int) -> Iterator[None]:
-    """A context that draws from its own seed and restores the global generators at its end.
-
-    An evaluation during training neither depends on the training's random numbers nor uses any up.
-    """
-    devices = [device] if asynchronous(device) else []
-    with torch.random.fork_rng(devices, device_type=device.type):
-        if devices:
-            torch.manual_seed(seed)
-        else:  # which also seeds GPUs to come, and takes milliseconds to do so
-            torch.default_generator.manual_seed(seed)
-        yield
 
 
 @torch.no_grad()

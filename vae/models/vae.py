@@ -126,7 +126,12 @@ class VAE(nn.Module):
         return p.sample() if draw else p.mean
 
     def log_likelihood(
-        self, x: Tensor, num_samples: int = 5000, chunk: int | None = None
+        self,
+        x: Tensor,
+        num_samples: int = 5000,
+        chunk: int | None = None,
+        seed: int | None = None,
+        first: int = 0,
     ) -> Tensor:
         """The importance-weighted estimate of log p(x) in nats, with shape (B,).
 
@@ -137,12 +142,16 @@ class VAE(nn.Module):
             num_samples: K, the samples of each image: in the mean the estimate is a lower bound,
                 tighter with every sample.
             chunk: Decodings (images times samples) at a time; by default what suits the device.
+            It changes the estimate by rounding only.
+            seed: The seed of the samples; by default it is drawn from torch's global generator.
+            first: The number of the first image, where they are a part of more: with the seed, it
+                says what is drawn of each.
 
         Raises:
             ValueError: If the images do not fit the model, or a number is less than 1.
         """
         self._check_images(x)
-        return log_likelihood(self.hard, x, num_samples, chunk)
+        return log_likelihood(self.hard, x, num_samples, chunk, seed, first)
 
     def kl(self, q: Distribution) -> Tensor:
         """KL(q(z|x) || p(z)) in nats and in closed form, with shape (B,).
