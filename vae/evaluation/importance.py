@@ -173,38 +173,45 @@ class ImportanceWeighted(Part):
 
 def _number(K: int, found: Estimate) -> Number:
     """The mean bound over images, with the diagnosis of its samples."""
-    N, share = len(found.ess), lambda which: which.double().mean().item()
-    # The delta method: the variance of log of a mean is that of the mean over its square
+    N = len(found.ess)
+    labels: dict[str, Any] = {"K": K}
+    if K == 1:  # the ELBO, which claims to be no more
+        return mean_of(
+            "log_likelihood_1", found.log_likelihood, bound="lower bound", labels=labels
+        )
+    # The delta method: the variance of the log of a mean is that of the mean over its square,
+    # 1 / ESS - 1 / K. Too small where few weights count, as it is estimated by those.
     variance = (1 / found.ess - 1 / K).clamp_min(0)
-    labels: dict[str, Any] = {
-        "K": K,
+    labels |= {
         "se_z": variance.sum().sqrt().item() / N,
         "ess": found.ess.mean().item(),
-        "max_weight_over_half": share(found.max_weight > 0.5),
+        "max_weight_over_half": _share(found.max_weight > 0.5),
     }
+    suspect = {"the largest weight exceeds one half": labels["max_weight_over_half"]}
     if K >= LEAST:
-        labels["pareto_k_limit"] = round(largest_k(K), 3)
-        labels["pareto_k_over_limit"] = share(found.pareto_k > largest_k(K))
+        limit = round(largest_k(K), 2)
+        labels[f"pareto_k_over_{limit}"] = _share(found.pareto_k > limit)
+        suspect[f"Pareto k exceeds {limit}"] = labels[f"pareto_k_over_{limit}"]
+    else:
+        labels["pareto_k"] = f"needs K >= {LEAST}"
     return mean_of(
         f"log_likelihood_{K}",
         found.log_likelihood,
         bound="lower bound",
         labels=labels,
-        warning=_warning(K, labels),
+        warning=_warning(suspect),
     )
 
 
-def _warning(K: int, labels: Mapping[str, Any]) -> str:
-    if K == 1:  # the ELBO, which claims no more
-        return ""
-    tests = {
-        "the largest weight exceeds one half": labels["max_weight_over_half"],
-        f"Pareto k exceeds {labels.get('pareto_k_limit')}": labels.get("pareto_k_over_limit", 0),
-    }
-    failed = [f"{what} for {share:.0%}" for what, share in tests.items() if share > SHARE]
-    if not failed:
+def _share(which: Tensor) -> float:
+    return which.double().mean().item()
+
+
+def _warning(suspect: Mapping[str, float]) -> str:
+    said = [f"{what} for {share:.0%}" for what, share in suspect.items() if share > SHARE]
+    if not said:
         return ""
     return (
-        f"log p(x) may lie far above: {' and '.join(failed)} of the images, which should be"
-        f" {SHARE:.0%} at most"
+        f"log p(x) may lie far above: {', '.join(said)} of the images"
+        f" (trusted where it is {SHARE:.0%} at most)"
     )
