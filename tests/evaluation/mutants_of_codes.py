@@ -69,7 +69,7 @@ def pairs_of_normals(module: ModuleType) -> float:
     q = toy(DiagonalGaussian, 3).posterior(torch.rand(9, *SHAPE))
     with torch.no_grad():
         z = q.sample()
-        error = module.pair_log_probs(q)(z) - q.log_prob(z[:, None])
+        error = module.log_densities(q)(z) - q.log_prob(z[:, None])
     return error.abs().max().item() / 1e-3
 
 
@@ -164,7 +164,7 @@ MUTANTS = {
         nothing,
     ),
     "a Jacobian forgotten (pairs)": Mutant(
-        "vae.evaluation.pairs",
+        "vae.evaluation.densities",
         "the scale is missing from a Gaussian's normaliser",
         "- scale.log() - math.log",
         "- math.log",

@@ -11,8 +11,8 @@ from own_latents import SHAPE, BareLatent, MixturePrior, toy
 
 from vae.evaluation import mutual_information as information
 from vae.evaluation.collapse import information_verdict
+from vae.evaluation.densities import log_densities
 from vae.evaluation.mutual_information import Codes
-from vae.evaluation.pairs import pair_log_probs
 from vae.models.latents.gaussian import DiagonalGaussian
 
 LIMIT = 4.9
@@ -47,7 +47,7 @@ def test_of_enumerated_models_the_value_of_n_images_is_exact_in_the_mean(small):
     x = known.images
     q = known.vae.posterior(x)
     with torch.no_grad():
-        densities, index = [pair_log_probs(q)], torch.arange(64)
+        densities, index = [log_densities(q)], torch.arange(64)
         draws = []
         for _ in range(200):
             z = q.sample()
@@ -116,8 +116,8 @@ def test_the_mixture_may_be_of_fewer_images_or_more_than_are_asked():
     q = model.posterior(x[:5])
     z = q.sample()
     with torch.no_grad():
-        table = pair_log_probs(q)(z)
-        blocks = [pair_log_probs(model.posterior(part)) for part in x[:5].split(2)]
+        table = log_densities(q)(z)
+        blocks = [log_densities(model.posterior(part)) for part in x[:5].split(2)]
         found = information.log_sum_of_others(z, torch.arange(5), blocks)
     expected = [torch.cat([row[:i], row[i + 1 :]]).logsumexp(0) for i, row in enumerate(table)]
     torch.testing.assert_close(found, torch.stack(expected))

@@ -33,7 +33,7 @@ from vae.data.loader import mix_seeds
 from vae.data.source import Batches
 from vae.devices import double
 from vae.evaluation.collapse import information_verdict
-from vae.evaluation.pairs import Densities, pair_log_probs
+from vae.evaluation.densities import Densities, log_densities
 from vae.evaluation.part import Number, Part, Subject, mean_of
 from vae.evaluation.terms import closed_kl, fixed_noise
 
@@ -51,7 +51,7 @@ def log_sum_of_others(z: Tensor, index: Tensor, densities: Sequence[Densities]) 
         z: Latents ``(M, *event)``.
         index: The number i of the image that each was drawn for, with shape (M,).
         densities: What gives log-densities under the posteriors of all images, some at a time
-            (:func:`vae.evaluation.pairs.pair_log_probs`).
+            (:func:`vae.evaluation.densities.log_densities`).
     """
     total, start = None, 0
     for densities_of_some in densities:
@@ -108,7 +108,7 @@ class Codes(Part):
     def seconds(self, subject: Subject) -> float | None:
         x = next(iter(self._images(subject, 64)))
         q = subject.vae.posterior(x)
-        densities, z = pair_log_probs(q), q.sample()
+        densities, z = log_densities(q), q.sample()
         densities(z)
         started = time.monotonic()
         densities(z)
@@ -121,7 +121,7 @@ class Codes(Part):
         self._densities: list[Densities] = []
         count = 0
         for x in self._images(subject, self.mixture):
-            self._densities.append(pair_log_probs(subject.vae.posterior(x)))
+            self._densities.append(log_densities(subject.vae.posterior(x)))
             count += len(x)
         self.kept = {"mixture": torch.tensor(count)}
 
@@ -135,7 +135,7 @@ class Codes(Part):
         vae, q = subject.vae, subject.vae.posterior(x)
         with fixed_noise(x.device, mix_seeds(subject.seed, first)):
             z = q.sample()
-        own = pair_log_probs(q)(z).diagonal()
+        own = log_densities(q)(z).diagonal()
         # an image beyond the mixture takes the place of one of its
         index = torch.arange(first, first + len(x)) % int(self.kept["mixture"])
         others = log_sum_of_others(z, index, self._densities)

@@ -2,18 +2,18 @@ r""":math:`\log p(x|z)` of every latent and every image, for sums over latents t
 
 A latent is decoded once. What is left is a number for each pair, of hundreds of pixels: where the
 pixels are independent and binary, it is :math:`\log p(0|z) + x \cdot (\log p(1|z) - \log p(0|z))`, a
-product of matrices, and so it is for Gaussian pixels.
+product of matrices, and so it is for Gaussian pixels (:mod:`vae.evaluation.densities`).
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent
 
 from vae.devices import double
 from vae.distributions.operations import base_of
-from vae.distributions.special import HALF_LOG_2PI
+from vae.evaluation.densities import log_densities
 
 __all__ = ["log_probs"]
 
@@ -32,9 +32,7 @@ def log_probs(p: Distribution, x: Tensor) -> Tensor:
             found = _binary(base, x)
             if bool(found.isfinite().all()):  # else a pixel is impossible: 0 * inf
                 return found
-        elif isinstance(base, Normal) and type(base).__module__.startswith(("vae.", "torch.")):
-            return _gaussian(base, x)
-    return torch.stack([double(p.log_prob(image)) for image in x], 1)
+    return log_densities(p)(x).T
 
 
 def _pixels_of_their_own(p: Distribution, base: Distribution) -> bool:
@@ -51,11 +49,3 @@ def _binary(base: Distribution, x: Tensor) -> Tensor:
     slope = base.log_prob(torch.ones_like(x[:1])) - of_zero
     flat = _flat(slope, len(slope))
     return torch.addmm(double(of_zero).flatten(1).sum(1)[:, None], flat, _flat(x, len(x)).T)
-
-
-def _gaussian(base: Normal, x: Tensor) -> Tensor:
-    loc, scale = (double(value).flatten(1) for value in (base.loc, base.scale))  # (S, P)
-    images, precision = double(x).flatten(1), scale.square().reciprocal()
-    constant = (loc.square() * precision / 2 + scale.log() + HALF_LOG_2PI).sum(1)
-    cross = (loc * precision) @ images.T - precision @ images.square().T / 2
-    return cross - constant[:, None]

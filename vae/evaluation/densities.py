@@ -1,7 +1,7 @@
-r"""The log-density of every latent under the posterior of every image.
+r"""The log-density of each of M values under each of N distributions: of latents under posteriors.
 
-For N images that is N x N densities, each a sum over the variables of z: of exponential families they
-are one matrix product, in float64, a hundred times faster than ``log_prob`` of each pair:
+Each is a sum over variables: of exponential families all are one matrix product, in float64, a
+hundred times faster than ``log_prob`` of each pair:
 
 .. math:: \log q(z|x_n) = \langle T(z), \eta_n \rangle + c_n
 
@@ -22,22 +22,22 @@ from torch.nn.functional import softplus
 from vae.devices import asynchronous, double
 from vae.distributions import bernoulli, gamma, normal, one_hot, von_mises
 
-__all__ = ["Densities", "pair_log_probs"]
+__all__ = ["Densities", "log_densities"]
 
 
 Densities = Callable[[Tensor], Tensor]
-"""Latents ``(M, *event)`` to their log-densities under each of N posteriors, float64 ``(M, N)``."""
+"""Values ``(M, *event)`` to their log-densities under each of N distributions, float64 ``(M, N)``."""
 
 ELEMENTS = {False: 2**16, True: 2**24}
-"""Entries of z times posteriors at a time, on a device that is ``asynchronous`` or not."""
+"""Entries of values times distributions at a time, on a device that is ``asynchronous`` or not."""
 
 Linear = tuple[Callable[[Tensor], Tensor], Tensor, Tensor]
 """T, from ``(M, *units, *event)`` to ``(M, *units, S)``; its weights ``(N, *units, S)``; and
 constants ``(N, *units)``."""
 
 
-def pair_log_probs(q: Distribution) -> Densities:
-    """What gives latents' log-densities under each of the posteriors ``q``, of batch shape (N,).
+def log_densities(q: Distribution) -> Densities:
+    """What gives values' log-densities under each of the distributions ``q``, of batch shape (N,).
 
     Memory is bounded by that of the answer.
     """

@@ -11,7 +11,7 @@ from vae.distributions.gamma import Gamma
 from vae.distributions.normal import Normal
 from vae.distributions.one_hot import OneHotCategorical
 from vae.distributions.von_mises import VonMises
-from vae.evaluation import pairs
+from vae.evaluation import densities
 
 
 def of_each_pair(q, z):
@@ -25,7 +25,7 @@ def test_of_every_family_as_log_prob_has_it(name, dtype):
     q = layer(3 * torch.randn(7, 6, dtype=dtype))
     z = q.sample()[:5]
     with torch.no_grad():
-        found = pairs.pair_log_probs(q)(z)
+        found = densities.log_densities(q)(z)
         assert found.shape == (5, 7) and found.dtype == torch.float64
         expected = of_each_pair(q, z).double()
     tolerance = 1e-4 if dtype == torch.float32 else 1e-9
@@ -47,7 +47,7 @@ def test_of_every_family_as_log_prob_has_it(name, dtype):
 def test_of_sharp_ones_as_log_prob_has_it(base):
     """In the precision of log_prob, which is that of its own single-precision terms."""
     z = base.sample((4,))[:, 0]
-    found = pairs.pair_log_probs(base)(z)
+    found = densities.log_densities(base)(z)
     torch.testing.assert_close(found, of_each_pair(base, z).double(), rtol=1e-4, atol=0.05)
 
 
@@ -58,14 +58,14 @@ def test_a_class_derived_from_a_known_one_is_asked_for_its_own_density():
 
     q = Independent(Shifted(torch.randn(5, 3), torch.ones(5, 3)), 1)
     z = q.sample()
-    torch.testing.assert_close(pairs.pair_log_probs(q)(z), of_each_pair(q, z).double())
+    torch.testing.assert_close(densities.log_densities(q)(z), of_each_pair(q, z).double())
 
 
 def test_memory_is_bounded(monkeypatch):
     seen, log_prob = [], Bare.log_prob
     monkeypatch.setattr(Bare, "log_prob", lambda q, z: seen.append(z.numel()) or log_prob(q, z))
-    monkeypatch.setattr(pairs, "ELEMENTS", {False: 600, True: 600})
+    monkeypatch.setattr(densities, "ELEMENTS", {False: 600, True: 600})
     q = toy(BareLatent, 3).posterior(torch.rand(50, *SHAPE))
     with torch.no_grad():
-        found = pairs.pair_log_probs(q)(q.sample())
+        found = densities.log_densities(q)(q.sample())
     assert found.shape == (50, 50) and max(seen) <= 600 and sum(seen) == 50 * 50 * 3
