@@ -20,29 +20,31 @@ FIT = $(PY) experiments/train.py fit --config
 SEEDS ?= 5
 KEEP ?=
 RUN ?=
+RUNS ?=
 SWEEP ?=
 .PHONY: help install data estimators gradients train train-gaussian train-discrete train-reinforce fit evaluate \
 	reconstruct sample test test-fast test-slow test-chaos lint format typecheck wandb-sync clean resume replay seeds \
-	compare train-many policy bench sweep agent clean-runs
+	compare train-many policy bench sweep agent clean-runs interpolate traverse latent-map code-usage kl curves
 
 # A variable that a target would ignore is refused.
 only = $(if $(filter command,$(firstword $(origin $1))),$(foreach goal,$(filter-out $2,$(MAKECMDGOALS)),\
 	$(error $1= is not for $(goal), but for $2)))
-READERS := evaluate reconstruct sample gradients
+READERS := evaluate reconstruct sample interpolate traverse latent-map code-usage kl gradients
 TRAINERS := train train-gaussian train-discrete train-reinforce fit seeds train-many
 $(call only,SEED,$(TRAINERS) $(READERS))
 $(call only,CONFIG,fit seeds train-many)
 $(call only,CKPT,$(READERS) replay)
 $(call only,RUN,resume)
+$(call only,RUNS,curves)
 $(call only,SEEDS,seeds train-many)
 $(call only,KEEP,clean-runs)
 $(call only,SWEEP,agent)
-$(call only,ARGS,$(TRAINERS) $(READERS) estimators resume replay compare policy bench sweep agent wandb-sync \
+$(call only,ARGS,$(TRAINERS) $(READERS) curves estimators resume replay compare policy bench sweep agent wandb-sync \
 	test test-fast test-slow test-chaos)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "variables: SEED= ARGS=\"--model.lr 3e-4 ...\"; CONFIG= of fit, seeds, train-many; CKPT= of evaluate, reconstruct, sample, gradients, replay; RUN= of resume; SEEDS= of seeds, train-many; KEEP= of clean-runs"
+	@echo "variables: SEED= ARGS=\"--model.lr 3e-4 ...\"; CONFIG= of fit, seeds, train-many; CKPT= of evaluate, gradients, replay and of pictures; RUN= of resume; RUNS= of curves; SEEDS= of seeds, train-many; KEEP= of clean-runs"
 
 install: $(VENV)/.installed ## create .venv and install (the others do it by themselves)
 
@@ -115,6 +117,24 @@ reconstruct: $(VENV)/.installed ## test images above their reconstructions, from
 
 sample: $(VENV)/.installed ## images drawn from the prior of CKPT=; needs no data
 	$(PY) experiments/sample.py $(OF)
+
+interpolate: $(VENV)/.installed ## the way from image to image through latent space, of CKPT=
+	$(PY) experiments/interpolate.py $(OF)
+
+traverse: $(VENV)/.installed ## what each latent variable of CKPT= does, sorted by KL
+	$(PY) experiments/traverse.py $(OF)
+
+latent-map: $(VENV)/.installed ## what two variables of CKPT= decode to, or codes by class (t-SNE, PCA)
+	$(PY) experiments/latent_map.py $(OF)
+
+code-usage: $(VENV)/.installed ## how often each category is used, of CKPT= with discrete latents
+	$(PY) experiments/code_usage.py $(OF)
+
+kl: $(VENV)/.installed ## how the rate of CKPT= is spread over the latent variables
+	$(PY) experiments/kl.py $(OF)
+
+curves: $(VENV)/.installed ## learning curves of RUNS= (folders of runs or studies), seeds as one band
+	$(PY) experiments/curves.py $(RUNS) $(ARGS)
 
 test: $(VENV)/.installed ## all tests but the slow ones, with lint, types and import layers
 	$(PY) -m ruff check .

@@ -10,14 +10,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-__all__ = ["digest", "read_json", "writable", "write_json"]
+__all__ = ["digest", "lines_of", "read_json", "replace_text", "writable", "write_json"]
 
 
 OWN = ("run.json", "config.yaml", "results.json")
 """Files of a run that only training writes."""
 
-RESULTS = (".json", ".csv", ".png")
+RESULTS = (".json", ".csv", ".png", ".pdf")
 """Suffixes of results, which can be computed again."""
+
+
+def lines_of(path: Path) -> tuple[list[str], str]:
+    """The lines of a file, which may be damaged, and its whole text."""
+    text = path.read_bytes().decode(errors="replace")
+    return text.removesuffix("\n").split("\n") if text else [], text
 
 
 def replace_text(path: Path, text: str) -> None:

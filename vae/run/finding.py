@@ -17,6 +17,11 @@ MADE = [
     "gradients.*",
     "images/reconstructions.png",
     "images/samples.png",
+    *(
+        f"images/{name}.{suffix}"
+        for name in ("interpolate", "traverse", "latent-map", "code-usage", "kl", "curves")
+        for suffix in ("png", "pdf")
+    ),
 ]
 """Files made from a run's checkpoints, which are out of date once the run is continued."""
 

@@ -13,15 +13,9 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from vae.run.files import replace_text
+from vae.run.files import lines_of, replace_text
 
-__all__ = ["JSONLLogger", "lines_of"]
-
-
-def lines_of(path: Path) -> tuple[list[str], str]:
-    """The lines of a file, which may be damaged, and its whole text."""
-    text = path.read_bytes().decode(errors="replace")
-    return text.removesuffix("\n").split("\n") if text else [], text
+__all__ = ["JSONLLogger"]
 
 
 class JSONLLogger(Logger):

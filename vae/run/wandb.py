@@ -16,8 +16,8 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
+from vae.run.files import lines_of
 from vae.run.folder import run_id
-from vae.run.metrics import lines_of
 from vae.run.wandb_mode import prepare_wandb, wandb_id
 
 __all__ = ["RunLogger", "wandb_logger"]

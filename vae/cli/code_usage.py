@@ -1,0 +1,49 @@
+"""Draws how often each category of each discrete variable is used, with its perplexity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from vae.cli.imports import uncollected
+from vae.cli.parser import data_parser
+from vae.cli.picture import at_least, sitter
+from vae.run.checkpoint import find_checkpoint
+
+
+def code_usage(
+    checkpoint: str | None = None,
+    output: str | None = None,
+    count: int | None = None,
+    seed: int = 0,
+    split: Literal["train", "val", "test"] | None = None,
+    data: Any = None,
+    device: str = "auto",
+) -> Path:
+    """Draws the aggregate posterior of one-hot or binary variables.
+
+    Args:
+        checkpoint: A .ckpt file or a run's folder; by default the newest run's best.
+        output: The picture to write, a .png or a .pdf; by default images/code-usage.png in the
+            run's folder.
+        count: Only the first so many images.
+        seed: Taken as other verbs take it: nothing here is drawn by chance.
+        split: The images; by default the test images.
+        data: Other data than those trained on: a data module, as --data mine.MyData.
+        device: cpu, cuda, or auto.
+    """
+    at_least(1, count=count)
+    path = find_checkpoint(checkpoint)  # before the imports, which take a second
+    with uncollected():
+        from vae.pictures.code_usage import code_usage as numbers
+        from vae.pictures.code_usage import draw
+
+    found = sitter(path, "code-usage", output, split, data, device, seed)
+    result = numbers(found.vae, found.batches(count))
+    low, high = result.perplexity.min().item(), result.perplexity.max().item()
+    words = f"{result.images} {found.split} images, perplexity {low:.2f} to {high:.2f}"
+    return found.write(draw(result), "code-usage", words)
+
+
+def main(words: list[str], program: str) -> None:
+    code_usage(**data_parser(code_usage, program, words).arguments(words))

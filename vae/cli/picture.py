@@ -1,0 +1,141 @@
+"""What the verbs that draw a checkpoint's model share: what they read, and where a picture goes."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vae.run.checkpoint import folder_of
+from vae.run.files import writable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+    from vae.data.source import Batches, ImageSource
+    from vae.models.vae import VAE
+
+__all__ = ["Sitter", "at_least", "sitter", "write"]
+
+BATCH = 500
+"""Images at a time, where many are encoded."""
+
+
+def at_least(least: int, **numbers: int | None) -> None:
+    """Raises a ValueError if a number is smaller."""
+    for name, value in numbers.items():
+        if value is not None and value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+class Sitter(NamedTuple):
+    """A model that is to be drawn.
+
+    Attributes:
+        vae: With hard latents, in evaluation mode, on ``device``.
+        data: Its images.
+        split: Those to draw.
+        device: Where.
+        checkpoint: Its path.
+        target: The picture to write.
+    """
+
+    vae: VAE
+    data: ImageSource
+    split: str
+    device: str
+    checkpoint: Path
+    target: Path
+
+    def first(self, count: int) -> Tensor:
+        """The first images of the split, at most so many."""
+        return next(iter(self.data.loader(self.split, device=self.device, batch_size=count)))
+
+    def batches(self, count: int | None) -> Batches:
+        """The first so many images, or all."""
+        return self.data.loader(self.split, device=self.device, batch_size=BATCH, limit=count)
+
+    def labels(self, count: int) -> Tensor | None:
+        """The classes of the first so many images; None where the data have none."""
+        labels = getattr(self.data, "labels", None)
+        return None if labels is None else labels(self.split, count)
+
+    def assert_memory(self, codes: int) -> None:
+        """Raises a MemoryError if so many codes cannot be decoded at once."""
+        from vae.models.memory import assert_memory, floats_per_decoding
+
+        assert_memory(16 * floats_per_decoding(self.vae) * codes, f"decoding {codes} codes")
+
+    def write(self, figure: Figure, name: str, words: str) -> Path:
+        """Writes the picture, says so, and puts it on the run's page in W&B."""
+        print(self.checkpoint)
+        write(figure, self.target, words, name, folder_of(self.checkpoint))
+        return self.target
+
+
+def sitter(
+    path: Path,
+    name: str,
+    output: str | None = None,
+    split: str | None = None,
+    data: Any = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> Sitter:
+    """Reads a checkpoint and its data, once it is known that the picture can be written.
+
+    Arguments:
+        path: The checkpoint.
+        name: What the picture is called in the run's folder of images.
+        output: The picture to write instead.
+        split: Of the data; by default the test images, or what else is held out.
+        data: Other data than the checkpoint's.
+        device: cpu, cuda, or auto.
+        seed: Of all that is drawn from here on.
+    """
+    import torch
+
+    from vae.data.load import load_images
+    from vae.pictures.style import picture_file
+    from vae.run.checkpoint import load
+    from vae.run.record import find_device
+
+    default = folder_of(path) / "images" / f"{name}.png"
+    target = writable(picture_file(Path(output).expanduser() if output else default))
+    module, contents, _ = load(path)
+    device = find_device(device)
+    vae = module.vae.to(device).hard
+    images = load_images(contents, data)
+    if split is None:
+        split = "test" if images.count("test") != 0 else images.held_out()
+    elif images.count(split) == 0:
+        raise ValueError(f"the model's data have no {split} images: use another --split")
+    torch.manual_seed(seed)
+    return Sitter(vae, images, split, device, path, target)
+
+
+def write(figure: Figure, target: Path, words: str, name: str, run: Path | None) -> None:
+    """Writes a picture and says so; one of a run that W&B knows goes to the run's page too.
+
+    Arguments:
+        figure: The picture.
+        target: Where it goes.
+        words: What it is of.
+        name: What W&B calls it.
+        run: The run's folder; None of several runs.
+    """
+    from vae.pictures.style import save
+    from vae.run.wandb_page import has_page, log_images
+
+    save(figure, target)
+    print(f"{words}: {target}")
+    if run is None or not has_page(run):
+        return
+    if target.suffix.lower() == ".png":
+        log_images(run, {f"pictures/{name}": target})
+        return
+    with tempfile.TemporaryDirectory() as folder:  # W&B shows no PDF
+        picture = Path(folder) / f"{name}.png"
+        save(figure, picture)
+        log_images(run, {f"pictures/{name}": picture})

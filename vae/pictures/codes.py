@@ -1,0 +1,126 @@
+"""The codes that pictures show: one that stands for q(z|x), and the ways between two of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, MultivariateNormal, Normal, VonMises
+from torch.distributions.constraints import nonnegative_integer
+
+from vae.distributions.operations import base_of
+
+__all__ = ["center", "is_discrete", "ways"]
+
+Way = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Two codes ``(*event)`` and positions ``(T)`` in [0, 1], to the codes there ``(T, *event)``."""
+
+
+def is_discrete(p: Distribution) -> bool:
+    """Whether a family says that its values are discrete."""
+    try:
+        return bool(p.support.is_discrete)
+    except (NotImplementedError, AttributeError):
+        return False
+
+
+@torch.no_grad()
+def center(q: Distribution) -> Tensor:
+    """The code that stands for each q(z|x), ``(B, *event)``.
+
+    It is the mode of a discrete family and the mean of another; of one that knows neither, a
+    sample.
+    """
+    for name in ("mode",) if is_discrete(q) else ("mean", "mode"):
+        try:
+            value = torch.as_tensor(getattr(q, name))
+        except (NotImplementedError, AttributeError):
+            continue
+        value = value.nan_to_num(0.0)  # torch's Bernoulli of probability 1/2 has no mode
+        if value.isfinite().all() and _supports(q, value):
+            return value
+    return q.sample()
+
+
+def _supports(q: Distribution, value: Tensor) -> bool:
+    try:
+        return bool(q.support.check(value).all())
+    except (NotImplementedError, AttributeError):
+        return True
+
+
+def ways(q: Distribution, prior: Distribution) -> dict[str, Way]:
+    """The ways between two codes of a family, by name; its own comes first.
+
+    - ``spherical``, of Gaussians: around the prior's mean; the straight way between two typical
+      codes passes through codes that are not.
+    - ``arc``, of angles: the shorter one.
+    - ``steps``, of discrete variables: one changes after the other.
+    - ``rounded``, of counts.
+    - ``linear``, of whatever else is continuous.
+    - ``mix``, of what is discrete: no codes of the model, but what its decoder makes of mixtures.
+    """
+    base = base_of(q)
+    if isinstance(base, VonMises):
+        return {"arc": _arc}
+    if isinstance(base, (Normal, MultivariateNormal)):
+        return {"spherical": _around(prior), "linear": _straight}
+    if not is_discrete(base):
+        return {"linear": _straight}
+    if base.support is nonnegative_integer:
+        return {"rounded": lambda a, b, t: _straight(a, b, t).round(), "mix": _straight}
+    inner = len(base.event_shape)
+    return {"steps": lambda a, b, t: _one_by_one(a, b, t, inner), "mix": _straight}
+
+
+def _columns(t: Tensor, like: Tensor) -> Tensor:
+    return t.to(like).view(-1, *[1] * like.dim())
+
+
+def _straight(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    t = _columns(t, a)
+    return (1 - t) * a + t * b
+
+
+def _arc(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    turn = (b - a + math.pi).remainder(2 * math.pi) - math.pi
+    z = a + _columns(t, a) * turn
+    return (z + math.pi).remainder(2 * math.pi) - math.pi
+
+
+def _around(prior: Distribution) -> Way:
+    """Spherical interpolation of what is left of codes once the prior is made standard.
+
+    References:
+        | Sampling Generative Networks (White, 2016; https://arxiv.org/abs/1609.04468), section 2.2.
+    """
+    try:
+        middle, scale = prior.mean, prior.stddev
+    except NotImplementedError:
+        middle, scale = torch.zeros(()), torch.ones(())
+
+    def way(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        at, size = middle.to(a), scale.to(a)
+        start, end = (a - at) / size, (b - at) / size
+        lengths = start.norm() * end.norm()
+        cosine = (start * end).sum() / lengths.clamp_min(1e-12)
+        if lengths == 0 or cosine.abs() > 0.9999:  # in one line: there is no arc, or no one arc
+            return _straight(a, b, t)
+        angle, t = cosine.acos(), _columns(t, a)
+        z = ((1 - t) * angle).sin() * start + (t * angle).sin() * end
+        return at + size * z / angle.sin()
+
+    return way
+
+
+def _one_by_one(a: Tensor, b: Tensor, t: Tensor, inner: int) -> Tensor:
+    """Variables, each of the last ``inner`` dimensions, change one after the other."""
+    outer = a.shape[: a.dim() - inner]
+    a, b = a.reshape(outer.numel(), -1), b.reshape(outer.numel(), -1)
+    differ = (a != b).any(-1)
+    number = differ.cumsum(0)  # of each variable among those that differ, from 1 on
+    changed = (t.to(a.device)[:, None] * differ.sum()).round() >= number  # (T, L)
+    z = torch.where((changed & differ)[..., None], b, a)
+    return z.view(len(t), *outer, -1) if inner else z.view(len(t), *outer)

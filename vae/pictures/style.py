@@ -1,0 +1,141 @@
+"""How all pictures look: sizes, fonts and colours, in one place.
+
+Sizes are those of a paper's columns, so that a picture is put there as it is and its letters are as
+large as its captions'. The colours are told apart by people who do not see all of them; in grey, dashes
+tell lines apart, and names written in their midst classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "COLUMN",
+    "DASHES",
+    "GREY",
+    "HEAT",
+    "LINES",
+    "SUFFIXES",
+    "TEXT",
+    "class_colors",
+    "new_figure",
+    "picture_file",
+    "save",
+    "styled",
+]
+
+COLUMN, TEXT = 3.25, 6.75
+"""Widths of one column and of the whole text of a two-column paper, in inches."""
+
+LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
+"""Of lines, in this order, the first one of bars too (Okabe & Ito, 2008)."""
+
+DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)))
+"""Of lines, so that they are told apart in grey too."""
+
+CLASSES = (
+    *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
+    *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
+)
+"""Of up to ten classes (Petroff, 2021; https://arxiv.org/abs/2107.02270)."""
+
+GREY = "0.45"
+
+HEAT = "Blues"
+"""The colour map of probabilities: white is none, and lightness falls all the way."""
+
+SUFFIXES = (".png", ".pdf")
+
+RC: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "lines.linewidth": 1.2,
+    "image.interpolation": "nearest",
+    "savefig.dpi": 220,
+    "pdf.fonttype": 42,  # letters stay letters: journals refuse others
+}
+
+P = ParamSpec("P")
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Gives what a function draws the style of all pictures; matplotlib is imported here."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        import matplotlib
+
+        with matplotlib.rc_context(RC):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of so many inches, without a display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def class_colors(number: int) -> list[Any]:
+    """A colour for each of so many classes; beyond ten, they are shades."""
+    if number <= len(CLASSES):
+        return list(CLASSES[:number])
+    from matplotlib import colormaps
+
+    return [colormaps["viridis"](i / (number - 1)) for i in range(number)]
+
+
+def picture_file(path: Path) -> Path:
+    """The path, if its suffix is that of a picture.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(
+            f"unknown file extension: {path.suffix or 'none'}; use {' or '.join(SUFFIXES)}"
+        )
+    return path
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a picture, in the format of its suffix, whole or not at all.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    import matplotlib
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = path.with_name(f".{path.name}.tmp")
+    try:
+        with matplotlib.rc_context(RC):
+            figure.savefig(whole, format=path.suffix[1:].lower())
+        whole.replace(path)
+    except OSError as error:
+        whole.unlink(missing_ok=True)
+        raise OSError(f"cannot write {path} ({error.strerror})") from None

@@ -1,0 +1,118 @@
+"""One latent variable at a time, the others as q(z|x) of a given image has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vae.models.vae import VAE
+from vae.pictures.codes import center
+from vae.pictures.mosaic import means, mosaic, show
+from vae.pictures.style import LINES, TEXT, new_figure, styled
+from vae.pictures.variables import factors, levels_of, values_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Traversal", "draw", "traverse"]
+
+
+class Traversal(NamedTuple):
+    """A row of images for each variable, the one with the highest KL first.
+
+    Attributes:
+        image: Whose code it starts from, ``(*image)``.
+        reconstruction: At that code, ``(*image)``.
+        images: ``(R, V, *image)``: V values of each of R variables.
+        variables: The variables' numbers.
+        kl: Their KL in nats, the mean over many images, ``(R,)``.
+        own: The column whose value the code has, for each row; -1 if none has it.
+        columns: The values, in words.
+        what: What the values are.
+    """
+
+    image: Tensor
+    reconstruction: Tensor
+    images: Tensor
+    variables: list[int]
+    kl: Tensor
+    own: list[int]
+    columns: list[str]
+    what: str
+
+
+@torch.no_grad()
+def traverse(vae: VAE, x: Tensor, kl: Tensor, rows: int = 10, columns: int = 11) -> Traversal:
+    """Decodes the code of an image with one variable changed, through the prior's quantiles.
+
+    Arguments:
+        vae: The model; its hard latents are taken.
+        x: One image ``(*image)``.
+        kl: The KL of each variable in nats, ``(L,)``: rows are sorted by it.
+        rows: At most so many variables.
+        columns: At most so many values.
+    """
+    vae = vae.hard
+    prior = vae.prior()
+    code = center(vae.posterior(x[None]))[0]
+    values = values_of(prior, levels_of(columns))
+    if len(values.labels) > columns:  # categories: some of them, evenly spread
+        kept = torch.linspace(0, len(values.labels) - 1, columns).round().long()
+        z, labels = values.z[kept.to(values.z.device)], [values.labels[i] for i in kept]
+        values = values._replace(z=z, labels=labels)
+    order = kl.argsort(descending=True, stable=True)[:rows].tolist()
+    base = factors(prior)
+    inner = 0 if base is None else len(base.event_shape)
+    flat = code.reshape(-1, *code.shape[code.dim() - inner :])  # (L, *event of a variable)
+    z = flat.expand(len(order), len(values.labels), *flat.shape).clone()
+    own = []
+    for row, variable in enumerate(order):
+        z[row, :, variable] = values.z[:, variable]
+        same = (z[row, :, variable] == flat[variable]).reshape(len(z[row]), -1).all(1)
+        own.append(int(same.int().argmax()) if same.any() else -1)
+    images = means(vae.decode(z.view(*z.shape[:2], *code.shape)))
+    reconstruction = means(vae.decode(code[None]))[0]
+    return Traversal(
+        x, reconstruction, images, order, kl.cpu()[order], own, values.labels, values.what
+    )
+
+
+@styled
+def draw(found: Traversal) -> Figure:
+    """Each variable's number and KL beside its row; the image and its reconstruction at the left.
+
+    Where a row has the value of the image's code, it is framed.
+    """
+    from matplotlib.patches import Rectangle
+
+    R, V = found.images.shape[:2]
+    left = torch.full((R, 1, *found.image.shape), float("nan"))
+    left[0, 0] = found.image.cpu()
+    if R > 1:
+        left[1, 0] = found.reconstruction.cpu()
+    tiles = mosaic(torch.cat([left, found.images.cpu()], 1), apart=(1,))
+    (H, W), gap, x, y = tiles.cell, tiles.gap, tiles.columns, tiles.rows
+    width = min(TEXT, 1.3 + 0.5 * (V + 1))
+    figure = new_figure(width, 0.4 + (width - 0.75) * tiles.aspect)
+    axes = figure.subplots()
+    show(axes, tiles, dict(zip(x, ["image", *found.columns], strict=True)))
+    for place, variable, kl in zip(y, found.variables, found.kl.tolist(), strict=True):
+        for words, across in ((f"$z_{{{variable + 1}}}$", 5), (f"{kl:.2f}", 24)):
+            at = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+            axes.annotate(words, (1, place), (across, 0), va="center", fontsize=7, **at)
+    at = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate("KL [nats]", (1, 1), (5, 3), fontsize=7, **at)
+    if R > 1:
+        said = "decoded\n(framed)" if max(found.own) >= 0 else "decoded"
+        axes.text(x[0], y[1] + H / 2 + gap, said, ha="center", va="top", fontsize=7)
+    for row, column in enumerate(found.own):
+        if column >= 0:
+            corner = (x[column + 1] - (W + gap) / 2, y[row] - (H + gap) / 2)
+            frame = Rectangle(corner, W + gap, H + gap, fill=False, clip_on=False)
+            frame.set(edgecolor=LINES[1], linewidth=1.2)
+            axes.add_patch(frame)
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel(found.what, fontsize=7)
+    return figure
