@@ -496,6 +496,58 @@ SCRIPTS = {
     ),
     "sample: no image format": ("sample.py run --output x.foo", "unknown file extension: .foo"),
     "sample: below a file": ("sample.py run --output text.ckpt/x.png", "text.ckpt: File exists"),
+    "interpolate: no picture's format": (
+        "interpolate.py run --output new/x.tiff",
+        "unknown file extension: .tiff; use .png or .pdf",
+    ),
+    "interpolate: one image too few": (
+        "interpolate.py run --images [1,2,3]",
+        "images takes numbers from 0 on, two a row, got [1, 2, 3]",
+    ),
+    "interpolate: an image that is not there": (
+        "interpolate.py run --images [1,100000]",
+        "images: there are 250 test images, numbered from 0 on",
+    ),
+    "interpolate: another family's way": (
+        "interpolate.py run --way arc",
+        "there is no way 'arc' through Independent(Normal, 1): choose from spherical, linear",
+    ),
+    "interpolate: too many steps": ("interpolate.py run --steps 1000", "steps must be 2 to 30"),
+    "traverse: no such image": (
+        "traverse.py run --image 250",
+        "image: there are 250 test images, numbered from 0 on",
+    ),
+    "traverse: onto a checkpoint": (
+        "traverse.py run --output run/checkpoints/best.ckpt",
+        "unknown file extension: .ckpt; use .png or .pdf",
+    ),
+    "latent-map: a grid of many variables": (
+        "latent_map.py run --method manifold",
+        "method manifold is for two latent variables",
+    ),
+    "latent-map: too few codes": (
+        "latent_map.py run --count 3",
+        "t-SNE of 3 codes: give at least",
+    ),
+    "latent-map: below a file": (
+        "latent_map.py run --output text.ckpt/x.png",
+        "cannot write text.ckpt/x.png (Not a directory)",
+    ),
+    "code-usage: no categories": (
+        "code_usage.py run",
+        "Independent(Normal, 1) has no categories to count: code-usage is for one-hot and binary",
+    ),
+    "kl: no images": ("kl.py run --count 0", "count must be at least 1, got 0"),
+    "kl: no such device": ("kl.py run --device abacus", "device abacus is not there: use cpu"),
+    "curves: no run": ("curves.py data", "data is no run's folder, and holds none with a metrics"),
+    "curves: no such metric": (
+        "curves.py run --metrics [val/loss]",
+        "none of the runs has logged val/loss; they have",
+    ),
+    "curves: limits upside down": (
+        "curves.py run --y_limits [1,0]",
+        "y_limits takes a lower and a higher number, got [1.0, 0.0]",
+    ),
     "gradients: unknown estimator": ("gradients.py run --estimators [foo]", "unknown estimator"),
     "gradients: no list": ("gradients.py run --estimators rloo", "expected list, got rloo"),
     "gradients: no such objective": ("gradients.py run --objective foo", "choose from elbo, iwae"),
@@ -596,6 +648,7 @@ def test_a_mistake_is_one_clear_line_and_writes_nothing(case, folder):
 def test_there_are_cases_of_every_script_and_they_are_enough():
     scripts = {word for line, _ in CASES.values() for word in line.split() if word.endswith(".py")}
     names = "train evaluate reconstruct sample gradients seeds resume policy_gradient prepare_data train_many"
+    names += " interpolate traverse latent_map code_usage kl curves"
     assert scripts >= {f"{name}.py" for name in names.split()}
     assert len(CASES) == sum(map(len, PARTS.values())) >= 100
 

@@ -37,6 +37,10 @@ def test_own_parts_work_in_every_verb(vae, tmp_path):
         "evaluate": [],
         "reconstruct": ["--count", "4"],
         "sample": ["--count", "4"],
+        "interpolate": ["--count", "2", "--steps", "3"],
+        "traverse": ["--count", "2", "--columns", "3"],
+        "latent-map": ["--method", "pca"],
+        "kl": [],
         "gradients": ["--estimators", "[rloo, mine.BatchMean]", "--replicates", "20",
                       "--reference_replicates", "20", "--images", "2", "--warm_up_steps", "0"],
     }  # fmt: skip

@@ -494,7 +494,7 @@ def make(target, **variables):
     words = [f"{name}={value}" for name, value in variables.items()]
     command = ["make", "-n", "-o", ".venv/.installed", target, *words]
     outer = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}  # of a `make test` that this is part of
-    outer |= {"ARGS", "CKPT", "CONFIG", "KEEP", "RUN", "SEED", "SEEDS", "SWEEP"}
+    outer |= {"ARGS", "CKPT", "CONFIG", "KEEP", "RUN", "RUNS", "SEED", "SEEDS", "SWEEP"}
     environment = {k: v for k, v in os.environ.items() if k not in outer}
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
 
@@ -513,9 +513,14 @@ def test_make_hands_on_what_it_is_given_after_the_configuration():
         assert flags(target, SEED=5)[-2:] == ["--seed_everything", "5"]
     assert flags("train-many", SEED=5)[-2:] == ["--seed_everything", "5"]
     assert flags("seeds", SEED=5)[-2:] == ["--first_seed", "5"]
-    for target in ("evaluate", "reconstruct", "sample", "gradients"):
+    pictures = ("interpolate", "traverse", "latent-map", "code-usage", "kl")
+    for target in ("evaluate", "reconstruct", "sample", "gradients", *pictures):
         assert flags(target, SEED=5, CKPT="x")[-3:] == ["'x'", "--seed", "5"]
         assert flags(target) == []
+    assert flags("curves", RUNS="a b", ARGS="--x epochs") == ["a", "b", "--x", "epochs"]
+    assert flags("curves") == []
+    refused = make("curves", CKPT="x")
+    assert refused.returncode == 2 and "CKPT= is not for curves" in refused.stderr
     refused = make("train", CONFIG="x")
     assert refused.returncode == 2 and "CONFIG= is not for train, but for fit" in refused.stderr
     refused = make("clean-runs", KEEP=1, ARGS="--debug")

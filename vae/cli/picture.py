@@ -57,9 +57,15 @@ class Sitter(NamedTuple):
         return self.data.loader(self.split, device=self.device, batch_size=BATCH, limit=count)
 
     def labels(self, count: int) -> Tensor | None:
-        """The classes of the first so many images; None where the data have none."""
-        labels = getattr(self.data, "labels", None)
-        return None if labels is None else labels(self.split, count)
+        """The classes of the first so many images; None, and a line, where there are none."""
+        try:
+            labels = self.data.labels(self.split, count)
+        except FileNotFoundError as error:
+            print(f"without classes: {error}")
+            return None
+        if labels is None:
+            print("without classes: the data have no labels")
+        return labels
 
     def assert_memory(self, codes: int) -> None:
         """Raises a MemoryError if so many codes cannot be decoded at once."""
