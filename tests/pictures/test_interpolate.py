@@ -83,6 +83,8 @@ def test_a_way_that_the_family_has_not_is_named():
 def test_the_code_of_a_bernoulli_of_probability_one_half_is_a_code():
     q = Independent(torch.distributions.Bernoulli(logits=torch.tensor([[0.0, 3.0]])), 1)
     assert center(q).tolist() == [[0.0, 1.0]]
+    heavy = Independent(torch.distributions.Cauchy(torch.tensor([[2.0, 3.0]]), 1.0), 1)
+    assert center(heavy).tolist() == [[2.0, 3.0]]  # which has a mode, and no mean
 
 
 def test_colour_and_wide_images_keep_their_shape():

@@ -42,7 +42,7 @@ def curves(
     if y_limits is not None and (len(y_limits) != 2 or not y_limits[0] < y_limits[1]):
         raise ValueError(f"y_limits takes a lower and a higher number, got {y_limits}")
     at_least(1, smooth=smooth)
-    paths = [Path(run).expanduser() for run in runs or [newest_run()]]
+    paths = [Path(run).expanduser() for run in runs or [str(newest_run())]]
     found = histories(paths)
     target = writable(picture_file(Path(output).expanduser() if output else _place(paths)))
     names = metrics_of(found)

@@ -21,8 +21,8 @@ Way = Callable[[Tensor, Tensor, Tensor], Tensor]
 def is_discrete(p: Distribution) -> bool:
     """Whether a family says that its values are discrete."""
     try:
-        return bool(p.support.is_discrete)
-    except (NotImplementedError, AttributeError):
+        return p.support is not None and bool(p.support.is_discrete)
+    except NotImplementedError:
         return False
 
 
@@ -33,12 +33,14 @@ def center(q: Distribution) -> Tensor:
     It is the mode of a discrete family and the mean of another; of one that knows neither, a
     sample.
     """
-    for name in ("mode",) if is_discrete(q) else ("mean", "mode"):
+    discrete = is_discrete(q)
+    for name in ("mode",) if discrete else ("mean", "mode"):
         try:
             value = torch.as_tensor(getattr(q, name))
         except (NotImplementedError, AttributeError):
             continue
-        value = value.nan_to_num(0.0)  # torch's Bernoulli of probability 1/2 has no mode
+        if discrete:  # of a probability of 1/2, torch's Bernoulli has no mode
+            value = value.masked_fill(value.isnan(), 0.0)
         if value.isfinite().all() and _supports(q, value):
             return value
     return q.sample()
@@ -46,8 +48,8 @@ def center(q: Distribution) -> Tensor:
 
 def _supports(q: Distribution, value: Tensor) -> bool:
     try:
-        return bool(q.support.check(value).all())
-    except (NotImplementedError, AttributeError):
+        return q.support is None or bool(q.support.check(value).all())
+    except (NotImplementedError, ValueError):  # it does not say, or not by itself
         return True
 
 

@@ -180,20 +180,20 @@ def draw_map(found: Map, labels: Tensor | None = None) -> Figure:
 
     figure = new_figure(COLUMN + 0.5 * (labels is not None), COLUMN)
     axes = figure.subplots()
-    N = len(found.points)
+    N, (x, y) = len(found.points), found.points.numpy().T
     dots: dict[str, Any] = {"s": max(2, min(14, 9000 / N)), "linewidths": 0, "alpha": 0.75}
     if labels is None:
-        axes.scatter(*found.points.T.numpy(), color=GREY, rasterized=True, **dots)
+        axes.scatter(x, y, color=GREY, rasterized=True, **dots)
     else:
         classes = labels.unique().tolist()
         colors = dict(zip(classes, class_colors(len(classes)), strict=True))
         order = torch.randperm(N, generator=torch.Generator().manual_seed(0))  # none lies on top
         shades = [colors[label] for label in labels[order].tolist()]
-        axes.scatter(*found.points[order].T.numpy(), c=shades, rasterized=True, **dots)
+        axes.scatter(x[order], y[order], c=shades, rasterized=True, **dots)
         for label in classes:
-            x, y = found.points[labels == label].median(0).values.tolist()
+            middle = found.points[labels == label].median(0).values.tolist()
             halo = [withStroke(linewidth=2, foreground="white")]
-            axes.text(x, y, str(label), ha="center", va="center", path_effects=halo)
+            axes.text(*middle, str(label), ha="center", va="center", path_effects=halo)
         marks = [
             axes.scatter([], [], s=22, color=colors[label], label=str(label)) for label in classes
         ]

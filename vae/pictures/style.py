@@ -36,7 +36,7 @@ COLUMN, TEXT = 3.25, 6.75
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 """Of lines, in this order, the first one of bars too (Okabe & Ito, 2008)."""
 
-DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)))
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)))
 """Of lines, so that they are told apart in grey too."""
 
 CLASSES = (
@@ -52,7 +52,7 @@ HEAT = "Blues"
 
 SUFFIXES = (".png", ".pdf")
 
-RC: dict[str, Any] = {
+RC: Any = {
     "font.family": "sans-serif",
     "font.size": 8,
     "axes.titlesize": 8,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -100,10 +100,10 @@ def draw(found: Traversal) -> Figure:
     show(axes, tiles, dict(zip(x, ["image", *found.columns], strict=True)))
     for place, variable, kl in zip(y, found.variables, found.kl.tolist(), strict=True):
         for words, across in ((f"$z_{{{variable + 1}}}$", 5), (f"{kl:.2f}", 24)):
-            at = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+            at: dict[str, Any] = {"xycoords": ("axes fraction", "data")}
+            at["textcoords"] = "offset points"
             axes.annotate(words, (1, place), (across, 0), va="center", fontsize=7, **at)
-    at = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    axes.annotate("KL [nats]", (1, 1), (5, 3), fontsize=7, **at)
+    axes.annotate("KL [nats]", (1, 1), (5, 3), fontsize=7, **at | {"xycoords": "axes fraction"})
     if R > 1:
         said = "decoded\n(framed)" if max(found.own) >= 0 else "decoded"
         axes.text(x[0], y[1] + H / 2 + gap, said, ha="center", va="top", fontsize=7)
