@@ -191,9 +191,9 @@ def draw_map(found: Map, labels: Tensor | None = None) -> Figure:
         shades = [colors[label] for label in labels[order].tolist()]
         axes.scatter(x[order], y[order], c=shades, rasterized=True, **dots)
         for label in classes:
-            middle = found.points[labels == label].median(0).values.tolist()
+            across, up = found.points[labels == label].median(0).values.tolist()
             halo = [withStroke(linewidth=2, foreground="white")]
-            axes.text(*middle, str(label), ha="center", va="center", path_effects=halo)
+            axes.text(across, up, str(label), ha="center", va="center", path_effects=halo)
         marks = [
             axes.scatter([], [], s=22, color=colors[label], label=str(label)) for label in classes
         ]
