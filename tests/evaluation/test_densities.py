@@ -7,6 +7,7 @@ from own_latents import SHAPE, Bare, BareLatent, toy
 from torch import distributions
 from torch.distributions import Independent
 
+from vae.distributions.bernoulli import Bernoulli
 from vae.distributions.gamma import Gamma
 from vae.distributions.normal import Normal
 from vae.distributions.one_hot import OneHotCategorical
@@ -36,10 +37,12 @@ def test_of_every_family_as_log_prob_has_it(name, dtype):
     "base",
     [
         Normal(torch.tensor([3.0, 3.001]), torch.tensor([1e-4, 2e-4])),
+        Normal(torch.tensor([3.0, 3.0]), torch.tensor([1e-12, 1e-11])),
         Gamma(torch.tensor([1e6, 2e6]), torch.tensor([1e3, 2e3])),
         VonMises(torch.tensor([3.1, -3.1]), torch.tensor([1e5, 1e-6])),
         OneHotCategorical(logits=torch.tensor([[0.0, -torch.inf, 1.0], [0.0, 1.0, 2.0]])),
         distributions.Bernoulli(logits=torch.tensor([40.0, -40.0])),
+        Bernoulli(logits=torch.tensor([torch.inf, 1.0])),
         distributions.Categorical(logits=torch.randn(2, 3)),
     ],
     ids=lambda base: type(base).__name__,

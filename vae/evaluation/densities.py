@@ -31,6 +31,10 @@ Densities = Callable[[Tensor], Tensor]
 ELEMENTS = {False: 2**16, True: 2**24}
 """Entries of values times distributions at a time, on a device that is ``asynchronous`` or not."""
 
+LARGEST = 1e9
+"""A constant from which on its difference to the product keeps less than six digits after the point:
+that of a Gaussian whose scale is 1/50,000 of its mean."""
+
 Linear = tuple[Callable[[Tensor], Tensor], Tensor, Tensor]
 """T, from ``(M, *units, *event)`` to ``(M, *units, S)``; its weights ``(N, *units, S)``; and
 constants ``(N, *units)``."""
@@ -47,6 +51,8 @@ def log_densities(q: Distribution) -> Densities:
     if type(base) not in FAMILIES:
         return lambda z: _by_log_prob(q, z)
     statistics, weights, constants = FAMILIES[type(base)](base)
+    if not bool(constants.abs().max() < LARGEST):
+        return lambda z: _by_log_prob(q, z)
     (count,) = q.batch_shape
     weights, constants = weights.reshape(count, -1).T, constants.reshape(count, -1).sum(1)
     return lambda z: statistics(double(z)).reshape(len(z), -1) @ weights + constants

@@ -172,7 +172,7 @@ class Codes(Part):
         lower, upper = found["mutual_information"], found["mutual_information_upper"]
         count = int(self.kept["mixture"])
         return [
-            f"of these {count:,} images: rate {lower + found['marginal_kl']:.2f}"
-            f" = I(x; z) {lower:.2f} + KL(q(z) || p(z)) {found['marginal_kl']:.2f} nats",
+            f"rate {lower + found['marginal_kl']:.2f} = I(x; z) {lower:.2f}"
+            f" + KL(q(z) || p(z)) {found['marginal_kl']:.2f} nats, where q(z) is of {count:,} images",
             information_verdict(lower, upper, count),
         ]
