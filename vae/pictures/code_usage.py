@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from vae.devices import double
 from vae.distributions.operations import describe
+from vae.evaluation import usage
 from vae.models.vae import VAE
 from vae.pictures.style import COLUMN, GREY, HEAT, LINES, TEXT, new_figure, styled
-from vae.pictures.variables import factors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,21 +45,21 @@ def code_usage(vae: VAE, batches: Iterable[Tensor]) -> Usage:
         NotImplementedError: If the latents are no independent variables of finitely many
             categories.
     """
-    vae, total, images = vae.hard, torch.zeros(()), 0
-    for x in batches:
-        posterior = vae.posterior(x)
-        q = factors(posterior)
-        if q is None or not q.has_enumerate_support:
-            raise NotImplementedError(
-                f"{describe(posterior)} has no categories to count: code-usage is for one-hot and"
-                " binary latents"
-            )
-        values = q.enumerate_support()  # (C, B, L, *event)
-        total = total + double(q.log_prob(values).exp()).sum(1).cpu()
-        images += len(x)
-    probs = (total / images).T
-    probs = probs / probs.sum(1, keepdim=True)
-    return Usage(probs, torch.special.entr(probs).sum(1).exp(), images)
+    sizes = []
+
+    def counted() -> Iterator[Tensor]:
+        for x in batches:
+            sizes.append(len(x))
+            yield x
+
+    probs = usage.code_usage(vae, counted())
+    if probs is None:
+        raise NotImplementedError(
+            f"{describe(vae.hard.prior())} has no categories to count: code-usage is for one-hot and"
+            " binary latents"
+        )
+    probs = probs.cpu()
+    return Usage(probs, usage.perplexity(probs), sum(sizes))
 
 
 @styled

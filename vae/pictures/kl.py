@@ -6,22 +6,19 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Size, Tensor
-from torch.distributions import kl_divergence
+from torch import Tensor
 
 from vae.devices import double
 from vae.distributions.operations import describe
+from vae.evaluation.collapse import COLLAPSED
+from vae.evaluation.units import unit_kl
 from vae.models.vae import VAE
 from vae.pictures.style import COLUMN, GREY, LINES, TEXT, new_figure, styled
-from vae.pictures.variables import factors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["ACTIVE", "VariableKL", "draw", "variable_kl"]
-
-ACTIVE = 0.01
-"""Nats from which on a variable counts as active."""
+__all__ = ["VariableKL", "draw", "variable_kl"]
 
 
 class VariableKL(NamedTuple):
@@ -31,7 +28,7 @@ class VariableKL(NamedTuple):
         mean: Over images, in nats, ``(L,)``.
         se: Standard errors over images, ``(L,)``; None of one image.
         images: Their number.
-        exact: Whether each is in closed form, or estimated by a sample for each image.
+        exact: Whether each is in closed form, or estimated from samples of each image.
     """
 
     mean: Tensor
@@ -44,7 +41,7 @@ class VariableKL(NamedTuple):
 def variable_kl(vae: VAE, batches: Iterable[Tensor]) -> VariableKL:
     """KL(q(z_l|x) || p(z_l)) in nats of each variable l, a mean over images.
 
-    In closed form or, where there is none, log q - log p at a sample of each image.
+    As :func:`vae.evaluation.units.unit_kl` has it of each image.
 
     Arguments:
         vae: The model; its hard latents are taken.
@@ -54,21 +51,16 @@ def variable_kl(vae: VAE, batches: Iterable[Tensor]) -> VariableKL:
         NotImplementedError: If posterior or prior is not made of independent variables.
     """
     vae, parts, exact = vae.hard, [], True
-    p = factors(vae.prior())
     for x in batches:
-        posterior = vae.posterior(x)
-        q = factors(posterior)
-        if p is None or q is None or q.batch_shape[1:] != p.batch_shape:
+        q = vae.posterior(x)
+        found = unit_kl(vae, q)
+        if found is None:
             raise NotImplementedError(
-                f"{describe(posterior)} and the prior {describe(vae.prior())} are not both of"
-                " independent variables: their KL is no sum over variables"
+                f"{describe(q)} and the prior {describe(vae.prior())} are not both of independent"
+                " variables: their KL is no sum over variables"
             )
-        try:
-            part = kl_divergence(q, p.expand(q.batch_shape))
-        except NotImplementedError:
-            z, exact = q.sample(Size()), False
-            part = q.log_prob(z) - p.log_prob(z)
-        parts.append(double(part).cpu())
+        exact = not found.monte_carlo
+        parts.append(double(found.value).cpu())
     kl = torch.cat(parts)
     se = kl.std(0) / len(kl) ** 0.5 if len(kl) > 1 else None
     return VariableKL(kl.mean(0), se, len(kl), exact)
@@ -79,10 +71,10 @@ def draw(found: VariableKL, title: str = "") -> Figure:
     """Bars from the highest to the lowest, with the number of active variables and the sum."""
     order = found.mean.argsort(descending=True).tolist()
     values = [found.mean[i].item() for i in order]
-    active, L = sum(value > ACTIVE for value in values), len(order)
+    active, L = sum(value >= COLLAPSED for value in values), len(order)
     figure = new_figure(COLUMN if L <= 24 else TEXT, 2.1)
     axes = figure.subplots()
-    colors = [LINES[0] if value > ACTIVE else "0.75" for value in values]
+    colors = [LINES[0] if value >= COLLAPSED else "0.75" for value in values]
     axes.bar(range(L), values, color=colors, width=0.8)
     if found.se is not None and L <= 60:
         errors = [found.se[i].item() for i in order]
@@ -90,7 +82,7 @@ def draw(found: VariableKL, title: str = "") -> Figure:
     if 0 < active < L:
         axes.axvline(active - 0.5, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)))
         axes.annotate(
-            f"KL ≤ {ACTIVE:g}",
+            f"KL < {COLLAPSED:g}",
             (active - 0.5, 0.55),
             (4, 0),
             xycoords=("data", "axes fraction"),
@@ -102,7 +94,7 @@ def draw(found: VariableKL, title: str = "") -> Figure:
     axes.text(
         0.98,
         0.97,
-        f"{active} of {L} active (KL > {ACTIVE:g} nats)\ntotal {about}{sum(values):.2f} nats",
+        f"{active} of {L} active (KL ≥ {COLLAPSED:g} nats)\ntotal {about}{sum(values):.2f} nats",
         ha="right",
         va="top",
         fontsize=7,
