@@ -1,14 +1,8 @@
-r"""Annealed importance sampling: a lower bound on :math:`\log p(x)` that more computing tightens.
+r"""Annealed importance sampling: a lower bound on :math:`\log p(x)`, and how far it may be off.
 
-Chains go from a start s(z), the prior or q(z|x), to p(x, z), along densities at inverse temperatures
-:math:`0 = \beta_0 < \dots < \beta_T = 1`,
-
-.. math:: f_\beta(z) = s(z) \, \Big(\frac{p(x, z)}{s(z)}\Big)^\beta, \qquad
-    \log w = \sum_{t=1}^T (\beta_t - \beta_{t-1}) \log \frac{p(x, z_{t-1})}{s(z_{t-1})},
-
-where :math:`z_0 \sim s` and a transition that leaves :math:`f_{\beta_t}` unchanged makes
-:math:`z_t` of :math:`z_{t-1}`. As :math:`\mathbb{E}[w] = p(x)`, the log of the mean weight of some chains
-is a lower bound in expectation. With T = 1 it is the importance-weighted estimate.
+The log of the mean weight of some chains is a lower bound in expectation, tighter the slower they
+are annealed (:mod:`vae.evaluation.annealing`). Beside it stands the gap between lower and upper
+bound for images that the model itself draws (:mod:`vae.evaluation.bdmc`).
 
 References:
     | Annealed importance sampling (Neal, 2001), equations 3 to 11
@@ -20,231 +14,182 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from itertools import pairwise
-from typing import Literal, NamedTuple
+import time
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch import Size, Tensor
-from torch.distributions import Distribution
+from torch import Tensor
 
-from vae.devices import double
-from vae.evaluation.transitions import Density, Transition, transition_of
-from vae.models.vae import VAE
+from vae.data.loader import mix_seeds
+from vae.devices import keep_freed_memory
+from vae.evaluation.annealing import (
+    Annealed,
+    Bridge,
+    Schedule,
+    Start,
+    anneal,
+    pilot,
+    summed_up,
+    temperatures_of,
+)
+from vae.evaluation.bdmc import bracket, simulate
+from vae.evaluation.part import Number, Part, Subject, mean_of
+from vae.evaluation.terms import fixed_noise
+from vae.evaluation.transitions import transition_of
 
-__all__ = ["Annealed", "Bridge", "Moment", "Start", "ais", "anneal", "pilot", "temperatures_of"]
-
-
-Start = Literal["q", "prior"]
-"""Where the chains start from."""
-
-
-class Annealed(NamedTuple):
-    """What the chains of B images give.
-
-    Attributes:
-        log_weights: In nats, float64 ``(chains, B)``.
-        acceptance: The mean over chains and temperatures, ``(B,)``.
-    """
-
-    log_weights: Tensor
-    acceptance: Tensor
-
-    @property
-    def log_mean(self) -> Tensor:
-        """The log of the mean weight in nats, ``(B,)``: on the way to p(x, z) a lower bound."""
-        return self.log_weights.logsumexp(0) - math.log(len(self.log_weights))
-
-    @property
-    def effective(self) -> Tensor:
-        """The effective number of chains, ``(B,)`` between 1 and all of them."""
-        return (-2 * self.log_weights.log_softmax(0)).logsumexp(0).neg().exp().reciprocal()
+__all__ = ["AIS", "ais"]
 
 
-class Moment(NamedTuple):
-    """The chains after the transition at one temperature.
+CODES = 1600
+"""States at a time: what a decoder makes of them stays in a CPU's cache."""
 
-    Attributes:
-        u: Their states, ``(chains, B, *event)``.
-        log_weights: In nats, float64 ``(chains, B)``.
-        acceptance: Of the transition, ``(chains, B)``.
-    """
+LARGEST_GAP = 1.0
+"""Nats between the bounds of the model's own images, above which the chains did not mix."""
 
-    u: Tensor
-    log_weights: Tensor
-    acceptance: Tensor
+ACCEPTANCE = (0.3, 0.97)
+"""What the mean acceptance lies between if steps are neither too long nor needlessly short."""
 
-
-class Bridge:
-    """The densities between a start and p(x, z), of B images.
-
-    Arguments:
-        vae: The model, with hard latents.
-        x: The images ``(B, *image)``.
-        start: ``q`` or ``prior``.
-        transition: What moves the chains; by default what suits the model's latents.
-    """
-
-    def __init__(
-        self, vae: VAE, x: Tensor, start: Start = "q", transition: Transition | None = None
-    ) -> None:
-        self.vae, self.x = vae, x
-        q = vae.posterior(x)
-        self.prior = vae.prior().expand(q.batch_shape)
-        self.start: Distribution = q if start == "q" else self.prior
-        transition = transition_of(vae, q) if transition is None else transition
-        self.transition = transition.of(self.start, q)
-        self._known: list[tuple[Tensor, Tensor, Tensor]] = []
-
-    def sample(self, chains: int) -> Tensor:
-        """States ``(chains, B, *event)`` drawn from the start."""
-        return self.transition.state(self.start.sample(Size([chains])))
-
-    def at(self, beta: float) -> Density:
-        """The density at an inverse temperature."""
-        return _Tempered(self, beta)
-
-    def log_ratio(self, u: Tensor) -> Tensor:
-        """log p(x, z) - log s(z) in nats, ``(chains, B)``."""
-        found = self._recall(u)
-        log_likelihood = self.log_likelihood(u) if found is None else found[0]
-        return log_likelihood + self.log_prior_ratio(self.transition.latent(u))
-
-    def log_likelihood(self, u: Tensor) -> Tensor:
-        """log p(x|z) in nats, ``(chains, B)``."""
-        return self.vae.decode(self.transition.latent(u)).log_prob(self.x)
-
-    def log_prior_ratio(self, z: Tensor) -> Tensor | float:
-        """log p(z) - log s(z)."""
-        if self.start is self.prior:
-            return 0.0
-        return self.prior.log_prob(z) - self.start.log_prob(z)
-
-    def log_start(self, u: Tensor) -> Tensor:
-        """The log-density of the start in the coordinates of the states."""
-        return self.start.log_prob(self.transition.latent(u)) + self.transition.log_volume(u)
-
-    # The decoder is nearly all of the time: what it said of the present states and of the last
-    # proposals is remembered, at every temperature.
-
-    def slope(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """log p(x|z) and its gradient in u."""
-        found = self._recall(u)
-        if found is None:
-            found = Density(self.log_likelihood).gradient(u)
-            self._known = [*self._known[:1], (u, *found)]
-        return found
-
-    def chosen(self, u: Tensor, accepted: Tensor, proposal: Tensor, before: Tensor) -> None:
-        """The states u are ``proposal`` where it was accepted, else ``before``."""
-        new, old = self._recall(proposal), self._recall(before)
-        self._known = []
-        if new is not None and old is not None:
-            wide = accepted.reshape(*accepted.shape, *[1] * (u.dim() - 2))
-            self._known = [
-                (u, torch.where(accepted, new[0], old[0]), torch.where(wide, new[1], old[1]))
-            ]
-
-    def _recall(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
-        return next(((value, slope) for of, value, slope in self._known if of is u), None)
-
-
-class _Tempered(Density):
-    def __init__(self, bridge: Bridge, beta: float) -> None:
-        self.bridge, self.beta = bridge, beta
-
-    def __call__(self, u: Tensor) -> Tensor:
-        return self._rest(u) + self.beta * self.bridge.log_likelihood(u)
-
-    def gradient(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        rest, gradient = Density(self._rest).gradient(u)
-        log_likelihood, slope = self.bridge.slope(u)
-        return rest + self.beta * log_likelihood, gradient + self.beta * slope
-
-    def choose(self, accepted: Tensor, proposal: Tensor, z: Tensor) -> Tensor:
-        u = super().choose(accepted, proposal, z)
-        self.bridge.chosen(u, accepted, proposal, z)
-        return u
-
-    def _rest(self, u: Tensor) -> Tensor:
-        ratio = self.bridge.log_prior_ratio(self.bridge.transition.latent(u))
-        return self.bridge.log_start(u) + self.beta * ratio
-
-
-def temperatures_of(number: int, schedule: Literal["sigmoid", "linear"] = "sigmoid") -> Tensor:
-    """T + 1 inverse temperatures from 0 to 1, float64.
-
-    Arguments:
-        number: T, the number of intervals.
-        schedule: ``sigmoid`` lies dense at both ends (Wu et al., 2017, section 2.3: of slope 4).
-
-    Raises:
-        ValueError: If there is no interval.
-    """
-    if number < 1:
-        raise ValueError(f"temperatures must be at least 1, got {number}")
-    betas = torch.linspace(0, 1, number + 1, dtype=torch.float64)
-    if schedule == "linear":
-        return betas
-    betas = (4 * (2 * betas - 1)).sigmoid()
-    return (betas - betas[0]) / (betas[-1] - betas[0])
+FEWEST = 2
+"""Effective chains, below which they disagree."""
 
 
 @torch.no_grad()
-def anneal(bridge: Bridge, betas: Tensor, widths: Tensor, u: Tensor) -> Iterator[Moment]:
-    """Takes chains along inverse temperatures, in the order given, one :class:`Moment` for each but
-    the first.
-
-    Arguments:
-        bridge: The densities.
-        betas: Inverse temperatures ``(T + 1,)``; from 1 down to 0, chains go the other way.
-        widths: Of the transitions at them, ``(T + 1,)``; that at the first is not used.
-        u: States ``(chains, B, *event)`` that are exact samples at the first.
-    """
-    log_weights = double(u.new_zeros(u.shape[:2]))
-    for (before, beta), width in zip(pairwise(betas.tolist()), widths[1:], strict=True):
-        log_weights = log_weights + (beta - before) * double(bridge.log_ratio(u))
-        transition = bridge.transition.at(beta)
-        u, acceptance = transition.step(u, bridge.at(beta), width)
-        yield Moment(u, log_weights, acceptance)
-
-
-def pilot(bridge: Bridge, betas: Tensor, chains: int = 2, burn_in: int = 20) -> Tensor:
-    """Widths ``(T + 1,)`` for :func:`anneal`, from a run whose weights are thrown away.
-
-    Each is the one before it, moved towards the transition's ``target`` by the acceptance that was
-    seen there. They are the same for all images.
-    """
-    widths = torch.ones(len(betas), dtype=bridge.x.dtype, device=bridge.x.device)
-    if not bridge.transition.adapts:
-        return widths
-    target, u = bridge.transition.target, bridge.sample(chains)
-    for _ in range(burn_in):  # at the first temperature above 0
-        for moment in anneal(bridge, betas[[0, 1]], widths[[0, 1]], u):
-            widths *= (moment.acceptance.mean() - target).exp()
-            u = moment.u
-    for t, moment in enumerate(anneal(bridge, betas, widths, u), 1):
-        widths[t + 1 :] = widths[t] * (moment.acceptance.mean() - target).exp()
-    return widths
-
-
 def ais(bridge: Bridge, betas: Tensor, chains: int = 8, widths: Tensor | None = None) -> Annealed:
-    """Annealed importance sampling of B images; :attr:`Annealed.log_mean` is the lower bound.
+    """Annealed importance sampling of B images; its ``log_mean`` is the lower bound on log p(x).
 
     Arguments:
-        bridge: The densities.
-        betas: Inverse temperatures ``(T + 1,)`` from 0 to 1, as :func:`temperatures_of` has them.
+        bridge: The densities from the start to p(x, z).
+        betas: Inverse temperatures ``(T + 1,)`` from 0 to 1: ``temperatures_of(T)``.
         chains: Of each image.
-        widths: Of the transitions, ``(T + 1,)``, fixed beforehand; by default those of a
-            :func:`pilot` run.
+        widths: Of the transitions, ``(T + 1,)``, fixed beforehand; by default those of a pilot run.
     """
     widths = pilot(bridge, betas) if widths is None else widths
     return summed_up(anneal(bridge, betas, widths, bridge.sample(chains)))
 
 
-def summed_up(moments: Iterator[Moment]) -> Annealed:
-    """The last weights of a run, and its mean acceptance."""
-    acceptances = []
-    for moment in moments:
-        acceptances.append(moment.acceptance.mean(0))
-    return Annealed(moment.log_weights, torch.stack(acceptances).mean(0))
+class AIS(Part):
+    """Annealed importance sampling, and bidirectional Monte Carlo on images that the model draws.
+
+    Arguments:
+        temperatures: Steps of each chain from its start to the posterior: the more, the tighter.
+        chains: Chains of each image.
+        start: What they start from, q or the prior.
+        schedule: How temperatures lie, linear or sigmoid.
+        simulated: Images that the model draws, whose log p(x) is bounded from both sides.
+        batch: Images at a time; by default 1600 chains.
+    """
+
+    name = "ais"
+    title = "log p(x) from below, annealed, and how far off it may be"
+    images: int | None = 100
+
+    def __init__(
+        self,
+        temperatures: int = 200,
+        chains: int = 8,
+        start: Start = "q",
+        schedule: Schedule = "linear",
+        simulated: int = 50,
+        batch: int | None = None,
+    ) -> None:
+        for name, value, least in (
+            ("temperatures", temperatures, 1),
+            ("chains", chains, 1),
+            ("simulated", simulated, 0),
+            ("batch", batch, 1),
+        ):
+            if value is not None and value < least:
+                raise ValueError(f"ais: {name} must be at least {least}, got {value}")
+        self.temperatures, self.chains, self.start = temperatures, chains, start
+        self.schedule, self.simulated = schedule, simulated
+        self.batch = max(CODES // chains, 1) if batch is None else batch
+
+    def why_not(self, subject: Subject) -> str | None:
+        try:
+            transition_of(subject.vae)
+        except NotImplementedError as error:
+            return str(error)
+        return None
+
+    def seconds(self, subject: Subject) -> float | None:
+        steps, images = 2, 10
+        with fixed_noise(subject.device, subject.seed):
+            _, x = simulate(subject.vae, images)
+            bridge = Bridge(subject.vae, x, self.start)
+            u, betas = bridge.sample(self.chains), temperatures_of(steps, self.schedule)
+            took = 0.0
+            for _ in range(2):  # the first one warms up
+                started = time.perf_counter()
+                moments = anneal(bridge, betas, torch.ones(steps + 1).to(u), u)
+                summed_up(moments).acceptance.sum().item()  # waits
+                took = time.perf_counter() - started
+        runs = 1 + 2 / self.chains
+        return took / steps / images * self.temperatures * runs
+
+    def measure(self, subject: Subject, x: Tensor, first: int) -> dict[str, Tensor]:
+        if x.device.type == "cpu":
+            keep_freed_memory()
+        betas = temperatures_of(self.temperatures, self.schedule)
+        with fixed_noise(subject.device, mix_seeds(subject.seed, first, 0)):
+            found = ais(Bridge(subject.vae, x, self.start), betas, self.chains)
+        answers = {
+            "lower": found.log_mean,
+            "acceptance": found.acceptance,
+            "effective": found.effective,
+        }
+        none = torch.full((len(x),), math.nan, dtype=torch.float64, device=x.device)
+        names = ("simulated_lower", "simulated_upper", "simulated_acceptance")
+        answers |= {name: none.clone() for name in names}
+        number = min(self.simulated - first, len(x))
+        if number > 0:
+            with fixed_noise(subject.device, mix_seeds(subject.seed, first, 1)):
+                z, drawn = simulate(subject.vae, number)
+                both = bracket(Bridge(subject.vae, drawn, self.start), z, betas, self.chains)
+            acceptance = (both.forward.acceptance + both.reverse.acceptance) / 2
+            for name, value in zip(names, (both.lower, both.upper, acceptance), strict=True):
+                answers[name][:number] = value
+        return answers
+
+    def numbers(self, subject: Subject, values: Mapping[str, Tensor]) -> list[Number]:
+        known = values["simulated_lower"].isfinite()
+        drawn = {name: value[known] for name, value in values.items()}
+        labels: dict[str, Any] = {
+            "temperatures": self.temperatures,
+            "chains": self.chains,
+            "start": self.start,
+            "acceptance": values["acceptance"].mean().item(),
+            "ess": values["effective"].mean().item(),
+        }
+        gap = drawn["simulated_upper"] - drawn["simulated_lower"]
+        if len(gap):
+            labels["gap"] = gap.mean().item()
+        about: dict[str, Any] = {"labels": labels, "warning": self._warning(values, gap)}
+        found = [mean_of("ais", values["lower"], bound="lower bound", **about)]
+        if not len(gap):
+            return found
+        about = {
+            "temperatures": self.temperatures,
+            "chains": self.chains,
+            "acceptance": drawn["simulated_acceptance"].mean().item(),
+            "images": f"{len(gap)} of the model's own",
+        }
+        for bound in ("lower", "upper"):
+            name, value = f"bdmc_{bound}", drawn[f"simulated_{bound}"]
+            found.append(mean_of(name, value, bound=f"{bound} bound", labels=about))
+        return [*found, mean_of("bdmc_gap", gap, bound="upper bound", labels=about)]
+
+    def _warning(self, values: Mapping[str, Tensor], gap: Tensor) -> str:
+        acceptance = values["acceptance"].mean().item()
+        disagree = (values["effective"] < FEWEST).double().mean().item()
+        least, most = ACCEPTANCE
+        found = []
+        if len(gap) and gap.mean() > LARGEST_GAP:
+            found.append(f"on its own images the bounds are {gap.mean():.1f} nats apart")
+        if not least <= acceptance <= most:
+            found.append(f"acceptance is {acceptance:.2f}, not between {least} and {most}")
+        if self.chains >= 2 * FEWEST and disagree > 0.2:
+            found.append(f"one chain outweighs the others for {disagree:.0%} of the images")
+        if not found:
+            return ""
+        return f"chains did not mix: {', '.join(found)}: more --ais_temperatures"

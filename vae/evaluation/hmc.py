@@ -90,7 +90,8 @@ class HMC(Transition):
             last = i == self.leapfrog - 1
             momentum = momentum + (epsilon / 2 if last else epsilon) * force
         log_ratio = after - kinetic(momentum) - start
-        log_ratio = log_ratio.nan_to_num(nan=-torch.inf)  # the orbit has left the support
+        # where the density is not finite, the orbit has left the support or its numbers
+        log_ratio = log_ratio.where(after.isfinite(), -torch.inf)
         acceptance = log_ratio.clamp(max=0).exp()
         accepted = torch.rand_like(acceptance) < acceptance
         return log_density.choose(accepted, proposal, z), acceptance

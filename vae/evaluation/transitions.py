@@ -8,7 +8,8 @@ density in u is that in z times the volume, :math:`|\det \partial z / \partial u
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import singledispatch
 from typing import ClassVar
 
@@ -20,7 +21,14 @@ from torch.distributions.constraints import Constraint
 from vae.distributions.operations import describe
 from vae.models.vae import VAE
 
-__all__ = ["Density", "Transition", "discrete_transition", "support_of", "transition_of"]
+__all__ = [
+    "Density",
+    "Transition",
+    "discrete_transition",
+    "support_of",
+    "transition_of",
+    "unchecked",
+]
 
 
 class Density:
@@ -97,12 +105,25 @@ class Transition(ABC):
         return 0.0
 
 
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """A context in which distributions check no arguments: a chain is refused what is impossible."""
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
+
+
 def support_of(q: Distribution) -> Constraint | None:
     """Where the density is above 0, if the family says."""
     try:
-        return q.support  # type: ignore[no-any-return]
+        support: Constraint = q.support
     except NotImplementedError:
         return None
+    mixed = isinstance(support, constraints.MixtureSameFamilyConstraint)
+    return support.base_constraint if mixed else support  # type: ignore[no-any-return]
 
 
 def transition_of(model: VAE, q: Distribution | None = None) -> Transition:
