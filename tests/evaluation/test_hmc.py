@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from torch.distributions import Independent, MixtureSameFamily, Normal
 from torch.distributions import Categorical as Mix
+from torch.distributions import Independent, MixtureSameFamily, Normal
 
 from vae.distributions import gamma, normal, von_mises
 from vae.distributions.operations import rebuild

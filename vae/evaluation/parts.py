@@ -20,7 +20,9 @@ ALWAYS = {
 
 PARTS = {
     "log_likelihood": "vae.evaluation.importance.ImportanceWeighted",
+    "ais": "vae.evaluation.ais.AIS",
     "codes": "vae.evaluation.mutual_information.Codes",
+    "rate_distortion": "vae.evaluation.rate_distortion.RateDistortion",
 }
 """What is asked for by its flag, by name."""
 
