@@ -205,8 +205,7 @@ def temperatures_of(number: int, schedule: Schedule = "sigmoid") -> Tensor:
 
 @torch.no_grad()
 def anneal(bridge: Bridge, betas: Tensor, widths: Tensor, u: Tensor) -> Iterator[Moment]:
-    """Takes chains along inverse temperatures, in the order given, one :class:`Moment` for each but
-    the first.
+    """Takes chains along inverse temperatures, in the order given; a moment for each but the first.
 
     Arguments:
         bridge: The densities.

@@ -144,15 +144,15 @@ class RateDistortion(Part):
         }
 
     def numbers(self, subject: Subject, values: Mapping[str, Tensor]) -> list[Number]:
-        found = []
+        found: list[Number] = []
+        about: dict[str, Any] = {
+            "temperatures": self.temperatures,
+            "chains": self.chains,
+            "acceptance": values["acceptance"].mean().item(),
+        }
         for wanted in (*[beta for beta in AT if beta < self.largest], self.largest):
             at = int((self.betas - wanted).abs().argmin())
-            labels: dict[str, Any] = {
-                "beta": self.betas[at].item(),
-                "temperatures": self.temperatures,
-                "chains": self.chains,
-                "acceptance": values["acceptance"].mean().item(),
-            }
+            labels = {"beta": self.betas[at].item()} | ({} if found else about)
             for name, bound in (("rate", "upper bound"), ("distortion", "estimate")):
                 value = values[name][:, at]
                 found.append(mean_of(f"{name}_{wanted:g}", value, bound=bound, labels=labels))

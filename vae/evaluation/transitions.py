@@ -122,8 +122,9 @@ def support_of(q: Distribution) -> Constraint | None:
         support: Constraint = q.support
     except NotImplementedError:
         return None
-    mixed = isinstance(support, constraints.MixtureSameFamilyConstraint)
-    return support.base_constraint if mixed else support  # type: ignore[no-any-return]
+    if isinstance(support, constraints.MixtureSameFamilyConstraint):
+        support = support.base_constraint  # that of each of its components
+    return support
 
 
 def transition_of(model: VAE, q: Distribution | None = None) -> Transition:
