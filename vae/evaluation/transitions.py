@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import singledispatch
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -119,7 +119,7 @@ def unchecked() -> Iterator[None]:
 def support_of(q: Distribution) -> Constraint | None:
     """Where the density is above 0, if the family says."""
     try:
-        support: Constraint = q.support
+        support: Any = q.support
     except NotImplementedError:
         return None
     if isinstance(support, constraints.MixtureSameFamilyConstraint):
