@@ -61,6 +61,16 @@ def test_without_a_flag_it_says_what_else_there_is_and_how_long_that_takes(run, 
     assert not counting_part.Counting.calls
 
 
+def test_what_every_evaluation_says_has_options_too(run):
+    found = ask(run)
+    assert found["metrics"]["active_units"]["threshold"] == 0.01
+    assert any("collapse" in line for line in found["remarks"]["units"])
+    strict = ask(run, "--units_threshold", "1e6")["metrics"]["active_units"]
+    assert strict["threshold"] == 1e6 and strict["mean"] == 0
+    with pytest.raises(ValueError, match="units_threshold must not be negative, got -1"):
+        ask(run, "--units_threshold", "-1")
+
+
 def test_what_is_cut_short_is_kept_and_gone_on_with(run, capsys, monkeypatch):
     whole = ask(run, "--counting")["metrics"]
     shutil.rmtree(run / "evaluation-answers")

@@ -51,7 +51,7 @@ def evaluate(
         seed: The seed of everything that is drawn.
         again: Compute anew what an earlier evaluation has answered.
         data: Other data than those trained on: a data module, as --data mine.MyData.
-        parts: What to ask beside the bounds.
+        parts: What to ask beside the bounds; of parts that are always asked, with other options.
         wherever_possible: Leave out the parts that have no answer for this model.
     """
     if batch_size < 1 or (limit is not None and limit < 1):
@@ -95,6 +95,7 @@ def evaluate(
     always = [
         part_class(name)(**({"samples": elbo_samples} if name == "bounds" else {}))
         for name in ALWAYS
+        if name not in [part.name for part in parts]
     ]
     asked = asking.possible([*always, *parts], skip=[*ALWAYS] + ["*"] * wherever_possible)
     for part in asked:

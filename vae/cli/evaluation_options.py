@@ -9,13 +9,18 @@ from docstring_parser import parse
 
 from vae.cli.parser import ScriptParser
 from vae.evaluation.part import Part
-from vae.evaluation.parts import PARTS, part_class
+from vae.evaluation.parts import ALWAYS, PARTS, part_class
 
 __all__ = ["add_parts", "take_parts"]
 
 
 def add_parts(parser: ScriptParser) -> None:
-    """Adds a flag for each part, and an option for each argument of its constructor."""
+    """Adds a flag for each part, and an option for each argument of its constructor.
+
+    What every evaluation begins with has no flag.
+    """
+    for name in _always_with_options():
+        _add_options(parser, name, _arguments(part_class(name)))
     parser.add_argument("--all", action="store_true", help="ask every part that has an answer")
     for name in PARTS:
         kind = part_class(name)
@@ -40,33 +45,43 @@ def add_parts(parser: ScriptParser) -> None:
             default=None,
             help=f"of {name}: only the first so many images (default: {some})",
         )
-        for option, (annotation, default, line) in options.items():
-            parser.add_argument(
-                f"--{name}_{option}",
-                type=annotation | None,
-                default=None,
-                help=f"of {name}: {line} (default: {default})",
-            )
+        _add_options(parser, name, options)
+
+
+def _add_options(
+    parser: ScriptParser, name: str, options: dict[str, tuple[Any, Any, str]]
+) -> None:
+    for option, (annotation, default, line) in options.items():
+        parser.add_argument(
+            f"--{name}_{option}",
+            type=annotation | None,
+            default=None,
+            help=f"of {name}: {line} (default: {default})",
+        )
+
+
+def _always_with_options() -> list[str]:
+    return [name for name in ALWAYS if name != "bounds"]  # whose option is --elbo_samples
 
 
 def take_parts(options: dict[str, Any]) -> tuple[list[Part], bool]:
     """Takes the parts and their options out of the parsed options.
 
     Returns:
-        The parts that are asked for, and whether all were.
+        The parts that are asked for, those of every evaluation that have options among them, and
+        whether all were.
 
     Raises:
         ValueError: If there is an option of a part that is not asked for, or a value is no good.
     """
     asked, everything = [], options.pop("all")
+    for name in _always_with_options():
+        kind = part_class(name)
+        asked.append(kind(**_given(options, name, kind)))
     for name in PARTS:
         kind = part_class(name)
         flag, images = options.pop(name), options.pop(f"{name}_images")
-        given = {
-            option: value
-            for option in _arguments(kind)
-            if (value := options.pop(f"{name}_{option}", None)) is not None
-        }
+        given = _given(options, name, kind)
         if not (flag or flag == [] or everything):
             unused = [*given, *(["images"] if images is not None else [])]
             if unused:
@@ -81,6 +96,15 @@ def take_parts(options: dict[str, Any]) -> tuple[list[Part], bool]:
             part.images = images
         asked.append(part)
     return asked, everything
+
+
+def _given(options: dict[str, Any], name: str, kind: type[Part]) -> dict[str, Any]:
+    """The arguments of a part that were given."""
+    return {
+        option: value
+        for option in _arguments(kind)
+        if (value := options.pop(f"{name}_{option}", None)) is not None
+    }
 
 
 def _arguments(kind: type[Part]) -> dict[str, tuple[Any, Any, str]]:
