@@ -23,13 +23,13 @@ RUN ?=
 RUNS ?=
 SWEEP ?=
 .PHONY: help install data estimators gradients train train-gaussian train-discrete train-reinforce fit evaluate \
-	reconstruct sample test test-fast test-slow test-chaos lint format typecheck wandb-sync clean resume replay seeds \
+	encode reconstruct sample test test-fast test-slow test-chaos lint format typecheck wandb-sync clean resume replay seeds \
 	compare train-many policy bench sweep agent clean-runs interpolate traverse latent-map code-usage kl curves
 
 # A variable that a target would ignore is refused.
 only = $(if $(filter command,$(firstword $(origin $1))),$(foreach goal,$(filter-out $2,$(MAKECMDGOALS)),\
 	$(error $1= is not for $(goal), but for $2)))
-READERS := evaluate reconstruct sample interpolate traverse latent-map code-usage kl gradients
+READERS := evaluate encode reconstruct sample interpolate traverse latent-map code-usage kl gradients
 TRAINERS := train train-gaussian train-discrete train-reinforce fit seeds train-many
 $(call only,SEED,$(TRAINERS) $(READERS))
 $(call only,CONFIG,fit seeds train-many)
@@ -44,7 +44,7 @@ $(call only,ARGS,$(TRAINERS) $(READERS) curves estimators resume replay compare 
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "variables: SEED= ARGS=\"--model.lr 3e-4 ...\"; CONFIG= of fit, seeds, train-many; CKPT= of evaluate, gradients, replay and of pictures; RUN= of resume; RUNS= of curves; SEEDS= of seeds, train-many; KEEP= of clean-runs"
+	@echo "variables: SEED= ARGS=\"--model.lr 3e-4 ...\"; CONFIG= of fit, seeds, train-many; CKPT= of evaluate, encode, gradients, replay and of pictures; RUN= of resume; RUNS= of curves; SEEDS= of seeds, train-many; KEEP= of clean-runs"
 
 install: $(VENV)/.installed ## create .venv and install (the others do it by themselves)
 
@@ -111,6 +111,9 @@ clean-runs: $(VENV)/.installed ## delete all but the KEEP= newest runs
 
 evaluate: $(VENV)/.installed ## what CKPT= achieves: ELBO, rate, distortion; ARGS="--all" for log p(x), AIS, gaps, codes, probe
 	$(PY) experiments/evaluate.py $(OF)
+
+encode: $(VENV)/.installed ## codes of the test images of CKPT=, with labels, to an .npz; ARGS="--split train"
+	$(PY) experiments/encode.py $(OF)
 
 reconstruct: $(VENV)/.installed ## test images above their reconstructions, from CKPT=
 	$(PY) experiments/reconstruct.py $(OF)

@@ -45,6 +45,7 @@ vae("sample", run, "--output", images + "/samples.png")
 look("vae sample", "rich", "sklearn", *heavy)
 assert gc.isenabled() and gc.get_freeze_count() == frozen, "torch was there: nothing is frozen"
 vae("reconstruct", run, "--output", images + "/reconstructions.png")
+vae("encode", run, "--limit", "9", "--output", images + "/codes.npz")
 vae("evaluate", run, "--log_likelihood", "2", "--output", images + "/evaluation.json")
 look("vae evaluate", *heavy)
 from vae.data.images.mnist import MNIST

@@ -46,6 +46,8 @@ def test_a_plain_data_module_is_trained_continued_inside_an_epoch_and_evaluated(
     found = json.loads((run / "evaluation-test.json").read_text())
     assert found["images"] == 70 and found["binarization"] is None
     vae("reconstruct", "--count", "4", **trust)
+    assert "labels are left out" in vae("encode", "--limit", "70", **trust).out
+    assert (run / "codes-test-70-images.npz").is_file()
     options = ["--estimators", "[pathwise]", "--replicates", "20", "--reference_replicates", "20"]
     vae("gradients", *options, "--images", "2", **trust)
     vae("sample", "--count", "4")  # needs no data, and no trust

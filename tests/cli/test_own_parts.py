@@ -35,6 +35,7 @@ def test_own_parts_work_in_every_verb(vae, tmp_path):
     run = run_of(tmp_path / "runs")
     verbs = {
         "evaluate": [],
+        "encode": ["--limit", "20"],
         "reconstruct": ["--count", "4"],
         "sample": ["--count", "4"],
         "interpolate": ["--count", "2", "--steps", "3"],
@@ -52,7 +53,9 @@ def test_own_parts_work_in_every_verb(vae, tmp_path):
     }  # fmt: skip
     for verb, options in verbs.items():
         vae(verb, "--trust", "mine", *options)
-    assert {"evaluation-test.json", "gradients.json"} <= {p.name for p in run.iterdir()}
+    assert {"evaluation-test.json", "codes-test-20-images.npz", "gradients.json"} <= {
+        p.name for p in run.iterdir()
+    }
     rows = json.loads((run / "gradients.json").read_text())["rows"]
     assert [row["estimator"] for row in rows] == ["rloo", "mine.BatchMean"]
     assert {p.name for p in (run / "images").iterdir()} >= {"samples.png", "reconstructions.png"}

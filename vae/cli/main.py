@@ -19,6 +19,7 @@ VERBS = {
     "fit": "train a model from a configuration and flags, and test it",
     "resume": "continue a run that was cut short, from its last checkpoint",
     "evaluate": "ELBO, rate and distortion of a checkpoint; on request log p(x)",
+    "encode": "write the codes of images, with labels, to an .npz file",
     "reconstruct": "draw test images above their reconstructions",
     "sample": "draw images from the prior; needs no data",
     "interpolate": "draw the way from image to image through latent space",

@@ -16,7 +16,7 @@ __all__ = ["digest", "lines_of", "read_json", "replace_text", "writable", "write
 OWN = ("run.json", "config.yaml", "results.json")
 """Files of a run that only training writes."""
 
-RESULTS = (".json", ".csv", ".png", ".pdf")
+RESULTS = (".json", ".csv", ".png", ".pdf", ".npz")
 """Suffixes of results, which can be computed again."""
 
 

@@ -48,8 +48,8 @@ class MNIST(ImagesInMemory):
         find_mnist()
 
     def load(self) -> dict[str, Tensor]:
-        test = load_mnist(train=False).unsqueeze(1)
-        return self._splits(load_mnist(train=True).unsqueeze(1), test)
+        training, test = load_mnist(train=True), load_mnist(train=False)
+        return self._splits(training.unsqueeze(1), test.unsqueeze(1))
 
     def load_labels(self) -> dict[str, Tensor]:
         return self._splits(load_mnist_labels(train=True), load_mnist_labels(train=False))
