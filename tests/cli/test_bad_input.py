@@ -218,7 +218,7 @@ CONFIGURATION = {
     ),
     "a test of weeks": (
         f"{TRAIN} --model.test_samples 1000000000",
-        "would take weeks: give at most K = 40000000",
+        "would take weeks; give at most 40000000",
     ),
     "aliases of aliases": ("train.py fit --config bomb.yaml", "with its aliases written out it"),
     "an alias of itself": ("train.py fit --config self.yaml", "with its aliases written out it"),
