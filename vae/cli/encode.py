@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,6 +82,7 @@ def encode(
             )
     except FileNotFoundError as error:
         said.append(f"labels are left out: {error}")
+    batches: Iterable[tuple[torch.Tensor, torch.Tensor | None]]
     if said:
         batches = ((x, None) for x in data.loader(split, where, False, batch_size, limit))
     else:

@@ -63,8 +63,8 @@ class NpzWriter:
         try:
             for name, array in arrays.items():
                 if name not in self._parts and not self._rows:
-                    file = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115
-                    self._parts[name] = (file, array.dtype, array.shape[1:])
+                    new = tempfile.TemporaryFile(dir=self.path.parent)
+                    self._parts[name] = (new, array.dtype, array.shape[1:])
                 elif name not in self._parts:
                     self.dropped.add(name)
                     continue
