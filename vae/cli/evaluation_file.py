@@ -12,6 +12,7 @@ from typing import Any
 
 from vae.evaluation.asking import Answered
 from vae.evaluation.part import Number
+from vae.evaluation.parts import ALWAYS, PARTS
 from vae.run.files import read_json
 
 __all__ = ["entry", "held", "merged", "place"]
@@ -82,13 +83,19 @@ def entry(number: Number, found: Answered, binarization: str | None, seed: int) 
 def merged(
     there: Mapping[str, Mapping[str, Any]], new: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Mapping[str, Any]]:
-    """The numbers of two evaluations by name; of the same name, those of the most images and samples."""
+    """The numbers of two evaluations by name, in the order of the parts.
+
+    Of two of the same name it is the one of the most images and samples.
+    """
     kept = {
         name: row
         for name, row in there.items()
         if name not in new or _worth(row) > _worth(new[name])
     }
-    return {**new, **kept}
+    rows, order = {**new, **kept}, [*ALWAYS, *PARTS]
+    place = {part: number for number, part in enumerate(order)}
+    last = len(order)
+    return dict(sorted(rows.items(), key=lambda item: place.get(item[1].get("part", ""), last)))
 
 
 def _worth(row: Mapping[str, Any]) -> tuple[int, int]:
