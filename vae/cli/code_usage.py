@@ -35,14 +35,20 @@ def code_usage(
     at_least(1, count=count)
     path = find_checkpoint(checkpoint)  # before the imports, which take a second
     with uncollected():
-        from vae.pictures.code_usage import code_usage as numbers
+        from vae.distributions.operations import describe
+        from vae.evaluation import usage
         from vae.pictures.code_usage import draw
 
     found = sitter(path, "code-usage", output, split, data, device, seed)
-    result = numbers(found.vae, found.batches(count))
-    low, high = result.perplexity.min().item(), result.perplexity.max().item()
-    words = f"{result.images} {found.split} images, perplexity {low:.2f} to {high:.2f}"
-    return found.write(draw(result), "code-usage", words)
+    shares = usage.code_usage(found.vae, found.batches(count))
+    if shares is None:
+        raise NotImplementedError(
+            f"{describe(found.vae.prior())} has no categories to count: code-usage is for one-hot"
+            " and binary latents"
+        )
+    each = usage.perplexity(shares)
+    words = f"{found.split} images, perplexity {each.min().item():.2f} to {each.max().item():.2f}"
+    return found.write(draw(shares), "code-usage", words)
 
 
 def main(words: list[str], program: str) -> None:

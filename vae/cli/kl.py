@@ -39,6 +39,11 @@ def kl(
 
     found = sitter(path, "kl", output, split, data, device, seed)
     result = variable_kl(found.vae, found.batches(count))
+    if result is None:
+        raise NotImplementedError(
+            "posterior and prior are not both of independent variables: their KL is no sum over"
+            " variables"
+        )
     words = f"{result.images} {found.split} images, {result.mean.sum().item():.2f} nats in all"
     return found.write(draw(result), "kl", words)
 

@@ -29,7 +29,8 @@ def traverse(
         checkpoint: A .ckpt file or a run's folder; by default the newest run's best.
         output: The picture to write, a .png or a .pdf; by default images/traverse.png in the
             run's folder.
-        count: The number of variables, those with the highest KL.
+        count: The number of variables, those with the highest KL; where it is no sum over variables,
+            those whose mean under q(z|x) varies most.
         image: The number of the image, from 0 on.
         columns: Values of a variable; of categories, at most.
         kl_images: The number of images over which the KL is averaged.
@@ -44,7 +45,7 @@ def traverse(
         raise ValueError(f"columns must be 2 to 30, got {columns}")
     path = find_checkpoint(checkpoint)  # before the imports, which take a second
     with uncollected():
-        from vae.pictures.kl import variable_kl
+        from vae.pictures.kl import mean_variance, variable_kl
         from vae.pictures.traverse import draw
         from vae.pictures.traverse import traverse as numbers
 
@@ -52,12 +53,16 @@ def traverse(
     x = found.first(image + 1)
     if len(x) <= image:
         raise ValueError(f"image: there are {len(x)} {found.split} images, numbered from 0 on")
-    kl = variable_kl(found.vae, found.batches(kl_images))
-    count = min(count, len(kl.mean))
+    kl, name = variable_kl(found.vae, found.batches(kl_images)), "KL [nats]"
+    if kl is None:  # of dependent variables
+        score, name = mean_variance(found.vae, found.batches(kl_images)), "Var E[z]"
+    else:
+        score = kl.mean
+    count = min(count, len(score))
     found.assert_memory(count * columns)
-    result = numbers(found.vae, x[image], kl.mean, count, columns)
-    words = f"{count} of {len(kl.mean)} variables at {found.split} image {image}"
-    return found.write(draw(result), "traverse", words)
+    result = numbers(found.vae, x[image], score, count, columns)
+    words = f"{count} of {len(score)} variables at {found.split} image {image}"
+    return found.write(draw(result, name), "traverse", words)
 
 
 def main(words: list[str], program: str) -> None:

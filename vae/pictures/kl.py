@@ -9,16 +9,15 @@ import torch
 from torch import Tensor
 
 from vae.devices import double
-from vae.distributions.operations import describe
-from vae.evaluation.collapse import COLLAPSED
-from vae.evaluation.units import unit_kl
+from vae.evaluation.collapse import COLLAPSED, is_collapsed
+from vae.evaluation.units import activity, unit_kl, unit_means
 from vae.models.vae import VAE
-from vae.pictures.style import COLUMN, GREY, LINES, TEXT, new_figure, styled
+from vae.pictures.style import COLUMN, GREY, LINES, TEXT, new_figure, number_variables, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["VariableKL", "draw", "variable_kl"]
+__all__ = ["VariableKL", "draw", "mean_variance", "variable_kl"]
 
 
 class VariableKL(NamedTuple):
@@ -38,32 +37,45 @@ class VariableKL(NamedTuple):
 
 
 @torch.no_grad()
-def variable_kl(vae: VAE, batches: Iterable[Tensor]) -> VariableKL:
+def variable_kl(vae: VAE, batches: Iterable[Tensor]) -> VariableKL | None:
     """KL(q(z_l|x) || p(z_l)) in nats of each variable l, a mean over images.
 
-    As :func:`vae.evaluation.units.unit_kl` has it of each image.
+    Arguments:
+        vae: The model; its hard latents are taken.
+        batches: Images ``(B, *image)``.
+
+    Returns:
+        The KL; None where posterior and prior are not both of independent variables.
+    """
+    vae, parts, estimated = vae.hard, [], False
+    for x in batches:
+        part = unit_kl(vae, vae.posterior(x))
+        if part is None:
+            return None
+        parts.append(double(part.value).cpu())
+        estimated = part.monte_carlo
+    kl = torch.cat(parts)
+    se = kl.std(0) / len(kl) ** 0.5 if len(kl) > 1 else None
+    return VariableKL(kl.mean(0), se, len(kl), not estimated)
+
+
+@torch.no_grad()
+def mean_variance(vae: VAE, batches: Iterable[Tensor]) -> Tensor:
+    """The variance over images of the mean of q(z|x), of each variable, ``(L,)``.
 
     Arguments:
         vae: The model; its hard latents are taken.
         batches: Images ``(B, *image)``.
 
     Raises:
-        NotImplementedError: If posterior or prior is not made of independent variables.
+        ValueError: If there is one image only.
     """
-    vae, parts, exact = vae.hard, [], True
-    for x in batches:
-        q = vae.posterior(x)
-        found = unit_kl(vae, q)
-        if found is None:
-            raise NotImplementedError(
-                f"{describe(q)} and the prior {describe(vae.prior())} are not both of independent"
-                " variables: their KL is no sum over variables"
-            )
-        exact = not found.monte_carlo
-        parts.append(double(found.value).cpu())
-    kl = torch.cat(parts)
-    se = kl.std(0) / len(kl) ** 0.5 if len(kl) > 1 else None
-    return VariableKL(kl.mean(0), se, len(kl), exact)
+    found = [unit_means(vae.hard.posterior(x)) for x in batches]
+    mean = torch.cat([part.value for part in found])
+    if len(mean) < 2:
+        raise ValueError("a variance over images takes two of them: give more --kl_images")
+    errors = [part.error for part in found if part.error is not None]
+    return activity(mean, torch.cat(errors) if errors else None).cpu()
 
 
 @styled
@@ -71,10 +83,10 @@ def draw(found: VariableKL, title: str = "") -> Figure:
     """Bars from the highest to the lowest, with the number of active variables and the sum."""
     order = found.mean.argsort(descending=True).tolist()
     values = [found.mean[i].item() for i in order]
-    active, L = sum(value >= COLLAPSED for value in values), len(order)
+    active, L = sum(not is_collapsed(value) for value in values), len(order)
     figure = new_figure(COLUMN if L <= 24 else TEXT, 2.1)
     axes = figure.subplots()
-    colors = [LINES[0] if value >= COLLAPSED else "0.75" for value in values]
+    colors = ["0.75" if is_collapsed(value) else LINES[0] for value in values]
     axes.bar(range(L), values, color=colors, width=0.8)
     if found.se is not None and L <= 60:
         errors = [found.se[i].item() for i in order]
@@ -101,9 +113,7 @@ def draw(found: VariableKL, title: str = "") -> Figure:
         transform=axes.transAxes,
     )
     axes.set_xlim(-0.7, L - 0.3)
-    shown = range(L) if L <= 24 else range(0, L, -(-L // 40))
-    axes.set_xticks(list(shown), [str(order[i] + 1) for i in shown])
-    axes.tick_params("x", length=0 if L <= 24 else 2, labelsize=6 if L > 12 else 7)
+    number_variables(axes, order)
     axes.set(xlabel="latent variable, sorted", ylabel="KL(q || p) [nats]")
     if title:
         axes.set_title(title)

@@ -7,12 +7,13 @@ tell lines apart, and names written in their midst classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "TEXT",
     "class_colors",
     "new_figure",
+    "number_variables",
     "picture_file",
     "save",
     "styled",
@@ -107,6 +109,20 @@ def class_colors(number: int) -> list[Any]:
     from matplotlib import colormaps
 
     return [colormaps["viridis"](i / (number - 1)) for i in range(number)]
+
+
+def number_variables(axes: Axes, order: Sequence[int]) -> None:
+    """Numbers below columns of variables, from 1 on, as many as there is room for.
+
+    Arguments:
+        axes: A column a variable, in one paper's column up to 24 of them, else across the text.
+        order: The variables, from 0 on, from left to right.
+    """
+    shown = range(0, len(order), -(-len(order) // 24))
+    axes.set_xticks(list(shown), [str(order[place] + 1) for place in shown])
+    axes.tick_params(
+        "x", length=0 if len(order) <= 24 else 2, labelsize=6 if len(order) > 12 else 7
+    )
 
 
 def picture_file(path: Path) -> Path:

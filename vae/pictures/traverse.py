@@ -20,14 +20,14 @@ __all__ = ["Traversal", "draw", "traverse"]
 
 
 class Traversal(NamedTuple):
-    """A row of images for each variable, the one with the highest KL first.
+    """A row of images for each variable, the one with the highest score first.
 
     Attributes:
         image: Whose code it starts from, ``(*image)``.
         reconstruction: At that code, ``(*image)``.
         images: ``(R, V, *image)``: V values of each of R variables.
         variables: The variables' numbers.
-        kl: Their KL in nats, the mean over many images, ``(R,)``.
+        score: What they are sorted by, ``(R,)``.
         own: The column whose value the code has, for each row; -1 if none has it.
         columns: The values, in words.
         what: What the values are.
@@ -37,20 +37,20 @@ class Traversal(NamedTuple):
     reconstruction: Tensor
     images: Tensor
     variables: list[int]
-    kl: Tensor
+    score: Tensor
     own: list[int]
     columns: list[str]
     what: str
 
 
 @torch.no_grad()
-def traverse(vae: VAE, x: Tensor, kl: Tensor, rows: int = 10, columns: int = 11) -> Traversal:
+def traverse(vae: VAE, x: Tensor, score: Tensor, rows: int = 10, columns: int = 11) -> Traversal:
     """Decodes the code of an image with one variable changed, through the prior's quantiles.
 
     Arguments:
         vae: The model; its hard latents are taken.
         x: One image ``(*image)``.
-        kl: The KL of each variable in nats, ``(L,)``: rows are sorted by it.
+        score: Of each variable, ``(L,)``, by which rows are sorted: its KL in nats.
         rows: At most so many variables.
         columns: At most so many values.
     """
@@ -62,7 +62,7 @@ def traverse(vae: VAE, x: Tensor, kl: Tensor, rows: int = 10, columns: int = 11)
         kept = torch.linspace(0, len(values.labels) - 1, columns).round().long()
         z, labels = values.z[kept.to(values.z.device)], [values.labels[i] for i in kept]
         values = values._replace(z=z, labels=labels)
-    order = kl.argsort(descending=True, stable=True)[:rows].tolist()
+    order = score.argsort(descending=True, stable=True)[:rows].tolist()
     base = factors(prior)
     inner = 0 if base is None else len(base.event_shape)
     flat = code.reshape(-1, *code.shape[code.dim() - inner :])  # (L, *event of a variable)
@@ -75,13 +75,13 @@ def traverse(vae: VAE, x: Tensor, kl: Tensor, rows: int = 10, columns: int = 11)
     images = means(vae.decode(z.view(*z.shape[:2], *code.shape)))
     reconstruction = means(vae.decode(code[None]))[0]
     return Traversal(
-        x, reconstruction, images, order, kl.cpu()[order], own, values.labels, values.what
+        x, reconstruction, images, order, score.cpu()[order], own, values.labels, values.what
     )
 
 
 @styled
-def draw(found: Traversal) -> Figure:
-    """Each variable's number and KL beside its row; the image and its reconstruction at the left.
+def draw(found: Traversal, score: str = "KL [nats]") -> Figure:
+    """Each variable's number and score beside its row; the image and its reconstruction at the left.
 
     Where a row has the value of the image's code, it is framed.
     """
@@ -98,12 +98,12 @@ def draw(found: Traversal) -> Figure:
     figure = new_figure(width, 0.4 + (width - 0.75) * tiles.aspect)
     axes = figure.subplots()
     show(axes, tiles, dict(zip(x, ["image", *found.columns], strict=True)))
-    for place, variable, kl in zip(y, found.variables, found.kl.tolist(), strict=True):
-        for words, across in ((f"$z_{{{variable + 1}}}$", 5), (f"{kl:.2f}", 24)):
+    for place, variable, value in zip(y, found.variables, found.score.tolist(), strict=True):
+        for words, across in ((f"$z_{{{variable + 1}}}$", 5), (f"{value:.2f}", 24)):
             at: dict[str, Any] = {"xycoords": ("axes fraction", "data")}
             at["textcoords"] = "offset points"
             axes.annotate(words, (1, place), (across, 0), va="center", fontsize=7, **at)
-    axes.annotate("KL [nats]", (1, 1), (5, 3), fontsize=7, **at | {"xycoords": "axes fraction"})
+    axes.annotate(score, (1, 1), (5, 3), fontsize=7, **at | {"xycoords": "axes fraction"})
     if R > 1:
         said = "decoded\n(framed)" if max(found.own) >= 0 else "decoded"
         axes.text(x[0], y[1] + H / 2 + gap, said, ha="center", va="top", fontsize=7)
