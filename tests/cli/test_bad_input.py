@@ -420,7 +420,7 @@ SCRIPTS = {
     "evaluate: no such GPU": ("evaluate.py run --device cuda:99", "device cuda:99 is not there"),
     "evaluate: K for weeks": (
         "evaluate.py run --log_likelihood 1000000000",
-        "would take weeks; give at most 40000000",
+        "would take weeks: give at most K = 40000000",
     ),
     "evaluate: more than there is memory": (
         "evaluate.py run --elbo_samples 1000000000",

@@ -79,6 +79,11 @@ def traverse(vae: VAE, x: Tensor, score: Tensor, rows: int = 10, columns: int = 
     )
 
 
+def small(value: float) -> str:
+    """A number of two digits after the point; what would be none is said to be less."""
+    return f"{value:.2f}" if value >= 0.005 else "<0.01"
+
+
 @styled
 def draw(found: Traversal, score: str = "KL [nats]") -> Figure:
     """Each variable's number and score beside its row; the image and its reconstruction at the left.
@@ -99,7 +104,7 @@ def draw(found: Traversal, score: str = "KL [nats]") -> Figure:
     axes = figure.subplots()
     show(axes, tiles, dict(zip(x, ["image", *found.columns], strict=True)))
     for place, variable, value in zip(y, found.variables, found.score.tolist(), strict=True):
-        for words, across in ((f"$z_{{{variable + 1}}}$", 5), (f"{value:.2f}", 24)):
+        for words, across in ((f"$z_{{{variable + 1}}}$", 5), (small(value), 24)):
             at: dict[str, Any] = {"xycoords": ("axes fraction", "data")}
             at["textcoords"] = "offset points"
             axes.annotate(words, (1, place), (across, 0), va="center", fontsize=7, **at)
