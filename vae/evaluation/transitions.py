@@ -14,11 +14,10 @@ from functools import singledispatch
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
-from vae.distributions.operations import describe
 from vae.models.vae import VAE
 
 __all__ = [
@@ -130,37 +129,58 @@ def support_of(q: Distribution) -> Constraint | None:
 def transition_of(model: VAE, q: Distribution | None = None) -> Transition:
     """The transition for a model's latents, chosen by the support of its prior.
 
-    Hamiltonian Monte Carlo where it is continuous, or where no family says; what
-    :func:`discrete_transition` has where it is discrete.
+    Hamiltonian Monte Carlo where it is continuous, and what :func:`discrete_transition` has where
+    it is discrete. Where no family says, latents of whole numbers are taken for discrete.
 
     Arguments:
         model: The model, with hard latents.
         q: A posterior, whose support is asked for if the prior does not say.
-
-    Raises:
-        NotImplementedError: If there is no transition for the support.
     """
-    from vae.evaluation.hmc import HMC  # a transition itself
+    from vae.evaluation.hmc import HMC  # transitions themselves
+    from vae.evaluation.redraws import Redraws
 
     prior = model.prior()
     support = support_of(prior)
     if support is None and q is not None:
         support = support_of(q)
-    if support is None or not support.is_discrete:
+    if support is None:
+        z = prior.sample(Size([16]))
+        return Redraws() if bool((z == z.round()).all()) else HMC()
+    if not support.is_discrete:
         return HMC()
-    while isinstance(support, constraints.independent):
+    while hasattr(support, "base_constraint"):  # of independent variables, and of mixtures
         support = support.base_constraint
-    try:
-        return discrete_transition(support)
-    except NotImplementedError as error:
-        raise NotImplementedError(f"{error}, that of {describe(prior)}") from None
+    return discrete_transition(support)
 
 
 @singledispatch
 def discrete_transition(support: Constraint) -> Transition:
     """The transition for discrete latents, dispatched on the class of their support.
 
-    Raises:
-        NotImplementedError: If there is none.
+    By default variables are drawn anew from q: that needs ``log_prob`` and ``sample`` alone.
     """
-    raise NotImplementedError(f"there is no transition for the support {support}")
+    from vae.evaluation.redraws import Redraws
+
+    return Redraws()
+
+
+@discrete_transition.register(type(constraints.one_hot))
+def _(support: Constraint) -> Transition:
+    from vae.evaluation.flips import OneHotFlips
+
+    return OneHotFlips()
+
+
+@discrete_transition.register(type(constraints.boolean))
+def _(support: Constraint) -> Transition:
+    from vae.evaluation.flips import BinaryFlips
+
+    return BinaryFlips()
+
+
+@discrete_transition.register(type(constraints.nonnegative_integer))
+@discrete_transition.register(constraints.integer_interval)
+def _(support: Any) -> Transition:
+    from vae.evaluation.redraws import IntegerSteps
+
+    return IntegerSteps(support.lower_bound, getattr(support, "upper_bound", None))
