@@ -14,7 +14,8 @@ from torch.distributions import Binomial, Categorical, Independent, MixtureSameF
 
 from vae import VAE
 from vae.distributions.one_hot import OneHotCategorical
-from vae.evaluation.ais import Bridge, ais, temperatures_of
+from vae.evaluation.ais import ais
+from vae.evaluation.annealing import Bridge, temperatures_of
 from vae.evaluation.flips import BinaryFlips, OneHotFlips
 from vae.evaluation.gibbs import Gibbs
 from vae.evaluation.gradient_flips import GradientFlips
@@ -237,3 +238,18 @@ def test_a_family_that_says_nothing_is_redrawn_if_it_is_of_whole_numbers(monkeyp
         bridge = Bridge(vae, x, "q", transition)
         weights = ais(bridge, temperatures_of(20), chains=400).log_weights
         assert_mean((weights - known.log_p(x)).exp(), 1.0)
+
+
+@torch.no_grad()
+def test_each_proposal_is_decoded_once(monkeypatch):
+    vae = small_one_hot()
+    x = Enumerated(vae).draw(3)[1]
+    bridge, calls, decode = Bridge(vae, x, "q", OneHotFlips(proposals=5)), [], VAE.decode
+
+    def look(self, z):
+        calls.append(z)
+        return decode(self, z)
+
+    monkeypatch.setattr(VAE, "decode", look)
+    ais(bridge, temperatures_of(7), chains=4)
+    assert len(calls) == 1 + 5 * 7

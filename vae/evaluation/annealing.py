@@ -107,7 +107,7 @@ class Bridge:
         self.start: Distribution = q if start == "q" else self.prior
         transition = transition_of(vae, q) if transition is None else transition
         self.transition = transition.of(self.start, q)
-        self._known: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._known: list[_Decoded] = []
 
     def sample(self, chains: int) -> Tensor:
         """States ``(chains, B, *event)`` drawn from the start."""
@@ -119,13 +119,7 @@ class Bridge:
 
     def log_ratio(self, u: Tensor) -> Tensor:
         """log p(x, z) - log s(z) in nats, ``(chains, B)``."""
-        found = self._recall(u)
-        log_likelihood = self.log_likelihood(u) if found is None else found[0]
-        return log_likelihood + self.log_prior_ratio(self.transition.latent(u))
-
-    def log_likelihood(self, u: Tensor) -> Tensor:
-        """log p(x|z) in nats, ``(chains, B)``."""
-        return self.vae.decode(self.transition.latent(u)).log_prob(self.x)
+        return self.log_likelihood(u) + self.log_prior_ratio(self.transition.latent(u))
 
     def log_prior_ratio(self, z: Tensor) -> Tensor | float:
         """log p(z) - log s(z)."""
@@ -140,26 +134,51 @@ class Bridge:
     # The decoder is nearly all of the time: what it said of the present states and of the last
     # proposals is remembered, at every temperature.
 
+    def log_likelihood(self, u: Tensor) -> Tensor:
+        """log p(x|z) in nats, ``(chains, B)``."""
+        found = self._recall(u)
+        if found is None:
+            found = self._remember(_Decoded(u, self._decode(u)))
+        return found.log_likelihood
+
     def slope(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """log p(x|z) and its gradient in u."""
         found = self._recall(u)
-        if found is None:
-            found = Density(self.log_likelihood).gradient(u)
-            self._known = [*self._known[:1], (u, *found)]
-        return found
+        if found is None or found.slope is None:
+            found = self._remember(_Decoded(u, *Density(self._decode).gradient(u)))
+        assert found.slope is not None
+        return found.log_likelihood, found.slope
 
     def chosen(self, u: Tensor, accepted: Tensor, proposal: Tensor, before: Tensor) -> None:
         """The states u are ``proposal`` where it was accepted, else ``before``."""
         new, old = self._recall(proposal), self._recall(before)
         self._known = []
-        if new is not None and old is not None:
+        if new is None or old is None:
+            return
+        slope = None
+        if new.slope is not None and old.slope is not None:
             wide = accepted.reshape(*accepted.shape, *[1] * (u.dim() - 2))
-            self._known = [
-                (u, torch.where(accepted, new[0], old[0]), torch.where(wide, new[1], old[1]))
-            ]
+            slope = torch.where(wide, new.slope, old.slope)
+        value = torch.where(accepted, new.log_likelihood, old.log_likelihood)
+        self._remember(_Decoded(u, value, slope))
 
-    def _recall(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
-        return next(((value, slope) for of, value, slope in self._known if of is u), None)
+    def _decode(self, u: Tensor) -> Tensor:
+        return self.vae.decode(self.transition.latent(u)).log_prob(self.x)
+
+    def _recall(self, u: Tensor) -> _Decoded | None:
+        return next((known for known in self._known if known.u is u), None)
+
+    def _remember(self, new: _Decoded) -> _Decoded:
+        self._known = [*[known for known in self._known[:1] if known.u is not new.u], new]
+        return new
+
+
+class _Decoded(NamedTuple):
+    """What the decoder said of some states."""
+
+    u: Tensor
+    log_likelihood: Tensor
+    slope: Tensor | None = None
 
 
 class _Tempered(Density):
