@@ -64,6 +64,15 @@ def left_out(module: ModuleType) -> float:
     return (table.logsumexp(1) - found.values["others"]).abs().max().item() / 1e-4
 
 
+def prior_hole(module: ModuleType) -> float:
+    """KL(q(z) || p(z)) from below, of six Gaussian latents, against the exact one, to 5 standard errors"""
+    model = linear_gaussian(6, 8, scale=0.1)
+    model.set_affine(model.gain, torch.ones(6) * 1.5**0.5, model.spread)
+    _, x = model.draw(400)
+    found = asked(module.Codes(), model, x).numbers["marginal_kl_lower"]
+    return (found.value - float(model.marginal_kl())) / (ERRORS * found.se)
+
+
 def pairs_of_normals(module: ModuleType) -> float:
     """Densities of all pairs of a Gaussian posterior against log_prob, to 1e-3 nats"""
     q = toy(DiagonalGaussian, 3).posterior(torch.rand(9, *SHAPE))
@@ -162,6 +171,13 @@ MUTANTS = {
         "math.log(count - 1)",
         "math.log(count)",
         nothing,
+    ),
+    "own term left in, wider": Mutant(
+        INFORMATION,
+        "the mixture of wider posteriors holds the image that z was drawn for",
+        "wide = log_sum_of_others(z, index, self._wide)",
+        "wide = log_sum_of_others(z, index - 10**6, self._wide)",
+        prior_hole,
     ),
     "a Jacobian forgotten (pairs)": Mutant(
         "vae.evaluation.densities",

@@ -22,8 +22,6 @@ SHAPE = (1, 2, 2)
 class Bare(Distribution):
     """A normal law of which no more is known than its density and its samples."""
 
-    arg_constraints = {}
-
     def __init__(self, loc, scale):
         self.normal = Normal(*torch.broadcast_tensors(loc, scale))
         super().__init__(self.normal.batch_shape, validate_args=False)

@@ -14,6 +14,7 @@ from vae.evaluation.collapse import information_verdict
 from vae.evaluation.densities import log_densities
 from vae.evaluation.mutual_information import Codes
 from vae.models.latents.gaussian import DiagonalGaussian
+from vae.models.latents.one_hot import OneHot
 
 LIMIT = 4.9
 """Standard errors within which a mean is, but for one time in a million."""
@@ -85,10 +86,36 @@ def test_codes_apart_reach_the_ceiling_and_the_rate_bounds_what_there_may_be():
     lower, upper = found.numbers["mutual_information"], found.numbers["mutual_information_upper"]
     assert lower.value == pytest.approx(math.log(40), abs=1e-3)
     assert lower.labels["ceiling"] == pytest.approx(math.log(40), abs=1e-4)
-    assert upper.labels["by"] == "the rate" and upper.labels["leaving_one_out"] > upper.value
+    assert upper.labels["by"] == "the prior" and upper.value == pytest.approx(
+        model.rate(x).mean().item()
+    )
     assert float(model.mutual_information()) < upper.value + LIMIT * upper.se
     assert found.numbers["marginal_kl_lower"].value == 0
     assert "at its ceiling log N = 3.69" in found.remarks[1]
+
+
+def test_wider_posteriors_give_a_tighter_bound_that_holds():
+    """In six dimensions hundreds of posteriors are far apart, and the prior is off by 4.5 nats."""
+    model = linear_gaussian(6, 8, scale=0.3)
+    model.set_affine(model.gain, torch.ones(6) * 1.5**0.5, model.spread)
+    _, x = model.draw(800)
+    found = asked(Codes(), model, x)
+    upper, below = found.numbers["mutual_information_upper"], found.numbers["marginal_kl_lower"]
+    assert upper.labels["by"] == "the others" and upper.labels["width"] > 1
+    narrow = information.information_bounds(found.values["own"], found.values["others"], 800)[1]
+    truth, marginal = float(model.mutual_information()), float(model.marginal_kl())
+    assert truth < upper.value < narrow.mean() - 1
+    assert upper.value < model.rate(x).mean() - 1
+    assert 1 < below.value < marginal
+
+
+def test_what_is_wider_is_another_density_of_the_same_family():
+    q = toy(DiagonalGaussian, 3).posterior(torch.rand(4, *SHAPE))
+    wide = information.widened(q, 2.0)
+    torch.testing.assert_close(wide.base_dist.scale, 2 * q.base_dist.scale)
+    torch.testing.assert_close(wide.base_dist.loc, q.base_dist.loc)
+    for vae in (toy(BareLatent, 3), toy(OneHot, 3)):
+        assert information.widened(vae.posterior(torch.rand(4, *SHAPE)), 2.0) is None
 
 
 def test_a_posterior_that_is_the_same_for_all_images_holds_nothing():
