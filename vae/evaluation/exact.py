@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,11 +26,19 @@ from vae.evaluation.quadrature import (
     expected_nodes,
     quadrature_log_likelihood,
 )
-from vae.evaluation.terms import fixed_noise
 from vae.models.log_likelihood import CHUNKS
 from vae.models.vae import VAE
+from vae.seeds import fixed_noise
 
-__all__ = ["Exact", "enumerable", "exact_log_likelihood"]
+__all__ = [
+    "Exact",
+    "Known",
+    "enumerable",
+    "exact_log_likelihood",
+    "first_images",
+    "known_log_likelihood",
+    "why_not_known",
+]
 
 
 def enumerable(vae: VAE, x: Tensor, most: int = MAX_SUPPORT) -> Distribution:
@@ -87,6 +96,56 @@ def exact_log_likelihood(
     return total.to(x)
 
 
+class Known(NamedTuple):
+    """log p(x), by whichever way there is.
+
+    Attributes:
+        log_likelihood: In nats, (B,).
+        change: That of quadrature at its last halving, (B,); None of a sum.
+        nodes: Latents that were decoded.
+    """
+
+    log_likelihood: Tensor
+    change: Tensor | None
+    nodes: int
+
+
+def why_not_known(vae: VAE, x: Tensor, most: int = MAX_SUPPORT) -> str | None:
+    """Why there is neither a sum nor quadrature for images ``(B, *image)``; None if there is."""
+    try:
+        enumerable(vae.hard, x, most)
+    except ValueError as error:
+        return str(error)
+    except NotImplementedError:
+        try:
+            domain_of(vae.hard, x)
+        except NotImplementedError as error:
+            return str(error)
+    return None
+
+
+def known_log_likelihood(
+    vae: VAE, x: Tensor, tolerance: float = 1e-4, most: int = MOST_NODES
+) -> Known:
+    """log p(x) of images ``(B, *image)``, by a sum or, of continuous latents, by quadrature.
+
+    Arguments:
+        vae: The model.
+        x: Images ``(B, *image)``.
+        tolerance: Of quadrature, in nats.
+        most: The most latents that are decoded.
+
+    Raises:
+        NotImplementedError: If there is neither.
+        ValueError: If there are more configurations than ``most``.
+    """
+    try:
+        size = configurations(enumerable(vae.hard, x, most))
+    except NotImplementedError:
+        return Known(*quadrature_log_likelihood(vae, x, tolerance, most))
+    return Known(exact_log_likelihood(vae, x, most=most), None, size)
+
+
 class Exact(Part):
     """log p(x) itself: by a sum over all latents, or by quadrature of one or two continuous ones.
 
@@ -110,23 +169,15 @@ class Exact(Part):
         self.tolerance, self.nodes = tolerance, nodes
 
     def why_not(self, subject: Subject) -> str | None:
-        x = _first_images(subject, 1)
-        try:
-            enumerable(subject.vae, x, self.nodes)
-        except ValueError as error:
-            return str(error)
-        except NotImplementedError:
-            try:
-                domain_of(subject.vae, x)
-            except NotImplementedError as error:
-                return str(error)
-        return None
+        return why_not_known(subject.vae, first_images(subject, 1), self.nodes)
 
     @torch.no_grad()
     def seconds(self, subject: Subject) -> float | None:
-        x, chunk = _first_images(subject, 100), CHUNKS[asynchronous(subject.device)]
-        size = self._configurations(subject.vae, x)
-        size = expected_nodes(subject.vae, x, self.nodes) if size is None else size
+        x, chunk = first_images(subject, 100), CHUNKS[asynchronous(subject.device)]
+        try:
+            size = configurations(enumerable(subject.vae, x, self.nodes))
+        except NotImplementedError:
+            size = expected_nodes(subject.vae, x, self.nodes)
         with fixed_noise(x.device, 0):
             z = subject.vae.prior().sample(torch.Size([chunk]))
         started = time.monotonic()
@@ -135,15 +186,9 @@ class Exact(Part):
         return (time.monotonic() - started) * max(1, size / chunk) / len(x)
 
     def measure(self, subject: Subject, x: Tensor, first: int) -> dict[str, Tensor]:
-        size = self._configurations(subject.vae, x)
-        if size is not None:
-            value = exact_log_likelihood(subject.vae, x, most=self.nodes)
-            return {"log_likelihood": value, "nodes": value.new_full((len(x),), size)}
-        value, change, nodes = quadrature_log_likelihood(
-            subject.vae, x, self.tolerance, self.nodes
-        )
-        count = value.new_full((len(x),), nodes)
-        return {"log_likelihood": value, "change": change, "nodes": count}
+        value, change, nodes = known_log_likelihood(subject.vae, x, self.tolerance, self.nodes)
+        found = {"log_likelihood": value, "nodes": value.new_full((len(x),), nodes)}
+        return found if change is None else found | {"change": change}
 
     def numbers(self, subject: Subject, values: Mapping[str, Tensor]) -> list[Number]:
         nodes, warning = int(values["nodes"].max()), ""
@@ -166,14 +211,8 @@ class Exact(Part):
             )
         ]
 
-    def _configurations(self, vae: VAE, x: Tensor) -> int | None:
-        """How many there are; None where z is continuous."""
-        try:
-            return configurations(enumerable(vae, x, self.nodes))
-        except NotImplementedError:
-            return None
 
-
-def _first_images(subject: Subject, count: int) -> Tensor:
+def first_images(subject: Subject, count: int) -> Tensor:
+    """The first images of the subject's split."""
     loader = subject.data.loader(subject.split, subject.device, batch_size=count, limit=count)
     return next(iter(loader.batches()))

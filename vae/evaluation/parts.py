@@ -20,7 +20,9 @@ ALWAYS = {
 
 PARTS = {
     "log_likelihood": "vae.evaluation.importance.ImportanceWeighted",
+    "exact": "vae.evaluation.exact.Exact",
     "ais": "vae.evaluation.ais.AIS",
+    "gaps": "vae.evaluation.gaps.Gaps",
     "codes": "vae.evaluation.mutual_information.Codes",
     "rate_distortion": "vae.evaluation.rate_distortion.RateDistortion",
 }

@@ -29,9 +29,9 @@ from torch.distributions.transforms import identity_transform
 from vae.devices import asynchronous, double
 from vae.distributions.operations import describe
 from vae.evaluation.pairwise import log_probs
-from vae.evaluation.terms import fixed_noise
 from vae.models.log_likelihood import CHUNKS
 from vae.models.vae import VAE
+from vae.seeds import fixed_noise
 
 __all__ = [
     "Domain",

@@ -1,0 +1,293 @@
+r"""Where the gap between :math:`\log p(x)` and the ELBO comes from.
+
+.. math:: \log p(x) - L[q] =
+    \underbrace{\log p(x) - L[q^*]}_{\text{approximation}} +
+    \underbrace{L[q^*] - L[q]}_{\text{amortisation}}
+
+:math:`q^*` is the best of the family for the image: what is lost to it, no encoder can win. The rest is
+the encoder's. Beside them stand the relaxation gap of a model trained with relaxed latents, and the
+generalisation gap, between the ELBO of images that were trained on and of others.
+
+References:
+    | Inference Suboptimality in Variational Autoencoders (Cremer, Li & Duvenaud, 2018), equations 3-5
+    | (https://arxiv.org/abs/1801.03558).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vae.devices import double, keep_freed_memory
+from vae.evaluation.ais import ais
+from vae.evaluation.annealing import Bridge, temperatures_of
+from vae.evaluation.best_posterior import best_posterior, free_parameters, score
+from vae.evaluation.exact import first_images, known_log_likelihood, why_not_known
+from vae.evaluation.part import Number, Part, Subject, mean_of
+from vae.evaluation.terms import elbo_terms
+from vae.evaluation.transitions import transition_of
+from vae.models.vae import VAE
+from vae.seeds import fixed_noise, mix_seeds
+
+__all__ = ["Gaps", "InferenceGaps", "inference_gaps", "relaxed_elbo"]
+
+
+STILL_RISING = 0.1
+"""Nats by which L[q*] may rise in the last quarter of its steps, and count as found."""
+
+MOST = 10_000
+"""Images of each kind for the generalisation gap, at most: they take seconds."""
+
+
+class InferenceGaps(NamedTuple):
+    """The terms of the gap for B images, in nats, (B,).
+
+    Attributes:
+        log_likelihood: log p(x), or the best lower bound on it.
+        best: L[q*].
+        elbo: L[q], of the encoder's q.
+        rising: By how much L[q*] rose in the last quarter of the steps.
+        change: By how much the last halving of a grid changed log p(x); 0 where there is none.
+    """
+
+    log_likelihood: Tensor
+    best: Tensor
+    elbo: Tensor
+    rising: Tensor
+    change: Tensor
+
+
+def inference_gaps(
+    vae: VAE,
+    x: Tensor,
+    steps: int = 1000,
+    samples: int = 8,
+    scored: int = 1000,
+    temperatures: int = 100,
+    chains: int = 8,
+    from_prior: bool = False,
+) -> InferenceGaps:
+    """Optimises q of images ``(B, *image)``, and scores what was found with fresh samples.
+
+    log p(x) is exact where z can be summed or integrated over; else it is the lower bound of
+    annealed importance sampling where there is a transition for z; else the importance-weighted
+    bound with q* as proposal.
+
+    Arguments:
+        vae: The model.
+        x: Images ``(B, *image)``.
+        steps: Of Adam.
+        samples: Of each image in a step.
+        scored: Samples of each image for L[q*] and L[q].
+        temperatures: Of annealed importance sampling; 0 leaves it out.
+        chains: Of each image.
+        from_prior: Whether q* is looked for from the prior too, besides from the encoder's q.
+
+    Raises:
+        NotImplementedError: If the family of q does not name its parameters.
+    """
+    vae = vae.hard
+    found = best_posterior(vae, x, steps, samples, from_prior=from_prior)
+    best = score(vae, x, found.q, scored)
+    with torch.no_grad():
+        elbo = score(vae, x, vae.posterior(x), scored).elbo
+    source, change = _source(vae, x, temperatures), torch.zeros_like(elbo)
+    if source == "exact":
+        known = known_log_likelihood(vae, x)
+        log_p = double(known.log_likelihood)
+        change = change if known.change is None else double(known.change)
+    elif source == "AIS":
+        betas = temperatures_of(temperatures, "linear")
+        log_p = ais(Bridge(vae, x), betas, chains).log_mean
+    else:
+        log_p = best.log_mean
+    return InferenceGaps(log_p, best.elbo, elbo, double(found.rising), change)
+
+
+def _source(vae: VAE, x: Tensor, temperatures: int) -> str:
+    """What stands for log p(x)."""
+    if why_not_known(vae, x) is None:
+        return "exact"
+    try:
+        transition_of(vae)
+    except NotImplementedError:
+        return "IWAE"
+    return "AIS" if temperatures else "IWAE"
+
+
+@torch.no_grad()
+def relaxed_elbo(vae: VAE, x: Tensor, num_samples: int = 100) -> Tensor:
+    """The ELBO of a model with its relaxed latents, (B,): a bound on the relaxed model alone."""
+    return score(vae, x, vae.posterior(x), num_samples).elbo
+
+
+class Gaps(Part):
+    """Where log p(x) - ELBO is lost: to the family of q, to the encoder, to relaxation, to overfitting.
+
+    Arguments:
+        steps: Of Adam, in which q of each image is optimised.
+        samples: Of each image in a step.
+        scored: Fresh samples of each image, by which L[q*] and L[q] are compared.
+        temperatures: Of annealed importance sampling, for log p(x) where it is not known; 0: none.
+        chains: Of annealed importance sampling.
+        from_prior: Look for q* from the prior too, besides from the encoder's q.
+        batch: Images at a time.
+
+    Raises:
+        ValueError: If a number is too small.
+    """
+
+    name = "gaps"
+    title = "where log p(x) - ELBO is lost: the family of q, the encoder, overfitting"
+    images: int | None = 100
+
+    def __init__(
+        self,
+        steps: int = 1000,
+        samples: int = 8,
+        scored: int = 1000,
+        temperatures: int = 100,
+        chains: int = 8,
+        from_prior: bool = False,
+        batch: int = 50,
+    ) -> None:
+        for argument, value, least in (
+            ("steps", steps, 4),
+            ("samples", samples, 2),
+            ("scored", scored, 2),
+            ("temperatures", temperatures, 0),
+            ("chains", chains, 1),
+            ("batch", batch, 1),
+        ):
+            if value < least:
+                raise ValueError(f"gaps_{argument} must be at least {least}, got {value}")
+        self.steps, self.samples, self.scored = steps, samples, scored
+        self.temperatures, self.chains = temperatures, chains
+        self.from_prior, self.batch = from_prior, batch
+
+    def why_not(self, subject: Subject) -> str | None:
+        try:
+            free_parameters(subject.vae.posterior(first_images(subject, 1)))
+        except NotImplementedError as error:
+            return str(error)
+        return None
+
+    def seconds(self, subject: Subject) -> float | None:
+        x, steps = first_images(subject, 10), 4
+        took = []
+        for _ in range(2):  # the first one warms up
+            started = time.perf_counter()
+            with fixed_noise(x.device, 0):
+                best_posterior(subject.vae, x, steps, self.samples)
+            took.append(time.perf_counter() - started)
+        return min(took) / len(x) * self.steps / steps * (1 + self.from_prior)
+
+    def prepare(self, subject: Subject) -> None:
+        if "trained_on" in self.kept or subject.split == "train":
+            return
+        count = min(_count(subject, split) for split in ("train", subject.split))
+        if count >= 2:
+            self.kept = {
+                "trained_on": self._elbo(subject, "train", count),
+                "others": self._elbo(subject, subject.split, count),
+            }
+
+    def _elbo(self, subject: Subject, split: str, count: int) -> Tensor:
+        loader = subject.data.loader(split, subject.device, batch_size=500, limit=count)
+        with fixed_noise(subject.device, mix_seeds(subject.seed, 0)):
+            found = [elbo_terms(subject.vae, x).elbo.cpu() for x in loader.batches()]
+        return torch.cat(found)
+
+    def measure(self, subject: Subject, x: Tensor, first: int) -> dict[str, Tensor]:
+        if x.device.type == "cpu":
+            keep_freed_memory()
+        with fixed_noise(x.device, mix_seeds(subject.seed, first)):
+            found = inference_gaps(
+                subject.vae,
+                x,
+                self.steps,
+                self.samples,
+                self.scored,
+                self.temperatures,
+                self.chains,
+                self.from_prior,
+            )
+            values = found._asdict()
+            if subject.trained.hard is not subject.trained:
+                values["relaxed"] = relaxed_elbo(subject.trained, x, self.scored)
+        return values
+
+    def numbers(self, subject: Subject, values: Mapping[str, Tensor]) -> list[Number]:
+        log_p, best, elbo = values["log_likelihood"], values["best"], values["elbo"]
+        source = _source(subject.vae, first_images(subject, 1), self.temperatures)
+        about: dict[str, Any] = {"log p(x)": source}
+        if source == "AIS":
+            about |= {"temperatures": self.temperatures, "chains": self.chains}
+        elif source == "IWAE":
+            about |= {"K": self.scored, "proposal": "q*"}
+        search = {"steps": self.steps, "samples": self.scored}
+        late = _warning(values["rising"].mean().item(), self.steps)
+        coarse = (values["change"] > 1e-2).any()
+        grid = "the grid for log p(x) is too coarse: see --exact" if coarse else ""
+        known = source == "exact" and not coarse
+        found = [
+            mean_of(
+                "inference_gap",
+                log_p - elbo,
+                bound="estimate" if known else "lower bound",
+                labels=about,
+                warning=grid,
+            ),
+            mean_of(
+                "approximation_gap",
+                log_p - best,
+                bound="upper bound" if known else "estimate" if late else "lower bound",
+                labels=about | search,
+                warning=grid or late,
+            ),
+            mean_of(
+                "amortization_gap", best - elbo, bound="lower bound", labels=search, warning=late
+            ),
+        ]
+        if "relaxed" in values:
+            found.append(mean_of("relaxation_gap", values["relaxed"] - elbo, labels=search))
+        if "trained_on" in self.kept:
+            found.append(_generalization(self.kept, subject.split))
+        return found
+
+    def remarks(self, subject: Subject, values: Mapping[str, Tensor]) -> list[str]:
+        whole = (values["log_likelihood"] - values["elbo"]).mean().item()
+        encoder = (values["best"] - values["elbo"]).mean().item()
+        larger = "encoder" if encoder > whole / 2 else "family of q"
+        return [
+            f"log p(x) - ELBO is {whole:.2f} nats: {encoder:.2f} are the encoder's (amortisation),"
+            f" {whole - encoder:.2f} that of q's family (approximation); the {larger} costs more"
+        ]
+
+
+def _count(subject: Subject, split: str) -> int:
+    """The images of a split for the generalisation gap."""
+    count = subject.data.count(split)
+    return min(MOST, MOST if count is None else count, subject.limit or MOST)
+
+
+def _generalization(kept: Mapping[str, Tensor], split: str) -> Number:
+    """The mean ELBO of images trained on, less that of others."""
+    trained, others = kept["trained_on"].double(), kept["others"].double()
+    error = sum(e.var().item() / len(e) for e in (trained, others)) ** 0.5
+    value = (trained.mean() - others.mean()).item()
+    labels = {"of": f"ELBO, {len(trained):,} train and {len(others):,} {split} images"}
+    return Number("generalization_gap", value, error, labels=labels)
+
+
+def _warning(rising: float, steps: int) -> str:
+    if not rising > STILL_RISING:
+        return ""
+    return (
+        f"L[q*] still rose by {rising:.2f} nats in the last quarter of {steps:,} steps: more"
+        " --gaps_steps"
+    )
