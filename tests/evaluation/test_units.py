@@ -8,7 +8,7 @@ from asked import asked
 from every_part import FAMILIES, LATENTS
 from known import linear_gaussian
 from own_latents import SHAPE, BareLatent, MixturePrior, toy
-from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
+from torch.distributions import Cauchy, Independent, MultivariateNormal, Normal, kl_divergence
 
 from vae.distributions.one_hot import OneHotCategorical
 from vae.distributions.von_mises import VonMises
@@ -144,6 +144,21 @@ def test_of_every_family(name):
     discrete = name in ("binary", "one_hot", "relaxed_one_hot")
     assert ("perplexity" in numbers) == discrete
     assert len(answer.remarks) == 1 and "collapse" in answer.remarks[0]
+
+
+def test_units_without_a_mean_are_told():
+    class CauchyLatent(BareLatent):
+        def forward(self, features):
+            return Independent(Cauchy(self.loc(features), torch.tensor(1.0)), 1)
+
+        def prior(self):
+            return Independent(Cauchy(self.zeros, torch.tensor(1.0)), 1)
+
+    answer = asked(Units(), toy(CauchyLatent, 3), torch.rand(60, *SHAPE).round())
+    number = answer.numbers["active_units"]
+    assert number.value == 0 and number.labels["activity"] == [None] * 3
+    assert number.warning == "3 units have no finite mean, and count as inactive"
+    assert not answer.remarks[0].startswith("posterior collapse")
 
 
 def test_of_one_image_there_is_no_variance():

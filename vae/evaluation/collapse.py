@@ -56,7 +56,7 @@ def collapse_verdict(
     counted = f"{active} of {units} units active (Var[E_q[z]] > {threshold:g})"
     if is_collapsed(rate):
         return f"posterior collapse: the rate is {rate:.2g} nats (< {COLLAPSED}): {IGNORED}"
-    if active == 0:
+    if bool((activity <= threshold).all()):
         return (
             f"posterior collapse: {counted}: q(z|x) is the same for all images, if not the prior"
         )

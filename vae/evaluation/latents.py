@@ -67,6 +67,8 @@ class Units(Part):
             variances = activity(values["mean"], values.get("error"))
             active = float((variances > self.threshold).sum())
             labels = {"of": len(variances), "threshold": self.threshold}
+            lacking = int((~variances.isfinite()).sum())
+            warning = f"{lacking} units have no finite mean, and count as inactive"
             found.append(
                 Number(
                     "active_units",
@@ -74,6 +76,7 @@ class Units(Part):
                     bound="estimate" if "error" in values else "exact",
                     unit="units",
                     labels={**labels, "activity": _listed(variances)},
+                    warning=warning if lacking else "",
                 )
             )
         for name in ("kl", "kl_mc"):
@@ -147,6 +150,7 @@ def _perplexity(name: str, usage: Tensor) -> Number:
     return Number(name, each.mean().item(), bound="exact", unit="categories", labels=labels)
 
 
-def _listed(values: Tensor) -> list[float]:
-    """For JSON, with four digits that count."""
-    return [float(f"{value:.4g}") for value in values.tolist()]
+def _listed(values: Tensor) -> list[float | None]:
+    """For JSON, with four digits that count, and None for what is not finite."""
+    rounded = [float(f"{value:.4g}") for value in values.tolist()]
+    return [value if math.isfinite(value) else None for value in rounded]

@@ -157,7 +157,8 @@ class Codes(Part):
         densities(z)
         pairs = (time.monotonic() - started) / len(x) ** 2
         count = subject.data.count(subject.split) or self.mixture
-        return pairs * min(self.mixture, count)
+        mixtures = 1 if widened(q, 2.0) is None else 2
+        return mixtures * pairs * min(self.mixture, count)
 
     @torch.no_grad()
     def prepare(self, subject: Subject) -> None:
