@@ -197,3 +197,32 @@ def test_distributions_are_in_single_precision_under_autocast(family):
 def test_a_scale_that_is_none_is_refused(scale):
     with pytest.raises(ValueError, match=f"scale must be positive and finite, got {scale}"):
         Gaussian(MLPDecoder(D, (1, 2, 2)), scale)
+
+
+@pytest.mark.parametrize("image", [(1, 28, 28), (1, 8, 8), (3, 5, 7), (1, 1, 2)])
+@pytest.mark.parametrize("grey", [False, True])
+def test_the_faster_sum_over_bernoulli_pixels_is_that_of_its_terms(image, grey):
+    logits = 30 * torch.randn(4, 3, *image)
+    x = torch.rand(3, *image)
+    x = x if grey else x.round()
+    p = Bernoulli(torch.nn.Unflatten(-1, (1, *image)))(logits.flatten(2))
+    pixels = Bernoulli(torch.nn.Unflatten(-1, (1, *image)))(logits.double().flatten(2)).base_dist
+    expected = pixels.log_prob(x.double()).sum((-1, -2, -3))
+    with torch.no_grad():
+        assert p.base_dist.summed_log_prob(x, 3) is not None
+        assert_close(p.log_prob(x).double(), expected, rtol=2e-6, atol=1e-5)
+        assert p.log_prob(x[0]).shape == (4, 3)
+        # what the faster sum has no room for
+        assert p.base_dist.summed_log_prob(x.double(), 3) is None
+        assert p.log_prob(x.expand(2, 4, *x.shape)).shape == (2, 4, 3)
+    assert p.base_dist.summed_log_prob(x, 3) is None  # a gradient is asked for
+
+
+def test_the_faster_sum_takes_infinite_logits():
+    logits = torch.tensor([[math.inf, -math.inf, 1e30, -200.0]])
+    p = Bernoulli(torch.nn.Unflatten(-1, (1, 1, 2, 2)))(logits)
+    x = torch.tensor([[1.0, 0.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0]]).view(2, 1, 2, 2)
+    slow = [p.log_prob(one) for one in x]
+    with torch.no_grad():
+        assert_close(p.log_prob(x[0]), slow[0], rtol=0, atol=0)
+        assert_close(p.log_prob(x[1]), slow[1], rtol=0, atol=0)
