@@ -143,6 +143,20 @@ class LinearGaussian(VAE):
         """The ELBO of the best diagonal Gaussian less that of q, (B,)."""
         return self.log_p(x) - self.approximation_gap() - self.elbo(x)
 
+    def rate_distortion(self, x: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+        """Rate and distortion at the slope -beta of their curve, (B,) each: of the density in
+        proportion to p(z) p(x|z)^beta."""
+        noise = self.scale**2
+        precision = torch.eye(self.weight.shape[1]).double()
+        precision = precision + beta / noise * self.weight.T @ self.weight
+        centred = x.flatten(1).double() - self.bias
+        mean = torch.linalg.solve(precision, beta / noise * (centred @ self.weight).T).T
+        tilted = MultivariateNormal(mean, precision_matrix=precision)
+        error = (centred - mean @ self.weight.T).square().sum(-1)
+        error = error + torch.trace(self.weight @ tilted.covariance_matrix[0] @ self.weight.T)
+        distortion = error / 2 / noise + len(self.weight) / 2 * math.log(2 * math.pi * noise)
+        return kl_divergence(tilted, self.true_prior()), distortion
+
     def true_prior(self) -> MultivariateNormal:
         """p(z) in float64."""
         eye = torch.eye(self.weight.shape[1]).double()

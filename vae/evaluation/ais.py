@@ -36,7 +36,7 @@ from vae.evaluation.annealing import (
 from vae.evaluation.bdmc import bracket, simulate
 from vae.evaluation.part import Number, Part, Subject, mean_of
 from vae.evaluation.terms import fixed_noise
-from vae.evaluation.transitions import transition_of
+from vae.evaluation.transitions import why_no_transition
 
 __all__ = ["AIS", "ais"]
 
@@ -106,11 +106,7 @@ class AIS(Part):
         self.batch = max(CODES // chains, 1) if batch is None else batch
 
     def why_not(self, subject: Subject) -> str | None:
-        try:
-            transition_of(subject.vae)
-        except NotImplementedError as error:
-            return str(error)
-        return None
+        return why_no_transition(subject.vae)
 
     def seconds(self, subject: Subject) -> float | None:
         steps, images = 2, 10

@@ -90,8 +90,8 @@ class HMC(Transition):
             last = i == self.leapfrog - 1
             momentum = momentum + (epsilon / 2 if last else epsilon) * force
         log_ratio = after - kinetic(momentum) - start
-        # where the density is not finite, the orbit has left the support or its numbers
-        log_ratio = log_ratio.where(after.isfinite(), -torch.inf)
+        # else the orbit has left the support, or what numbers can hold
+        log_ratio = log_ratio.where(after.isfinite() & ~log_ratio.isnan(), -torch.inf)
         acceptance = log_ratio.clamp(max=0).exp()
         accepted = torch.rand_like(acceptance) < acceptance
         return log_density.choose(accepted, proposal, z), acceptance

@@ -32,7 +32,7 @@ from vae.evaluation.ais import CODES
 from vae.evaluation.annealing import Bridge, anneal, pilot
 from vae.evaluation.part import Number, Part, Subject, mean_of
 from vae.evaluation.terms import fixed_noise
-from vae.evaluation.transitions import transition_of
+from vae.evaluation.transitions import why_no_transition
 
 __all__ = ["Curve", "RateDistortion", "rate_distortion"]
 
@@ -125,11 +125,7 @@ class RateDistortion(Part):
         return self.largest * even**3
 
     def why_not(self, subject: Subject) -> str | None:
-        try:
-            transition_of(subject.vae)
-        except NotImplementedError as error:
-            return str(error)
-        return None
+        return why_no_transition(subject.vae)
 
     def measure(self, subject: Subject, x: Tensor, first: int) -> dict[str, Tensor]:
         if x.device.type == "cpu":

@@ -26,6 +26,7 @@ __all__ = [
     "discrete_transition",
     "support_of",
     "transition_of",
+    "why_no_transition",
     "unchecked",
 ]
 
@@ -151,6 +152,17 @@ def transition_of(model: VAE, q: Distribution | None = None) -> Transition:
     while hasattr(support, "base_constraint"):  # of independent variables, and of mixtures
         support = support.base_constraint
     return discrete_transition(support)
+
+
+def why_no_transition(model: VAE) -> str | None:
+    """Why a model's latents cannot be moved, in one line; None if they can."""
+    try:
+        with torch.no_grad(), unchecked():
+            prior = model.prior().expand(Size([1]))
+            transition_of(model).of(prior, prior)
+    except NotImplementedError as error:
+        return str(error)
+    return None
 
 
 @singledispatch
