@@ -109,7 +109,7 @@ def curve(module: ModuleType) -> float:
 
 CHAINS, HMC, BOTH = (f"vae.evaluation.{name}" for name in ("annealing", "hmc", "bdmc"))
 MUTANTS = {
-    "Jacobian forgotten": Mutant(
+    "Jacobian forgotten (HMC)": Mutant(
         CHAINS,
         "the density of the chains' coordinates is that of z, without the volume",
         "self.start.log_prob(self.transition.latent(u)) + self.transition.log_volume(u)",
