@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from vae.evaluation.encoding import features
 from vae.models.vae import VAE
-from vae.pictures.codes import center, is_discrete
+from vae.pictures.codes import is_discrete
 from vae.pictures.mosaic import means, mosaic, show
 from vae.pictures.style import COLUMN, GREY, TEXT, class_colors, new_figure, styled
 from vae.pictures.variables import factors, values_of
@@ -100,20 +101,8 @@ def manifold(vae: VAE, columns: int = 20) -> Manifold:
 
 @torch.no_grad()
 def codes_of(vae: VAE, batches: Iterable[Tensor]) -> Tensor:
-    """What the decoder reads at the mean of q(z|x), ``(N, D)``, on the CPU.
-
-    Of one-hot variables it is their probabilities, of angles cosine and sine, so that near codes
-    are near. Of a family without a mean it is that of :func:`vae.pictures.codes.center`.
-    """
-    vae, found = vae.hard, []
-    for x in batches:
-        q = vae.posterior(x)
-        try:
-            z = q.mean
-        except NotImplementedError:
-            z = center(q)
-        found.append(vae.latent.code(z).flatten(1).float().cpu())
-    return torch.cat(found)
+    """What stands for each image in a probe too (:func:`features`), ``(N, D)``, on the CPU."""
+    return torch.cat([features(vae, x)[0].float().cpu() for x in batches])
 
 
 def project(codes: Tensor, method: Method, seed: int = 0) -> Map:

@@ -72,7 +72,7 @@ RC: Any = {
     "ytick.minor.width": 0.4,
     "lines.linewidth": 1.2,
     "image.interpolation": "nearest",
-    "savefig.dpi": 220,
+    "savefig.dpi": 200,
     "pdf.fonttype": 42,  # letters stay letters: journals refuse others
 }
 
