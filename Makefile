@@ -24,12 +24,12 @@ RUNS ?=
 SWEEP ?=
 .PHONY: help install data estimators gradients train train-gaussian train-discrete train-reinforce fit evaluate \
 	encode reconstruct sample test test-fast test-slow test-chaos lint format typecheck wandb-sync clean resume replay seeds \
-	compare train-many policy bench sweep agent clean-runs interpolate traverse latent-map code-usage kl curves
+	compare train-many policy bench sweep agent clean-runs interpolate traverse latent-map code-usage kl curves rate-distortion
 
 # A variable that a target would ignore is refused.
 only = $(if $(filter command,$(firstword $(origin $1))),$(foreach goal,$(filter-out $2,$(MAKECMDGOALS)),\
 	$(error $1= is not for $(goal), but for $2)))
-READERS := evaluate encode reconstruct sample interpolate traverse latent-map code-usage kl gradients
+READERS := evaluate encode reconstruct sample interpolate traverse latent-map code-usage kl rate-distortion gradients
 TRAINERS := train train-gaussian train-discrete train-reinforce fit seeds train-many
 $(call only,SEED,$(TRAINERS) $(READERS))
 $(call only,CONFIG,fit seeds train-many)
@@ -135,6 +135,9 @@ code-usage: $(VENV)/.installed ## how often each category is used, of CKPT= with
 
 kl: $(VENV)/.installed ## how the rate of CKPT= is spread over the latent variables
 	$(PY) experiments/kl.py $(OF)
+
+rate-distortion: $(VENV)/.installed ## the curve of CKPT= that ARGS="--rate_distortion" of evaluate has computed
+	$(PY) experiments/rate_distortion.py $(OF)
 
 curves: $(VENV)/.installed ## learning curves of RUNS= (folders of runs or studies), seeds as one band
 	$(PY) experiments/curves.py $(RUNS) $(ARGS)

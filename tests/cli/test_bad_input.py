@@ -547,6 +547,10 @@ SCRIPTS = {
     ),
     "kl: no images": ("kl.py run --count 0", "count must be at least 1, got 0"),
     "kl: no such device": ("kl.py run --device abacus", "device abacus is not there: use cpu"),
+    "rate-distortion: not evaluated": (
+        "rate_distortion.py run",
+        "has no rate-distortion curve of test images yet: vae evaluate --rate_distortion makes it",
+    ),
     "curves: no run": ("curves.py data", "data is no run's folder, and holds none with a metrics"),
     "curves: no such metric": (
         "curves.py run --metrics [val/loss]",
@@ -656,7 +660,7 @@ def test_a_mistake_is_one_clear_line_and_writes_nothing(case, folder):
 def test_there_are_cases_of_every_script_and_they_are_enough():
     scripts = {word for line, _ in CASES.values() for word in line.split() if word.endswith(".py")}
     names = "train evaluate reconstruct sample gradients seeds resume policy_gradient prepare_data train_many"
-    names += " interpolate traverse latent_map code_usage kl curves"
+    names += " interpolate traverse latent_map code_usage kl rate_distortion curves"
     assert scripts >= {f"{name}.py" for name in names.split()}
     assert len(CASES) == sum(map(len, PARTS.values())) >= 100
 

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+import torch
 from chaos import rows
 from matplotlib.image import imread
 
@@ -89,6 +90,31 @@ def test_curves_of_several_runs(trained_run, tmp_path, capsys):
     both = [str(tmp_path / "runs" / name) for name in ("gaussian", "discrete")]
     run("curves", "vae curves", [*both, "--x", "epochs"])
     assert any("val/elbo" in row for row in rows(tmp_path / "runs" / "gaussian"))
+
+
+def test_a_rate_distortion_curve_is_that_of_the_evaluation(trained_run, tmp_path, capsys):
+    from vae.evaluation.answers import Answers
+    from vae.run.files import digest
+
+    folder = tmp_path / "run"
+    shutil.copytree(trained_run("gaussian"), folder)
+    with pytest.raises(SystemExit):
+        run("rate-distortion", "vae rate-distortion", [str(folder)])
+    assert (
+        "has no rate-distortion curve of test images yet: vae evaluate" in capsys.readouterr().err
+    )
+    weights = digest(folder / "checkpoints" / "best.ckpt")
+    for of, images, scale in ((weights, 3, 1.0), ("another", 9, 2.0), (weights, 2, 3.0)):
+        kept = Answers(
+            folder / "evaluation-answers", "test-rate_distortion", {"weights": of, "n": images}
+        )
+        beta = torch.linspace(0, 1, 5).expand(images, -1)
+        kept.add({"beta": beta, "rate": 5 * beta, "distortion": scale * (30 - 9 * beta)}, 1.0)
+        kept.write()
+    (folder / "evaluation-answers" / "test-rate_distortion-x.npz").write_text("damaged")
+    run("rate-distortion", "vae rate-distortion", [str(folder)])
+    assert "3 test images, 5 temperatures" in capsys.readouterr().out  # the most, of these weights
+    assert imread(folder / "images" / "rate-distortion.png").std() > 0.02
 
 
 def test_data_without_labels_are_one_colour(draw, capsys, monkeypatch):

@@ -27,6 +27,7 @@ VERBS = {
     "latent-map": "draw what two variables decode to, or codes by class: t-SNE, PCA",
     "code-usage": "draw how often each category of discrete variables is used",
     "kl": "draw how the rate is spread over the latent variables",
+    "rate-distortion": "draw the curve that vae evaluate --rate_distortion has computed",
     "curves": "draw learning curves of runs, seeds of a configuration as one band",
     "gradients": "bias, variance, SNR and cost of every gradient estimator at a checkpoint",
     "seeds": "train with several seeds; mean, standard error, paired differences",
@@ -49,7 +50,7 @@ def main() -> None:
     take_trust_flags()
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help", "help"):
-        print(USAGE, "", *(f"  {verb:<12} {line}" for verb, line in VERBS.items()), sep="\n")
+        print(USAGE, "", *(f"  {verb:<15} {line}" for verb, line in VERBS.items()), sep="\n")
     elif words[0] == "--version":
         print(version("vae"))
     elif words[0] in VERBS:

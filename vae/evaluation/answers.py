@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Answers"]
+__all__ = ["Answers", "read_answers"]
 
 
 class Answers:
@@ -49,21 +49,10 @@ class Answers:
 
     def read(self) -> None:
         """Takes over what the file holds, if it is there and of the same."""
-        import numpy as np
-
-        if self.path is None or not self.path.is_file():
-            return
-        try:
-            with self.path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                arrays = {key: torch.from_numpy(file[key]) for key in file if key != "about"}
-                if str(file["about"]) != self.about:
-                    return
-        except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
-            return  # damaged: computed again
-        self.seconds = float(arrays.pop("seconds", 0.0))
-        for key, value in arrays.items():
-            kind, _, name = key.partition(" ")
-            (self.kept if kind == "kept" else self.values)[name] = value
+        if self.path is not None and (found := read_answers(self.path)) is not None:
+            about, values, kept, seconds = found
+            if about == self.about:
+                self.values, self.kept, self.seconds = values, kept, seconds
 
     def truncate(self, count: int) -> None:
         """Leaves the first so many images."""
@@ -106,3 +95,24 @@ class Answers:
             raise OSError(f"cannot write {self.path} ({error.strerror})") from None
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def read_answers(
+    path: Path,
+) -> tuple[str, dict[str, Tensor], dict[str, Tensor], float] | None:
+    """What a file holds: what it is about, as JSON; values; what was kept; seconds.
+
+    None if it is not there, or damaged.
+    """
+    import numpy as np
+
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            arrays = {key: torch.from_numpy(file[key]) for key in file if key != "about"}
+            about = str(file["about"])
+        seconds = float(arrays.pop("seconds", 0.0))
+    except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+    values = {k.partition(" ")[2]: v for k, v in arrays.items() if not k.startswith("kept ")}
+    kept = {k.partition(" ")[2]: v for k, v in arrays.items() if k.startswith("kept ")}
+    return about, values, kept, seconds

@@ -19,7 +19,15 @@ MADE = [
     "images/samples.png",
     *(
         f"images/{name}.{suffix}"
-        for name in ("interpolate", "traverse", "latent-map", "code-usage", "kl", "curves")
+        for name in (
+            "interpolate",
+            "traverse",
+            "latent-map",
+            "code-usage",
+            "kl",
+            "rate-distortion",
+            "curves",
+        )
         for suffix in ("png", "pdf")
     ),
 ]
