@@ -64,8 +64,7 @@ class Scores(NamedTuple):
 
 
 def free_parameters(q: Distribution) -> dict[str, Transform]:
-    """What a family can be optimised over: its parameters by name, each with the map from numbers
-    without a constraint.
+    """The parameters that a family can be optimised over, each with its map from any numbers.
 
     Parameters that carry no gradient are not the encoder's, and left out, if some do.
 
