@@ -62,7 +62,8 @@ def entry(number: Number, found: Answered, binarization: str | None, seed: int) 
         seed: Of what was drawn.
     """
     images, asked, seconds = found.images, found.asked, found.seconds
-    cut_short = {"asked": asked} if images < asked else {}
+    cut_short = {"asked": asked} if images < asked and number.images is None else {}
+    images = images if number.images is None else number.images
     warning = {"warning": number.warning} if number.warning else {}
     return {
         "mean": _rounded(number.value),

@@ -168,12 +168,17 @@ class AIS(Part):
             "temperatures": self.temperatures,
             "chains": self.chains,
             "acceptance": drawn["simulated_acceptance"].mean().item(),
-            "images": f"{len(gap)} of the model's own",
+            "of": "images that the model drew",
         }
         for bound in ("lower", "upper"):
             name, value = f"bdmc_{bound}", drawn[f"simulated_{bound}"]
-            found.append(mean_of(name, value, bound=f"{bound} bound", labels=about))
-        return [*found, mean_of("bdmc_gap", gap, bound="upper bound", labels=about)]
+            found.append(
+                mean_of(name, value, bound=f"{bound} bound", labels=about, images=len(gap))
+            )
+        return [
+            *found,
+            mean_of("bdmc_gap", gap, bound="upper bound", labels=about, images=len(gap)),
+        ]
 
     def _warning(self, values: Mapping[str, Tensor], gap: Tensor) -> str:
         acceptance = values["acceptance"].mean().item()

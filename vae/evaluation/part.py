@@ -36,6 +36,7 @@ class Number(NamedTuple):
         unit: ``nats`` an image, ``%``, ``units``, ...
         labels: What else belongs to it: K, temperatures, chains, acceptance.
         warning: Why it is not to be trusted, in one line; empty if nothing speaks against it.
+        images: Of how many images it is, where these are others than those evaluated on.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Number(NamedTuple):
     unit: str = "nats"
     labels: Mapping[str, Any] = {}
     warning: str = ""
+    images: int | None = None
 
 
 class Subject(NamedTuple):
