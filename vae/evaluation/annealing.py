@@ -29,6 +29,7 @@ from torch.distributions import Distribution
 
 from vae.devices import double
 from vae.evaluation.transitions import Density, Transition, transition_of, unchecked
+from vae.models.one_dnn import OneDNN
 from vae.models.vae import VAE
 
 __all__ = [
@@ -163,7 +164,8 @@ class Bridge:
         self._remember(_Decoded(u, value, slope))
 
     def _decode(self, u: Tensor) -> Tensor:
-        return self.vae.decode(self.transition.latent(u)).log_prob(self.x)
+        with OneDNN():
+            return self.vae.decode(self.transition.latent(u)).log_prob(self.x)
 
     def _recall(self, u: Tensor) -> _Decoded | None:
         return next((known for known in self._known if known.u is u), None)
