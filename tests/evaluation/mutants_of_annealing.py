@@ -178,8 +178,8 @@ MUTANTS = {
     "refused states remembered": Mutant(
         CHAINS,
         "log p(x|z) is remembered of a proposal though it was refused",
-        "torch.where(accepted, new[0], old[0])",
-        "new[0]",
+        "torch.where(accepted, new.log_likelihood, old.log_likelihood)",
+        "new.log_likelihood",
         mean_weight,
     ),
     "chains not counted": Mutant(
