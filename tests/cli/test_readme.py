@@ -57,6 +57,10 @@ def test_every_target_and_estimator_named_exists():
 def test_images_are_there():
     for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
         assert (ROOT / path).is_file(), path
+    results = ROOT / "experiments" / "results"
+    linked = set(re.findall(r"\((pictures/.*?)\)", (results / "README.md").read_text()))
+    assert linked == {f"pictures/{path.name}" for path in (results / "pictures").iterdir()}
+    assert all((results / path).stat().st_size < 200_000 for path in linked)
     assert sys.version_info >= (3, 10)
 
 
