@@ -6,6 +6,7 @@ import json
 import pretend_device
 import pytest
 import torch
+from matplotlib.image import imread
 from pretend_runs import COMMON, DEVICE, MODELS, STEPS, THERE
 from torch.testing import assert_close
 
@@ -13,6 +14,7 @@ from vae.analysis.images import reconstruction_grid, sample_grid
 from vae.cli import gradients
 from vae.cli.app import VAECLI
 from vae.cli.evaluate import evaluate
+from vae.cli.main import run as run_verb
 from vae.cli.replay import replay
 from vae.cli.train_many import ManyCLI
 from vae.evaluation.exact import exact_log_likelihood
@@ -66,6 +68,17 @@ def test_grids_are_drawn_there(run):
     for grid in (reconstruction_grid(vae, x), sample_grid(vae, 4)):
         assert grid.device == DEVICE and grid.shape[0] == 3
     assert pretend_device.LOG == []
+
+
+@pytest.mark.parametrize("verb", ["interpolate", "traverse", "latent-map", "code-usage", "kl"])
+def test_pictures_are_drawn_there_as_here(verb, run, tmp_path, without_float64):
+    words = ["--method", "pca"] if verb == "latent-map" else []
+    files = []
+    for device in ("pretend", "cpu"):
+        files.append(tmp_path / f"{device}.png")
+        run_verb(verb, verb, [str(run), "--device", device, "--output", str(files[-1]), *words])
+    here, there = (imread(path) for path in files)
+    assert here.shape == there.shape and abs(here - there).mean() < 0.01
 
 
 def test_the_gradient_report(run, tmp_path, without_float64):
