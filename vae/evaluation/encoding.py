@@ -13,11 +13,14 @@ from torch.distributions import Distribution
 from vae.distributions.operations import parameters
 from vae.models.vae import VAE
 
-__all__ = ["encode", "features", "parameters_of", "posterior_mean"]
+__all__ = ["WORDS", "encode", "features", "parameters_of", "posterior_mean"]
 
 
 SAMPLES = 16
 """Samples of z over which a code is averaged where E_q[z] has none."""
+
+WORDS = ("E_q[z]", "the code of E_q[z]", f"the code, averaged over {SAMPLES} samples of z")
+"""What :func:`features` may be."""
 
 
 @torch.no_grad()
@@ -64,9 +67,9 @@ def features(vae: VAE, x: Tensor) -> tuple[Tensor, str]:
         code = vae.latent.code(mean)
         if bool(code.isfinite().all()):
             same = code.shape == mean.flatten(1).shape and torch.equal(code, mean.flatten(1))
-            return code.flatten(1), "E_q[z]" if same else "the code of E_q[z]"
+            return code.flatten(1), WORDS[0] if same else WORDS[1]
     codes = vae.latent.code(q.sample(Size([SAMPLES]))).float()  # (K, B, D)
-    return codes.mean(0).flatten(1), f"the code, averaged over {SAMPLES} samples of z"
+    return codes.mean(0).flatten(1), WORDS[2]
 
 
 def posterior_mean(q: Distribution) -> Tensor | None:

@@ -25,6 +25,8 @@ PARTS = {
     "gaps": "vae.evaluation.gaps.Gaps",
     "codes": "vae.evaluation.mutual_information.Codes",
     "rate_distortion": "vae.evaluation.rate_distortion.RateDistortion",
+    "probe": "vae.evaluation.probe.RepresentationProbe",
+    "features": "vae.evaluation.feature_distance.FeatureDistance",
 }
 """What is asked for by its flag, by name."""
 
