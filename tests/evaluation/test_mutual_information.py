@@ -139,6 +139,12 @@ def test_the_mixture_may_be_of_fewer_images_or_more_than_are_asked():
     assert found.value < math.log(100)
     limited = asked(Codes(), model, x, limit=50).numbers["mutual_information"]
     assert limited.labels["mixture"] == 600
+    # an image beyond the mixture, here one that is in it too, takes the place of one
+    apart = linear_gaussian(2, 6, scale=1e-3)
+    _, y = apart.draw(20)
+    values = asked(Codes(mixture=20), apart, torch.cat([y, y])).values
+    _, upper = information.information_bounds(values["own"], values["others"], 20)
+    assert upper.min() > math.log(20) + 3
     # an image's own posterior is in the mixture once, wherever it stands
     q = model.posterior(x[:5])
     z = q.sample()

@@ -88,8 +88,11 @@ def test_means_by_samples_do_not_take_their_own_noise_for_activity():
     assert means.error is not None and activity(means.value)[1] > 0.8 * noise > 0.01
     found = activity(means.value, means.error)
     assert ((found - truth).abs() < 4.9 * 2 * noise * math.sqrt(2 / 2000) + 0.05 * truth).all()
-    number = asked(Units(samples=8), vae, x).numbers["active_units"]
-    assert number.value == 1 and number.labels["of"] == 3
+    first, again, other = (asked(Units(samples=8), vae, x, seed=seed) for seed in (3, 3, 4))
+    number = first.numbers["active_units"]
+    assert number.value == 1 and number.labels["of"] == 3 and number.bound == "estimate"
+    assert torch.equal(first.values["mean"], again.values["mean"])
+    assert not torch.equal(first.values["mean"], other.values["mean"])
 
 
 @pytest.mark.parametrize("name", [*LATENTS, *FAMILIES])

@@ -70,6 +70,8 @@ def test_the_usage_of_images_is_the_mean_of_their_probabilities(latent):
     found = asked(Units(), vae, x).numbers
     assert found["perplexity"].value == pytest.approx(perplexity(usage).mean().item())
     assert found["entropy_per_variable"].value == pytest.approx(entropy(probs).mean().item())
+    modes = torch.nn.functional.one_hot(probs.argmax(-1), 4).double().mean(0)
+    assert found["perplexity_of_modes"].value == pytest.approx(perplexity(modes).mean().item())
     assert found["perplexity"].labels["of"] == 4 and found["used_categories"].labels["of"] == 12
 
 

@@ -131,7 +131,7 @@ def unit_kl(vae: VAE, q: Distribution, num_samples: int = 64) -> UnitKL | None:
             return None
         q, p = q.base_dist, p.base_dist
     several = q.event_shape.numel() > 1 and not _is_joint(q)
-    if several or isinstance(q, Independent) or q.batch_shape[1:] != p.batch_shape:
+    if several or isinstance(q, Independent) or isinstance(p, Independent):
         return None
     try:
         kl, monte_carlo = kl_divergence(q, p.expand(q.batch_shape)), False
