@@ -200,3 +200,4 @@ def test_verdicts():
     assert "holds 2.00 to 3.00 nats" in information_verdict(2.0, 3.0, 10_000)
     assert "ceiling log N = 9.21" in information_verdict(9.2, 25.0, 10_000)
     assert information_verdict(0.01, 0.05, 10_000).startswith("posterior collapse")
+    assert "holds 0.01 to 0.50 nats" in information_verdict(0.01, 0.5, 10_000)

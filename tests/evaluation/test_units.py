@@ -143,10 +143,26 @@ def test_of_every_family(name):
     assert numbers["active_units"].labels["of"] == 3
     assert 0 <= numbers["active_units"].value <= 3
     assert numbers["kl_per_variable"].bound == ("estimate" if name == "own" else "exact")
-    assert numbers["kl_per_variable"].value > 0
+    rate = answer.values["rate"].mean().item()
+    assert numbers["kl_per_variable"].value == pytest.approx(rate / 3) and rate > 0
     discrete = name in ("binary", "one_hot", "relaxed_one_hot")
     assert ("perplexity" in numbers) == discrete
     assert len(answer.remarks) == 1 and "collapse" in answer.remarks[0]
+
+
+def test_of_a_posterior_with_correlations_the_whole_kl_is_closed_and_no_variables_is():
+    class Correlated(BareLatent):
+        def forward(self, features):
+            return MultivariateNormal(self.loc(features), torch.eye(3) / 4 + 0.1)
+
+        def prior(self):
+            return MultivariateNormal(self.zeros, torch.eye(3))
+
+    vae, x = toy(Correlated, 3), torch.rand(60, *SHAPE).round()
+    answer = asked(Units(), vae, x)
+    rate = kl_divergence(vae.posterior(x), vae.prior()).detach().double()
+    torch.testing.assert_close(answer.values["rate"], rate)
+    assert answer.numbers["active_units"].labels["of"] == 3 and "kl" not in answer.values
 
 
 def test_units_without_a_mean_are_told():
