@@ -40,7 +40,7 @@ def test_log_likelihood_is_announced_or_left_out(tmp_path, monkeypatch, capsys):
     words = shlex.split(line.partition(": vae evaluate ")[2])  # the command that it names
     evaluate.main(words, "vae evaluate")
     found = json.loads((run / "evaluation-test.json").read_text())["metrics"]
-    assert set(found) == {"elbo", "rate", "distortion", "log_likelihood_100"}
+    assert set(found) >= {"elbo", "rate", "distortion", "log_likelihood_100"}
     capsys.readouterr()
 
     (run / "results.json").unlink()  # as if the test had been cut short
