@@ -36,7 +36,7 @@ from vae.evaluation.annealing import (
 from vae.evaluation.bdmc import bracket, simulate
 from vae.evaluation.part import Number, Part, Subject, mean_of
 from vae.evaluation.terms import fixed_noise
-from vae.evaluation.transitions import why_no_transition
+from vae.evaluation.transitions import transition_of, why_no_transition
 
 __all__ = ["AIS", "ais"]
 
@@ -72,7 +72,8 @@ class AIS(Part):
     """Annealed importance sampling, and bidirectional Monte Carlo on images that the model draws.
 
     Arguments:
-        temperatures: Steps of each chain from its start to the posterior: the more, the tighter.
+        temperatures: Steps of each chain from its start to the posterior: the more, the tighter. By
+            default 200, of discrete latents 1000.
         chains: Chains of each image.
         start: What they start from, q or the prior.
         schedule: How temperatures lie, linear or sigmoid.
@@ -86,7 +87,7 @@ class AIS(Part):
 
     def __init__(
         self,
-        temperatures: int = 200,
+        temperatures: int | None = None,
         chains: int = 8,
         start: Start = "q",
         schedule: Schedule = "linear",
@@ -105,6 +106,11 @@ class AIS(Part):
         self.schedule, self.simulated = schedule, simulated
         self.batch = max(CODES // chains, 1) if batch is None else batch
 
+    def betas(self, subject: Subject) -> Tensor:
+        """Inverse temperatures ``(T + 1,)``."""
+        own = self.temperatures
+        return temperatures_of(own or transition_of(subject.vae).temperatures, self.schedule)
+
     def why_not(self, subject: Subject) -> str | None:
         return why_no_transition(subject.vae)
 
@@ -121,12 +127,12 @@ class AIS(Part):
                 summed_up(moments).acceptance.sum().item()  # waits
                 took = time.perf_counter() - started
         runs = 1 + 2 / self.chains
-        return took / steps / images * self.temperatures * runs
+        return took / steps / images * (len(self.betas(subject)) - 1) * runs
 
     def measure(self, subject: Subject, x: Tensor, first: int) -> dict[str, Tensor]:
         if x.device.type == "cpu":
             keep_freed_memory()
-        betas = temperatures_of(self.temperatures, self.schedule)
+        betas = self.betas(subject)
         with fixed_noise(subject.device, mix_seeds(subject.seed, first, 0)):
             found = ais(Bridge(subject.vae, x, self.start), betas, self.chains)
         answers = {
@@ -151,7 +157,7 @@ class AIS(Part):
         known = values["simulated_lower"].isfinite()
         drawn = {name: value[known] for name, value in values.items()}
         labels: dict[str, Any] = {
-            "temperatures": self.temperatures,
+            "temperatures": len(self.betas(subject)) - 1,
             "chains": self.chains,
             "start": self.start,
             "acceptance": values["acceptance"].mean().item(),
@@ -160,13 +166,11 @@ class AIS(Part):
         gap = drawn["simulated_upper"] - drawn["simulated_lower"]
         if len(gap):
             labels["gap"] = gap.mean().item()
-        about: dict[str, Any] = {"labels": labels, "warning": self._warning(values, gap)}
+        about: dict[str, Any] = {"labels": labels, "warning": self._warning(subject, values, gap)}
         found = [mean_of("ais", values["lower"], bound="lower bound", **about)]
         if not len(gap):
             return found
         about = {
-            "temperatures": self.temperatures,
-            "chains": self.chains,
             "acceptance": drawn["simulated_acceptance"].mean().item(),
             "of": "images that the model drew",
         }
@@ -180,14 +184,14 @@ class AIS(Part):
             mean_of("bdmc_gap", gap, bound="upper bound", labels=about, images=len(gap)),
         ]
 
-    def _warning(self, values: Mapping[str, Tensor], gap: Tensor) -> str:
+    def _warning(self, subject: Subject, values: Mapping[str, Tensor], gap: Tensor) -> str:
         acceptance = values["acceptance"].mean().item()
         disagree = (values["effective"] < FEWEST).double().mean().item()
         least, most = ACCEPTANCE
         found = []
         if len(gap) and gap.mean() > LARGEST_GAP:
             found.append(f"on its own images the bounds are {gap.mean():.1f} nats apart")
-        if not least <= acceptance <= most:
+        if transition_of(subject.vae).adapts and not least <= acceptance <= most:
             found.append(f"acceptance is {acceptance:.2f}, not between {least} and {most}")
         if self.chains >= 2 * FEWEST and disagree > 0.2:
             found.append(f"one chain outweighs the others for {disagree:.0%} of the images")

@@ -64,10 +64,13 @@ class Transition(ABC):
     Attributes:
         adapts: Whether a pilot run is to find the widths, which are frozen before the run that counts.
         target: The mean acceptance that the pilot run aims at.
+        temperatures: How many steps take chains from q to the posterior of a model of MNIST, so that
+            bounds from both sides are a fraction of a nat apart.
     """
 
     adapts: ClassVar[bool] = True
     target: ClassVar[float] = 0.65
+    temperatures: ClassVar[int] = 1000
 
     @abstractmethod
     def step(self, z: Tensor, log_density: Density, width: Tensor) -> tuple[Tensor, Tensor]:
