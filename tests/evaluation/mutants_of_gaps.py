@@ -60,8 +60,8 @@ MUTANTS = {
     "the first is the best": Mutant(
         MODULE,
         "each image gets the worst of the q found, not the best",
-        "argmax(0)",
-        "argmin(0)",
+        "nan_to_num(-math.inf).argmax(0)",
+        "nan_to_num(-math.inf).argmin(0)",
         amortisation,
     ),
     "entropy forgotten (score)": Mutant(
