@@ -162,7 +162,7 @@ MUTANTS = {
         "vae.evaluation.redraws",
         "a step out of the support ends at its border, in place of being refused",
         "new = torch.where(possible, new, old)",
-        "new, possible = new.clamp(self.lower, self.upper), possible | True",
+        "new, possible = new.clamp(0, 4), possible | True",
         counts,
     ),
     "density without the prior": Mutant(

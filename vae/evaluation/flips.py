@@ -22,7 +22,11 @@ from torch.distributions import Distribution
 from vae.distributions.one_hot import OneHotCategorical
 from vae.evaluation.transitions import Density, Transition
 
-__all__ = ["BinaryFlips", "Metropolis", "OneHotFlips"]
+__all__ = ["PROPOSALS", "BinaryFlips", "Flips", "Metropolis", "OneHotFlips"]
+
+
+PROPOSALS = 8
+"""Of one step: enough that a temperature's own work, a fifth of a decoding, does not count."""
 
 
 class Metropolis(Transition):
@@ -38,7 +42,7 @@ class Metropolis(Transition):
 
     adapts = False
 
-    def __init__(self, proposals: int = 4) -> None:
+    def __init__(self, proposals: int = PROPOSALS) -> None:
         self.proposals = proposals
 
     @abstractmethod
@@ -70,7 +74,7 @@ class Flips(Metropolis):
         even: The share of proposals that do not look at s and q; the others do after :meth:`of`.
     """
 
-    def __init__(self, proposals: int = 4, even: float = 0.5) -> None:
+    def __init__(self, proposals: int = PROPOSALS, even: float = 0.5) -> None:
         super().__init__(proposals)
         self.even = even
         self.start: Tensor | None = None  # log-marginals (B, D, C)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from vae.distributions.one_hot import OneHotCategorical
+from vae.evaluation.flips import PROPOSALS
 from vae.evaluation.transitions import Density, Transition
 
 __all__ = ["GradientFlips"]
@@ -36,7 +37,9 @@ class GradientFlips(Transition):
 
     adapts = False
 
-    def __init__(self, one_hot: bool, proposals: int = 4, temperature: float = 2.0) -> None:
+    def __init__(
+        self, one_hot: bool, proposals: int = PROPOSALS, temperature: float = 2.0
+    ) -> None:
         self.one_hot, self.proposals, self.temperature = one_hot, proposals, temperature
 
     def step(self, z: Tensor, log_density: Density, width: Tensor) -> tuple[Tensor, Tensor]:

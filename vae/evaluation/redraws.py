@@ -10,6 +10,7 @@ Integers move in small steps too, which need no q that is near the posterior.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from copy import copy
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, Independent
 
 from vae.distributions.operations import base_of
-from vae.evaluation.flips import Metropolis
+from vae.evaluation.flips import PROPOSALS, Metropolis
 from vae.evaluation.transitions import Transition
 
 __all__ = ["IntegerSteps", "Redraws"]
@@ -77,8 +78,8 @@ def _variables(d: Distribution) -> int:
 class IntegerSteps(Redraws):
     """Creates steps of integers, half of them up or down by a few, half of them redraws.
 
-    A step is at least 1, and one more with a width of about 1 1/2: the part above 1 is geometric,
-    with the width as the mean of the exponential variable that it is the whole part of.
+    A step is at least 1; what is above 1 is the whole part of an exponential variable, whose mean is
+    the standard deviation of q times the width.
 
     Arguments:
         lower: The least value, a number or one for each entry of z; None if there is none.
@@ -86,13 +87,18 @@ class IntegerSteps(Redraws):
         proposals: Of each step, one after the other.
     """
 
-    adapts = True
-    target = 0.4
-
-    def __init__(self, lower: Any = None, upper: Any = None, proposals: int = 4) -> None:
+    def __init__(self, lower: Any = None, upper: Any = None, proposals: int = PROPOSALS) -> None:
         super().__init__(proposals)
         self.lower = -torch.inf if lower is None else lower
         self.upper = torch.inf if upper is None else upper
+        self.scale: Tensor | float = 1.0
+
+    def of(self, start: Distribution, q: Distribution) -> Transition:
+        new = super().of(start, q)
+        assert isinstance(new, IntegerSteps)
+        with suppress(NotImplementedError):  # a family without a variance
+            new.scale = q.stddev
+        return new
 
     def propose(self, z: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
         stepped, possible = self._step(z, width)
@@ -110,14 +116,17 @@ class IntegerSteps(Redraws):
         """A step of one entry, up or down alike, and whether it leads to where there is a density."""
         flat = z.reshape(*z.shape[:2], -1)
         i = torch.randint(flat.shape[-1], flat.shape[:2], device=z.device)
-        size = 1 + (torch.empty_like(i, dtype=width.dtype).exponential_() * width).floor()
+        scale = self._picked(self.scale, z, i) * width
+        size = 1 + (torch.empty_like(scale).exponential_() * scale).floor()
         sign = 2 * torch.randint_like(i, 2) - 1
         old = flat.gather(-1, i.unsqueeze(-1)).squeeze(-1)
         new = old + (sign * size).to(z.dtype)
-        possible = (new >= self._bound(self.lower, z, i)) & (new <= self._bound(self.upper, z, i))
+        lower, upper = (self._picked(bound, z, i) for bound in (self.lower, self.upper))
+        possible = (new >= lower) & (new <= upper)
         new = torch.where(possible, new, old)
         return flat.scatter(-1, i.unsqueeze(-1), new.unsqueeze(-1)).view(z.shape), possible
 
-    def _bound(self, bound: Any, z: Tensor, i: Tensor) -> Tensor:
-        each = torch.as_tensor(bound, device=z.device).expand(z.shape[2:]).reshape(-1)
-        return each[i]
+    def _picked(self, value: Any, z: Tensor, i: Tensor) -> Tensor:
+        """Of a number, or of one for each entry of z, that of the entry i of each chain."""
+        each = torch.as_tensor(value, device=z.device).expand(z.shape)
+        return each.reshape(*i.shape, -1).gather(-1, i.unsqueeze(-1)).squeeze(-1)
