@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import bad_input
+import evaluation_tables
 import mutants
 from benchmark import readme
 
@@ -23,52 +24,6 @@ RESULTS = ROOT / "experiments" / "results"
 
 def _read(name: str) -> dict[str, Any]:
     return read_json(RESULTS / f"{name}.json")
-
-
-def _value(row: dict[str, float]) -> str:
-    return f"{row['mean']:.2f} ± {row['se']:.2f}"
-
-
-def runs() -> str:
-    """One row a default configuration."""
-    lines = [
-        "| command | binarisation | test ELBO (1 sample) | rate | distortion"
-        " | log p(x) ≥, K = 1000 | epochs |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name in ("gaussian", "discrete", "reinforce"):
-        result = _read(name)
-        metrics, training = result["metrics"], result["training"]
-        bound = metrics.get("log_likelihood_1000")
-        lines.append(
-            f"| `make train-{name}` | {result['binarization']} | {_value(metrics['elbo'])}"
-            f" | {metrics['rate']['mean']:.2f} | {metrics['distortion']['mean']:.2f}"
-            f" | {_value(bound) if bound else '-'}"
-            f" | {training['epochs']} |"
-        )
-    example = _read("pytorch_example")
-    lines.append(
-        f"| `make fit CONFIG=experiments/configs/pytorch_example.yaml` | {example['binarization']}"
-        f" (cross-entropy) | {_value(example['metrics']['elbo'])}"
-        f" | {example['metrics']['rate']['mean']:.2f}"
-        f" | {example['metrics']['distortion']['mean']:.2f} | - |"
-        f" {example['training']['epochs']} |"
-    )
-    training = _read("gaussian")["training"]
-    lines += ["", f"Seed 0, one run each; {training['hardware']}; torch {training['torch']}."]
-    return "\n".join(lines)
-
-
-def bounds() -> str:
-    """The K-sample bound of the Gaussian model as K grows."""
-    metrics = _read("gaussian")["metrics"]
-    rows = [("ELBO", metrics["elbo"])] + [
-        (f"K = {name.rpartition('_')[2]}", row)
-        for name, row in metrics.items()
-        if name.startswith("log_likelihood_")
-    ]
-    head = "| " + " | ".join(name for name, _ in rows) + " |"
-    return f"{head}\n|{'---|' * len(rows)}\n| " + " | ".join(_value(r) for _, r in rows) + " |"
 
 
 def study() -> str:
@@ -117,8 +72,9 @@ def precision() -> str:
 
 
 TABLES = {
-    "runs": runs,
-    "bounds": bounds,
+    "runs": evaluation_tables.runs,
+    "bounds": evaluation_tables.bounds,
+    "evaluation": evaluation_tables.evaluation,
     "study": study,
     "estimators": markdown,
     "mutants": mutants.markdown,
