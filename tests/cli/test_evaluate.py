@@ -171,3 +171,30 @@ def test_an_option_of_a_part_that_is_not_asked_is_refused(run, capsys):
 def test_every_part_is_asked_by_all_and_those_without_an_answer_are_named(run, capsys):
     ask(run, "--all", "--limit", "20", "--counting_offset", "-1")
     assert "left out: --counting: an offset must not be negative" in capsys.readouterr().out
+
+
+def test_answers_follow_from_the_code_that_gave_them(asked, monkeypatch):
+    monkeypatch.setattr("vae.cli.asking._sources", lambda objects: "another file")
+    ask(asked, "--counting")
+    assert counting_part.Counting.calls[0] == 0
+
+
+def test_other_images_under_the_same_name_are_other_answers(asked, monkeypatch):
+    from vae.data.images.digits import Digits
+
+    load = Digits.load
+    monkeypatch.setattr(Digits, "load", lambda self: {n: 255 - x for n, x in load(self).items()})
+    ask(asked, "--counting")
+    assert counting_part.Counting.calls[0] == 0
+
+
+def test_a_number_that_is_not_finite_is_null_with_a_warning(run, monkeypatch, capsys):
+    monkeypatch.setattr(counting_part.Counting, "kept", {}, raising=False)
+    monkeypatch.setattr(
+        counting_part.Counting,
+        "measure",
+        lambda self, subject, x, first: {"drawn": x.new_full((len(x),), -float("inf"))},
+    )
+    row = ask(run, "--counting", "2")["metrics"]["counted_2"]
+    assert row["mean"] is None and row["se"] is None
+    assert row["warning"] == "it is -inf, which JSON has no word for"

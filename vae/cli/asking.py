@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.progress import Progress
 
 from vae.cli.evaluation_file import entry
@@ -54,6 +56,7 @@ class Asking:
         self.subject, self.about, self.batch_size, self.again = subject, about, batch_size, again
         self.folder = target.parent / "evaluation-answers"
         self.weights = digest(Path(about["checkpoint"]))
+        self.images = _first_images(subject)
         self.rows: dict[str, dict[str, Any]] = {}
         self.remarks: dict[str, list[str]] = {}
         self.said: list[str] = []
@@ -126,6 +129,8 @@ class Asking:
             "seed": self.subject.seed,
             "device": self.subject.device.type,
             "version": version("vae"),
+            "images": self.images,
+            "code": _sources([part, *self.subject.vae.modules()]),
         }
 
     def _others(self) -> str:
@@ -141,6 +146,28 @@ class Asking:
             about = "" if each is None else f", about {duration(each * images)}"
             lines.append(f"  --{name:<18} {kind.title} ({images:,} images{about})")
         return "\n".join(lines) if lines[1:] else ""
+
+
+def _first_images(subject: Subject) -> str:
+    """A digest of the first few images: other data under the same name have others."""
+    loader = subject.data.loader(subject.split, device=subject.device, batch_size=8, limit=8)
+    x = next(iter(loader)).cpu().contiguous()
+    return hashlib.sha256(x.view(torch.uint8).numpy().tobytes()).hexdigest()
+
+
+def _sources(objects: Iterable[object]) -> str:
+    """A digest of the files that classes of objects are in.
+
+    For this library's models its version stands.
+    """
+    kinds = {type(each) for each in objects}
+    known = ("vae.models.", "vae.estimators.", "torch.")
+    names = {k.__module__ for k in kinds if not k.__module__.startswith(known)}
+    found = hashlib.sha256()
+    for name in sorted(names):
+        file = getattr(sys.modules.get(name), "__file__", None)
+        found.update(Path(file).read_bytes() if file and Path(file).is_file() else name.encode())
+    return found.hexdigest()
 
 
 class _Telling:

@@ -165,7 +165,14 @@ def _to_wandb(run: Path, split: str, rows: dict[str, Any]) -> None:
     from vae.run.wandb_page import has_page, log_summary
 
     if has_page(run):
-        log_summary(run, {f"evaluation/{split}/{name}": row["mean"] for name, row in rows.items()})
+        log_summary(
+            run,
+            {
+                f"evaluation/{split}/{name}": row["mean"]
+                for name, row in rows.items()
+                if row["mean"] is not None
+            },
+        )
 
 
 def main(words: list[str], program: str) -> None:

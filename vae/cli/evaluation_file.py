@@ -6,6 +6,7 @@ beside what was there, and a number is replaced by none of fewer images or sampl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,10 @@ def entry(number: Number, found: Answered, binarization: str | None, seed: int) 
     images, asked, seconds = found.images, found.asked, found.seconds
     cut_short = {"asked": asked} if images < asked and number.images is None else {}
     images = images if number.images is None else number.images
-    warning = {"warning": number.warning} if number.warning else {}
+    said = [number.warning] if number.warning else []
+    if not math.isfinite(number.value):
+        said.append(f"it is {number.value}, which JSON has no word for")
+    warning = {"warning": "; ".join(said)} if said else {}
     return {
         "mean": _rounded(number.value),
         "se": None if number.se is None else _rounded(number.se),
@@ -103,6 +107,8 @@ def _worth(row: Mapping[str, Any]) -> tuple[int, int]:
     return int(row.get("images") or 0), int(row.get("samples") or 0)
 
 
-def _rounded(value: float) -> float:
+def _rounded(value: float) -> float | None:
     """To four digits after the point, and of small numbers to four digits that count."""
+    if not math.isfinite(value):
+        return None
     return float(f"{value:.4g}") if abs(value) < 1 else round(value, 4)

@@ -71,6 +71,8 @@ def print_evaluation(title: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
 def in_words(row: Mapping[str, Any]) -> str:
     """A number with its standard error, with as many digits as that makes sense of."""
     value, error = row["mean"], row.get("se")
+    if value is None:
+        return "-"
     if error is None:
         return f"{value:,.4g}" if abs(value) < 1 or value != int(value) else f"{value:,.0f}"
     digits = 2 if error >= 0.005 else 4
