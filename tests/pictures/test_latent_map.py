@@ -78,5 +78,13 @@ def test_every_class_is_in_the_legend_and_named_at_its_place():
     named = {text.get_text(): text.get_position() for text in figure.axes[0].texts}
     assert named["7"] == (5.0, 5.0) and set(named) == {"4", "7"}
     assert [t.get_text() for t in figure.legends[0].get_texts()] == ["4", "7"]
+    dots, *marks = figure.axes[0].collections
+    colors = dict(
+        zip((4, 7), (mark.get_facecolor()[0, :3].tolist() for mark in marks), strict=True)
+    )
+    at = zip(dots.get_offsets().tolist(), dots.get_facecolor()[:, :3].tolist(), strict=True)
+    assert {tuple(place): color for place, color in at} == {
+        (0, 0): colors[4], (1, 1): colors[4], (5, 5): colors[7]
+    }  # fmt: skip
     plain = draw_map(points)
     assert not plain.legends and not plain.axes[0].texts
