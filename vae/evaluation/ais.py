@@ -73,7 +73,7 @@ class AIS(Part):
 
     Arguments:
         temperatures: Steps of each chain from its start to the posterior: the more, the tighter. By
-            default 200, of discrete latents 1000.
+            default 200, of discrete latents 2000.
         chains: Chains of each image.
         start: What they start from, q or the prior.
         schedule: How temperatures lie, linear or sigmoid.

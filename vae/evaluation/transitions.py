@@ -70,7 +70,7 @@ class Transition(ABC):
 
     adapts: ClassVar[bool] = True
     target: ClassVar[float] = 0.65
-    temperatures: ClassVar[int] = 1000
+    temperatures: ClassVar[int] = 2000
 
     @abstractmethod
     def step(self, z: Tensor, log_density: Density, width: Tensor) -> tuple[Tensor, Tensor]:
