@@ -31,6 +31,10 @@ from vae.objectives import ELBO
 __all__ = ["Best", "Scores", "best_posterior", "free_parameters", "score"]
 
 
+SAMPLES = {True: 8, False: 32}
+"""Of each image in a step by default, with a pathwise gradient and with a score function's, which is
+noisier: with 8 samples, 20 variables of 10 categories stay 0.3 nats below what they reach with 32."""
+
 MOST_ENUMERATED = 64
 """The most configurations over which the gradient is summed; of more, it is sampled."""
 
@@ -91,7 +95,7 @@ def best_posterior(
     vae: VAE,
     x: Tensor,
     steps: int = 500,
-    num_samples: int = 8,
+    num_samples: int | None = None,
     lr: float = 0.1,
     from_prior: bool = True,
 ) -> Best:
@@ -106,7 +110,7 @@ def best_posterior(
         vae: The model, with hard latents.
         x: Images ``(B, *image)``.
         steps: Of Adam.
-        num_samples: Of each image in a step.
+        num_samples: Of each image in a step; by default :data:`SAMPLES`.
         lr: The first learning rate.
         from_prior: Whether to start from the prior's parameters too, where it is of q's family.
 
@@ -115,6 +119,7 @@ def best_posterior(
     """
     with torch.enable_grad():
         q = vae.posterior(x)
+    num_samples = SAMPLES[q.has_rsample] if num_samples is None else num_samples
     maps = free_parameters(q)
     first = {name: value.detach() for name, value in parameters(q).items()}
     starts = [first]

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vae.devices import double, keep_freed_memory
-from vae.evaluation.ais import ais
+from vae.devices import double, keep_freed_memory, synchronize
+from vae.evaluation.ais import AIS, ais
 from vae.evaluation.annealing import Bridge, temperatures_of
 from vae.evaluation.best_posterior import best_posterior, free_parameters, score
 from vae.evaluation.exact import first_images, known_log_likelihood, why_not_known
@@ -65,7 +65,7 @@ def inference_gaps(
     vae: VAE,
     x: Tensor,
     steps: int = 1000,
-    samples: int = 8,
+    samples: int | None = None,
     scored: int = 1000,
     temperatures: int = 100,
     chains: int = 8,
@@ -81,7 +81,7 @@ def inference_gaps(
         vae: The model.
         x: Images ``(B, *image)``.
         steps: Of Adam.
-        samples: Of each image in a step.
+        samples: Of each image in a step; by default 8, or 32 without ``rsample``.
         scored: Samples of each image for L[q*] and L[q].
         temperatures: Of annealed importance sampling; 0 leaves it out.
         chains: Of each image.
@@ -130,7 +130,7 @@ class Gaps(Part):
 
     Arguments:
         steps: Of Adam, in which q of each image is optimised.
-        samples: Of each image in a step.
+        samples: Of each image in a step; by default 8, or 32 of latents that have no rsample.
         scored: Fresh samples of each image, by which L[q*] and L[q] are compared.
         temperatures: Of annealed importance sampling, for log p(x) where it is not known; 0: none.
         chains: Of annealed importance sampling.
@@ -148,7 +148,7 @@ class Gaps(Part):
     def __init__(
         self,
         steps: int = 1000,
-        samples: int = 8,
+        samples: int | None = None,
         scored: int = 1000,
         temperatures: int = 100,
         chains: int = 8,
@@ -163,7 +163,7 @@ class Gaps(Part):
             ("chains", chains, 1),
             ("batch", batch, 1),
         ):
-            if value < least:
+            if value is not None and value < least:
                 raise ValueError(f"gaps_{argument} must be at least {least}, got {value}")
         self.steps, self.samples, self.scored = steps, samples, scored
         self.temperatures, self.chains = temperatures, chains
@@ -177,14 +177,19 @@ class Gaps(Part):
         return None
 
     def seconds(self, subject: Subject) -> float | None:
-        x, steps = first_images(subject, 10), 4
-        took = []
-        for _ in range(2):  # the first one warms up
+        x, few, more, took = first_images(subject, 10), 4, 24, []
+        for steps in (few, few, more):  # the first one warms up
             started = time.perf_counter()
             with fixed_noise(x.device, 0):
                 best_posterior(subject.vae, x, steps, self.samples)
+            synchronize(x.device)
             took.append(time.perf_counter() - started)
-        return min(took) / len(x) * self.steps / steps * (1 + self.from_prior)
+        step = max(0.0, took[2] - took[1]) / (more - few) / len(x)
+        search = step * self.steps * (1 + self.from_prior)
+        if _source(subject.vae, x, self.temperatures) != "AIS":
+            return search
+        annealed = AIS(self.temperatures, self.chains, simulated=0).seconds(subject)
+        return search + (annealed or 0.0)
 
     def prepare(self, subject: Subject) -> None:
         if "trained_on" in self.kept or subject.split == "train":
