@@ -27,8 +27,8 @@ from vae.evaluation.ais import AIS, ais
 from vae.evaluation.annealing import Bridge, temperatures_of
 from vae.evaluation.best_posterior import best_posterior, free_parameters, score
 from vae.evaluation.exact import first_images, known_log_likelihood, why_not_known
+from vae.evaluation.generalization import elbo_of_both, generalization_gap
 from vae.evaluation.part import Number, Part, Subject, mean_of
-from vae.evaluation.terms import elbo_terms
 from vae.evaluation.transitions import transition_of
 from vae.models.vae import VAE
 from vae.seeds import fixed_noise, mix_seeds
@@ -38,9 +38,6 @@ __all__ = ["Gaps", "InferenceGaps", "inference_gaps", "relaxed_elbo"]
 
 STILL_RISING = 0.1
 """Nats by which the second half of the steps may raise L[q*], and it counts as found."""
-
-MOST = 10_000
-"""Images of each kind for the generalisation gap, at most: they take seconds."""
 
 
 class InferenceGaps(NamedTuple):
@@ -192,20 +189,8 @@ class Gaps(Part):
         return search + (annealed or 0.0)
 
     def prepare(self, subject: Subject) -> None:
-        if "trained_on" in self.kept or subject.split == "train":
-            return
-        count = min(_count(subject, split) for split in ("train", subject.split))
-        if count >= 2:
-            self.kept = {
-                "trained_on": self._elbo(subject, "train", count),
-                "others": self._elbo(subject, subject.split, count),
-            }
-
-    def _elbo(self, subject: Subject, split: str, count: int) -> Tensor:
-        loader = subject.data.loader(split, subject.device, batch_size=500, limit=count)
-        with fixed_noise(subject.device, mix_seeds(subject.seed, 0)):
-            found = [elbo_terms(subject.vae, x).elbo.cpu() for x in loader.batches()]
-        return torch.cat(found)
+        if not self.kept:
+            self.kept = elbo_of_both(subject)
 
     def measure(self, subject: Subject, x: Tensor, first: int) -> dict[str, Tensor]:
         if x.device.type == "cpu":
@@ -260,8 +245,8 @@ class Gaps(Part):
         ]
         if "relaxed" in values:
             found.append(mean_of("relaxation_gap", values["relaxed"] - elbo, labels=search))
-        if "trained_on" in self.kept:
-            found.append(_generalization(self.kept, subject.split))
+        if self.kept:
+            found.append(generalization_gap(self.kept, subject.split))
         return found
 
     def remarks(self, subject: Subject, values: Mapping[str, Tensor]) -> list[str]:
@@ -272,21 +257,6 @@ class Gaps(Part):
             f"log p(x) - ELBO is {whole:.2f} nats: {encoder:.2f} are the encoder's (amortisation),"
             f" {whole - encoder:.2f} that of q's family (approximation); the {larger} costs more"
         ]
-
-
-def _count(subject: Subject, split: str) -> int:
-    """The images of a split for the generalisation gap."""
-    count = subject.data.count(split)
-    return min(MOST, MOST if count is None else count, subject.limit or MOST)
-
-
-def _generalization(kept: Mapping[str, Tensor], split: str) -> Number:
-    """The mean ELBO of images trained on, less that of others."""
-    trained, others = kept["trained_on"].double(), kept["others"].double()
-    error = sum(e.var().item() / len(e) for e in (trained, others)) ** 0.5
-    value = (trained.mean() - others.mean()).item()
-    labels = {"of": f"ELBO, {len(trained):,} train and {len(others):,} {split} images"}
-    return Number("generalization_gap", value, error, labels=labels)
 
 
 def _warning(rising: float, steps: int) -> str:
