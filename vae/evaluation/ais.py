@@ -140,7 +140,7 @@ class AIS(Part):
             "acceptance": found.acceptance,
             "effective": found.effective,
         }
-        none = torch.full((len(x),), math.nan, dtype=torch.float64, device=x.device)
+        none = torch.full_like(found.log_mean, math.nan)
         names = ("simulated_lower", "simulated_upper", "simulated_acceptance")
         answers |= {name: none.clone() for name in names}
         number = min(self.simulated - first, len(x))
