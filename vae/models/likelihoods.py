@@ -118,10 +118,14 @@ class _BernoulliLogProb(LogProb):
         return derivatives(ctx, grad, _bernoulli_slope)
 
 
-def _fits(value: Tensor, into: Tensor) -> bool:
-    """Whether the value broadcasts to a tensor's shape, and has its dtype."""
-    same = value.dtype == into.dtype
-    return same and torch.broadcast_shapes(value.shape, into.shape) == into.shape
+def _fits(value: Tensor, into: Tensor, dims: int) -> bool:
+    """Whether the value broadcasts to a tensor whose dtype and last dimensions it has.
+
+    ``torch.broadcast_shapes`` would import sympy, which takes a second.
+    """
+    same = value.dtype == into.dtype and value.shape[-dims:] == into.shape[-dims:]
+    sizes = zip(reversed(value.shape), reversed(into.shape), strict=False)
+    return same and value.dim() <= into.dim() and all(a in (1, b) for a, b in sizes)
 
 
 class _BernoulliPixels(BernoulliDistribution):
@@ -138,7 +142,7 @@ class _BernoulliPixels(BernoulliDistribution):
         Without a gradient on a CPU, most logarithms are spared: log a + log b = log ab.
         """
         plain = torch.is_grad_enabled() or torch.compiler.is_compiling()
-        if plain or not dims or not self.logits.is_cpu or not _fits(value, self.logits):
+        if plain or not dims or not self.logits.is_cpu or not _fits(value, self.logits, dims):
             return None
         limits = torch.finfo(self.logits.dtype)
         logits = self.logits.clamp(limits.min, limits.max).flatten(-dims)  # (*, P)
