@@ -272,3 +272,19 @@ def test_each_proposal_is_decoded_once(monkeypatch):
     monkeypatch.setattr(VAE, "decode", look)
     ais(bridge, temperatures_of(7), chains=4)
     assert len(calls) == 1 + 5 * 7
+
+
+@torch.no_grad()
+def test_a_family_that_is_no_product_is_redrawn_as_a_whole(monkeypatch, assert_law):
+    vae = small_one_hot()
+    known = Enumerated(vae)
+    x = known.draw(2)[1]
+    logits = vae.posterior(x).base_dist.logits
+    parts = Independent(OneHotCategorical(logits=torch.stack([logits, -logits], 1)), 1)
+    q = MixtureSameFamily(Categorical(torch.ones(2, 2)), parts)
+    monkeypatch.setattr(vae, "posterior", lambda x: q)
+    law = tempered(known, x, "q", 0.6)
+    z = known.z[torch.multinomial(law.T, CHAINS, True).T]
+    moved = stepped(Bridge(vae, x, "q", Redraws()), 0.6, z, 3)
+    assert (moved != z).flatten(2).any(-1).float().mean() > 0.3
+    assert_law(moved, known.z, law)

@@ -59,20 +59,15 @@ class Redraws(Metropolis):
     def _log_source(self, z: Tensor, i: Tensor) -> Tensor:
         """The log-probability of the values of variables i, but for a constant, (chains, B)."""
         D = _variables(self.sources[0])
-        each = [_each(source).log_prob(z).reshape(*i.shape, D) for source in self.sources]
+        each = [base_of(source).log_prob(z).reshape(*i.shape, D) for source in self.sources]
         return torch.stack(each).logsumexp(0).gather(-1, i.unsqueeze(-1)).squeeze(-1)
-
-
-def _each(d: Distribution) -> Distribution:
-    """The distribution with its variables as a batch."""
-    return base_of(d)
 
 
 def _variables(d: Distribution) -> int:
     """How many independent variables it has, as far as it says."""
     if not isinstance(d, Independent):
         return 1
-    return _each(d).batch_shape[len(d.batch_shape) :].numel()
+    return base_of(d).batch_shape[len(d.batch_shape) :].numel()
 
 
 class IntegerSteps(Redraws):
