@@ -4,12 +4,14 @@ import math
 
 import pytest
 import torch
+from asked import subject_of
 from known import linear_gaussian
 from one_variable import QUANTILES, SHAPE, log_p, one_variable
+from own_latents import BareLatent, toy
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from vae import VAE
-from vae.evaluation.ais import ais
+from vae.evaluation.ais import AIS, ais
 from vae.evaluation.annealing import Bridge, anneal, pilot, summed_up, temperatures_of
 from vae.evaluation.bdmc import bracket, simulate
 from vae.evaluation.hmc import HMC
@@ -152,6 +154,20 @@ class Pair(Prior):
     def forward(self, posterior):
         components = Independent(Normal(self.loc, torch.tensor(0.5)), 1)
         return MixtureSameFamily(Categorical(logits=torch.zeros(2)), components)
+
+
+@pytest.mark.parametrize("start", ["q", "prior"])
+def test_latents_of_which_no_more_is_known_than_density_and_samples(start, assert_mean):
+    torch.manual_seed(1)
+    vae = toy(BareLatent, 1)
+    _, x = simulate(vae, 4)
+    grid = torch.linspace(-8, 8, 4001)[:, None, None]  # (S, 1, 1)
+    with torch.no_grad():
+        log_joint = vae.decode(grid).log_prob(x) + vae.prior().log_prob(grid)
+    log_evidence = log_joint.double().logsumexp(0) + math.log(16 / 4000)
+    found = ais(Bridge(vae, x, start, HMC(3)), temperatures_of(4), 3000, torch.full((5,), 0.7))
+    assert_mean((found.log_weights - log_evidence).exp(), 1.0)
+    assert AIS().why_not(subject_of(vae, x)) is None
 
 
 @pytest.mark.parametrize("start", ["q", "prior"])

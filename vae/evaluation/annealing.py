@@ -28,6 +28,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution
 
 from vae.devices import double
+from vae.evaluation.repeated import repeated
 from vae.evaluation.transitions import Density, Transition, transition_of, unchecked
 from vae.models.one_dnn import OneDNN
 from vae.models.vae import VAE
@@ -104,7 +105,7 @@ class Bridge:
         self.vae, self.x = vae, x
         with torch.no_grad(), unchecked():
             q = vae.posterior(x)
-            self.prior = vae.prior().expand(q.batch_shape)
+            self.prior = repeated(vae.prior(), q.batch_shape)
         self.start: Distribution = q if start == "q" else self.prior
         transition = transition_of(vae, q) if transition is None else transition
         self.transition = transition.of(self.start, q)

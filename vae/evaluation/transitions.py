@@ -18,6 +18,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
+from vae.evaluation.repeated import repeated
 from vae.models.vae import VAE
 
 __all__ = [
@@ -161,7 +162,7 @@ def why_no_transition(model: VAE) -> str | None:
     """Why a model's latents cannot be moved, in one line; None if they can."""
     try:
         with torch.no_grad(), unchecked():
-            prior = model.prior().expand(Size([1]))
+            prior = repeated(model.prior(), Size([1]))
             transition_of(model).of(prior, prior)
     except NotImplementedError as error:
         return str(error)
