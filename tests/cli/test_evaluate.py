@@ -48,7 +48,13 @@ def test_a_number_stands_in_the_table_and_in_json_with_all_that_it_is(run, capsy
     }
     assert row["se"] > 0 and row["seconds"] >= 0
     (line,) = (line for line in said.splitlines() if "counted_3  !" in line)
-    for word in (f"{row['mean']:.2f} ± {row['se']:.2f}", "units", "exact", "120", "scale 3"):
+    for word in (
+        f"{row['mean']:.2f} ± {row['se']:.2f}",
+        "units",
+        "exact",
+        "120",
+        "scale 3, of E[z]",
+    ):
         assert word in line
     assert "! counted_3: drawn, not counted" in said and "counted by drawing" in said
     assert "seed 4" in said and "elbo" in said and "dynamic binarisation" in said

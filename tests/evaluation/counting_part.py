@@ -53,7 +53,7 @@ class Counting(Part):
                 scale * values["drawn"] + start,
                 bound="exact",
                 unit="units",
-                labels={"scale": scale},
+                labels={"scale": scale, "of": "E[z]"},
                 warning="drawn, not counted" if scale == 3 else "",
             )
             for scale in self.scales

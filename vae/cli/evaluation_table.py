@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 __all__ = ["duration", "in_words", "print_evaluation"]
@@ -47,7 +48,7 @@ def print_evaluation(title: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
         images = f"{row['images']:,}"
         if "asked" in row:
             images += f" of {row['asked']:,}"
-        table.add_row(
+        cells = [
             name + ("  !" if row.get("warning") else ""),
             in_words(row),
             str(row.get("unit", "nats")),
@@ -59,9 +60,10 @@ def print_evaluation(title: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
                 if key not in OWN_COLUMNS and not isinstance(row[key], list)  # those are JSON's
             ),
             f"{row['seconds']:,.0f}" if first and "seconds" in row else "",
-        )
+        ]
+        table.add_row(*map(escape, cells))  # E_q[z] is no markup
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
-    console.print(title, style="bold")
+    console.print(title, style="bold", markup=False)
     console.print(table)
     for name, row in rows.items():
         if row.get("warning"):

@@ -58,4 +58,4 @@ def generalization_gap(elbo: Mapping[str, Tensor], split: str) -> Number:
     error = sum(e.var().item() / len(e) for e in (trained, others)) ** 0.5
     value = (trained.mean() - others.mean()).item()
     labels = {"of": f"ELBO, {len(trained):,} train and {len(others):,} {split} images"}
-    return Number("generalization_gap", value, error, labels=labels)
+    return Number("generalization_gap", value, error, labels=labels, images=len(others))
