@@ -54,16 +54,16 @@ def test_features_are_what_the_decoder_reads_of_the_mean():
     x = images()
     gaussian = model(DiagonalGaussian, latent_dim=5)
     found, words = features(gaussian, x)
-    assert torch.equal(found, gaussian.posterior(x).mean) and words == "E_q[z]"
+    assert torch.equal(found, gaussian.posterior(x).mean) and words == "mean of q"
     one_hot = model(OneHot, num_variables=3, num_categories=4)
     found, words = features(one_hot, x)
     assert torch.allclose(found, one_hot.posterior(x).base_dist.probs.flatten(1))
-    assert found.shape == (6, 12) and words == "E_q[z]"
+    assert found.shape == (6, 12) and words == "mean of q"
     angles = model(FAMILIES["von_mises"], num_variables=3)
     found, words = features(angles, x)
     mean = angles.posterior(x).mean
     assert torch.equal(found, torch.cat([mean.cos(), mean.sin()], -1))
-    assert words == "the code of E_q[z]"
+    assert words == "code of the mean of q"
 
 
 class Own(Latent):
@@ -118,6 +118,6 @@ def test_what_a_family_of_ones_own_does_not_say_is_left_out():
 def test_features_without_a_mean_are_of_samples():
     vae, x = model(Own, family=lambda p: Silent(p[..., 0])), images(2000)
     found, words = features(vae, x)
-    assert words == "the code, averaged over 16 samples of z"
+    assert words == "mean code of 16 samples of q"
     error = found - vae.posterior(x).loc  # of standard deviation 1/4
     assert abs(error.std() - 0.25) < 5 * 0.25 / (2 * 4000) ** 0.5

@@ -97,7 +97,7 @@ def test_the_part_answers_as_scikit_learn_does_of_codes_of_training_images(laten
         p = numbers[name].value / 100
         assert numbers[name].se == pytest.approx(100 * (p * (1 - p) / 249) ** 0.5, rel=1e-6)
         assert numbers[name].labels["train"] == 400 and numbers[name].unit == "%"
-    assert numbers["probe_linear"].labels["features"] == "E_q[z]"
+    assert numbers["probe_linear"].labels["features"] == "mean of q"
     assert numbers["probe_knn"].labels["k"] == 3
     frequent = data.labels("train", 400).mode().values
     chance = 100 * (data.labels("test") == frequent).double().mean()

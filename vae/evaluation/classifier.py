@@ -56,9 +56,12 @@ def trained_classifier(
         epochs: How often it sees every image.
         batch_size: Images a step.
     """
+    from threadpoolctl import threadpool_limits
+
     shape = tuple(images.shape[1:])
     labels = labels.to(images.device)
-    with torch.enable_grad(), fixed_noise(images.device, seed):
+    # so small a network gains nothing by a second thread, and on a busy machine waits for it
+    with torch.enable_grad(), fixed_noise(images.device, seed), threadpool_limits(1):
         model = SmallClassifier(shape, int(labels.max()) + 1).to(images.device)
         steps = epochs * -(-len(images) // batch_size)
         optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)

@@ -19,7 +19,7 @@ __all__ = ["WORDS", "encode", "features", "parameters_of", "posterior_mean"]
 SAMPLES = 16
 """Samples of z over which a code is averaged where E_q[z] has none."""
 
-WORDS = ("E_q[z]", "the code of E_q[z]", f"the code, averaged over {SAMPLES} samples of z")
+WORDS = ("mean of q", "code of the mean of q", f"mean code of {SAMPLES} samples of q")
 """What :func:`features` may be."""
 
 

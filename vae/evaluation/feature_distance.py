@@ -69,14 +69,17 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
 
 def bootstrap_error(first: Tensor, second: Tensor, seed: int, resamples: int = 20) -> float:
     """The standard error of :func:`frechet_distance`, from images drawn again with replacement."""
+    from threadpoolctl import threadpool_limits
+
     generator = torch.Generator().manual_seed(seed)
     found = []
-    for _ in range(resamples):
-        drawn = (
-            x[torch.randint(len(x), (len(x),), generator=generator).to(x.device)]
-            for x in (first, second)
-        )
-        found.append(frechet_distance(*drawn))
+    with threadpool_limits(1):
+        for _ in range(resamples):
+            drawn = (
+                x[torch.randint(len(x), (len(x),), generator=generator).to(x.device)]
+                for x in (first, second)
+            )
+            found.append(frechet_distance(*drawn))
     return torch.tensor(found).std().item()
 
 

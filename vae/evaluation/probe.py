@@ -53,10 +53,12 @@ class Probe:
         from sklearn.neighbors import KNeighborsClassifier
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
+        from threadpoolctl import threadpool_limits
 
         x, y = features.float().cpu().numpy(), labels.cpu().numpy()
         linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-        with warnings.catch_warnings(record=True) as caught:
+        # on a busy machine two threads wait for one another: 20 s in place of one
+        with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
             warnings.simplefilter("always", ConvergenceWarning)
             linear.fit(x, y)
         self.converged = not caught
@@ -65,11 +67,14 @@ class Probe:
 
     def correct(self, features: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """1 where the class is recognised, else 0: ``linear`` and ``knn``, each ``(B,)``."""
+        from threadpoolctl import threadpool_limits
+
         x, y = features.float().cpu().numpy(), labels.cpu().numpy()
-        return {
-            name: torch.from_numpy(classifier.predict(x) == y).double()
-            for name, classifier in self._classifiers.items()
-        }
+        with threadpool_limits(1):
+            return {
+                name: torch.from_numpy(classifier.predict(x) == y).double()
+                for name, classifier in self._classifiers.items()
+            }
 
 
 @torch.no_grad()
@@ -175,7 +180,7 @@ class RepresentationProbe(Part):
         return found
 
     def numbers(self, subject: Subject, values: Mapping[str, Tensor]) -> list[Number]:
-        how = {"of": "the mean of p(x|z) at one z of q(z|x)"}
+        how = {"samples": 1}
         found = [mean_of("reconstruction_mse", values["mse"], unit="a pixel", labels=how)]
         if "cross_entropy" in values:
             found.append(
@@ -199,7 +204,7 @@ class RepresentationProbe(Part):
                 percent(f"probe_linear{end}", linear, labels=labels, warning=warning),
                 percent(f"probe_knn{end}", nearest, labels={"k": self.neighbours, **labels}),
             ]
-        guess = {"of": "always the class that is most frequent in training"}
+        guess = {"guess": "the most frequent class"}
         return [*found, percent("probe_chance", values["frequent"], labels=guess)]
 
     def remarks(self, subject: Subject, values: Mapping[str, Tensor]) -> list[str]:
