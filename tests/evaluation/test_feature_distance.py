@@ -83,7 +83,7 @@ def test_worse_models_are_further_and_the_floor_is_near_zero(trained_run):
     assert 0 < floor.value < samples.value / 3
     assert floor.value < again.value < samples.value < bad["frechet_samples"].value
     assert floor.se > 0 and "of 250 images its bias is large" in floor.warning
-    assert floor.labels["of_each"] == 250 and "not FID" in remarks[0]
+    assert floor.labels["against"] == 250 and "not FID" in remarks[0]
     wanted = frechet_distance(values["images"], values["samples"])
     assert samples.value == pytest.approx(wanted)
 
@@ -122,6 +122,20 @@ def test_the_floor_is_of_images_that_the_classifier_has_not_seen():
     assert torch.equal(x, rows[:200]) and torch.equal(y, data.labels("train", 200))
     floor = part._classifier.features(rows[200:250])
     assert torch.allclose(part.kept["floor"], floor, atol=1e-5)
+
+
+def test_an_evaluation_that_goes_on_has_the_same_classifier(monkeypatch):
+    about = subject(tiny(), digits(), limit=40)
+    part = FeatureDistance(train=100, epochs=1)
+    _, _, values = asked(part, about)
+    monkeypatch.setattr("vae.evaluation.feature_distance.trained_classifier", None)
+    again = FeatureDistance(train=100, epochs=1)
+    again.kept = part.kept
+    again.prepare(about)
+    x = next(iter(about.data.loader("test", batch_size=40)))
+    found = again.measure(about, x, 0)
+    assert all(torch.allclose(found[n].double(), v, atol=1e-5) for n, v in values.items())
+    assert "classifier_accuracy" in {number.name for number in again.numbers(about, values)}
 
 
 def test_data_without_classes_have_no_answer():

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from vae.data.labels import labelled_batches
 from vae.data.loader import mix_seeds
@@ -115,13 +116,19 @@ class FeatureDistance(Part):
 
     def prepare(self, subject: Subject) -> None:
         data, device = subject.data, subject.device
+        if "weights" in self.kept:  # of an evaluation that goes on: trained anew, it would differ
+            shape, classes = data.image_shape, int(self.kept["classes"])
+            classifier = SmallClassifier(shape, classes).to(device).eval().requires_grad_(False)
+            vector_to_parameters(self.kept["weights"].to(device), classifier.parameters())
+            self._classifier = classifier
+            return
         images = data.count(subject.split)
         wanted = min(images or subject.limit or 10_000, subject.limit or images or 10_000)
         pairs = list(labelled_batches(data, "train", device, BATCH, self.train + wanted))
         x = torch.cat([x for x, _ in pairs])
         labels = torch.cat([labels for _, labels in pairs])  # type: ignore[misc]
-        held = min(wanted, len(x) // 4)  # for the floor: unseen, as the images are
-        seen = min(self.train, len(x) - held)
+        seen = min(self.train, max(len(x) - wanted, 3 * len(x) // 4))
+        held = min(wanted, len(x) - seen)  # for the floor: unseen, as the images are
         _, labels = labels.unique(return_inverse=True)
         seed = mix_seeds(subject.seed, -1)
         classifier = trained_classifier(x[:seen], labels[:seen], seed, self.epochs)
@@ -129,11 +136,13 @@ class FeatureDistance(Part):
             floor = [classifier.features(part) for part in x[len(x) - held :].split(BATCH)]
             right = (classifier(part).argmax(1) for part in x[len(x) - held :].split(BATCH))
             accuracy = (torch.cat(list(right)) == labels[len(x) - held :]).double()
-        self._classifier: SmallClassifier = classifier
+        self._classifier = classifier
         self.kept = {
             "floor": torch.cat(floor).cpu(),
             "accuracy": accuracy.cpu(),
             "train": torch.tensor(seen),
+            "classes": labels.max().cpu() + 1,
+            "weights": parameters_to_vector(classifier.parameters()).cpu(),
         }
 
     @torch.no_grad()
@@ -168,12 +177,10 @@ class FeatureDistance(Part):
             found.append(
                 Number(
                     f"frechet_{name}",
-                    frechet_distance(real[:count], other[:count]),
-                    bootstrap_error(
-                        real[:count], other[:count], mix_seeds(subject.seed, -2, number)
-                    ),
+                    frechet_distance(real, other),
+                    bootstrap_error(real, other, mix_seeds(subject.seed, -2, number)),
                     unit="squared features",
-                    labels={"features": real.shape[1], "of_each": count},
+                    labels={"features": real.shape[1], "against": len(other)},
                     warning=warning if count < FEW else "",
                 )
             )
