@@ -90,7 +90,7 @@ class Asking:
         """Asks a part, and keeps its numbers."""
         total: int = self.about["images"]
         images = min(total, part.images or total)
-        batch_size = min(self.batch_size, part.batch or self.batch_size)
+        batch_size = min(self.batch_size, part.batch_size(self.subject) or self.batch_size)
         answers = Answers(
             None if part.name in ALWAYS else self.folder,
             f"{self.subject.split}-{part.name}",

@@ -41,9 +41,6 @@ from vae.evaluation.transitions import transition_of, why_no_transition
 __all__ = ["AIS", "ais"]
 
 
-CODES = 1600
-"""States at a time: what a decoder makes of them stays in a CPU's cache."""
-
 LARGEST_GAP = 1.0
 """Nats between the bounds of the model's own images, above which the chains did not mix."""
 
@@ -78,7 +75,7 @@ class AIS(Part):
         start: What they start from, q or the prior.
         schedule: How temperatures lie, linear or sigmoid.
         simulated: Images that the model draws, whose log p(x) is bounded from both sides.
-        batch: Images at a time; by default 1600 chains.
+        batch: Images at a time; by default 1600 chains, of discrete latents 400.
     """
 
     name = "ais"
@@ -104,7 +101,10 @@ class AIS(Part):
                 raise ValueError(f"ais: {name} must be at least {least}, got {value}")
         self.temperatures, self.chains, self.start = temperatures, chains, start
         self.schedule, self.simulated = schedule, simulated
-        self.batch = max(CODES // chains, 1) if batch is None else batch
+        self.batch = batch
+
+    def batch_size(self, subject: Subject) -> int:
+        return self.batch or max(transition_of(subject.vae).states // self.chains, 1)
 
     def betas(self, subject: Subject) -> Tensor:
         """Inverse temperatures ``(T + 1,)``."""

@@ -40,6 +40,7 @@ class HMC(Transition):
     adapts: ClassVar[bool] = True
     target: ClassVar[float] = 0.8
     temperatures: ClassVar[int] = 200
+    states: ClassVar[int] = 1600
 
     def __init__(self, leapfrog: int = 5, jitter: float = 0.2) -> None:
         if leapfrog < 1 or not 0 <= jitter < 1:

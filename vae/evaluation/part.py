@@ -82,7 +82,7 @@ class Part(ABC):
         name: The flag that asks for it.
         title: What it asks, in a few words, for lists.
         images: Of how many images by default; None for all of them.
-        batch: The most images at a time, or None for the evaluation's own.
+        batch: The most images at a time, where it is the same for every model.
         values: The argument that words after the flag give: with ``samples``,
             ``--log_likelihood 10 100``. None if the flag stands alone.
         kept: What :meth:`prepare` has found and :meth:`numbers` needs, tensors by name. They are
@@ -99,6 +99,13 @@ class Part(ABC):
     def why_not(self, subject: Subject) -> str | None:
         """Why the question has no answer for this model or these data, in one line; else None."""
         return None
+
+    def batch_size(self, subject: Subject) -> int | None:
+        """The most images at a time: what is lost at most where an evaluation is cut short.
+
+        None for the evaluation's own.
+        """
+        return self.batch
 
     def seconds(self, subject: Subject) -> float | None:
         """About how long one image takes, from a trial that lasts a second at most; None: no time.

@@ -28,11 +28,10 @@ from torch import Tensor
 
 from vae.data.loader import mix_seeds
 from vae.devices import double, keep_freed_memory
-from vae.evaluation.ais import CODES
 from vae.evaluation.annealing import Bridge, anneal, pilot
 from vae.evaluation.part import Number, Part, Subject, mean_of
 from vae.evaluation.terms import fixed_noise
-from vae.evaluation.transitions import why_no_transition
+from vae.evaluation.transitions import transition_of, why_no_transition
 
 __all__ = ["Curve", "RateDistortion", "rate_distortion"]
 
@@ -96,7 +95,7 @@ class RateDistortion(Part):
         temperatures: Steps of each chain, and points of the curve, from the prior on.
         chains: Chains of each image.
         largest: The largest inverse temperature; at 1 it ends at the posterior.
-        batch: Images at a time; by default 1600 chains.
+        batch: Images at a time; by default 1600 chains, of discrete latents 400.
     """
 
     name = "rate_distortion"
@@ -116,7 +115,10 @@ class RateDistortion(Part):
         if not 0 < largest < float("inf"):
             raise ValueError(f"rate_distortion: largest must be positive, got {largest}")
         self.temperatures, self.chains, self.largest = temperatures, chains, largest
-        self.batch = max(CODES // chains, 1) if batch is None else batch
+        self.batch = batch
+
+    def batch_size(self, subject: Subject) -> int:
+        return self.batch or max(transition_of(subject.vae).states // self.chains, 1)
 
     @property
     def betas(self) -> Tensor:

@@ -67,11 +67,14 @@ class Transition(ABC):
         target: The mean acceptance that the pilot run aims at.
         temperatures: How many steps take chains from q to the posterior of a model of MNIST, so that
             bounds from both sides are a fraction of a nat apart.
+        states: At a time, so that all these steps take a minute or so on a CPU, and are not too few
+            for its cache.
     """
 
     adapts: ClassVar[bool] = True
     target: ClassVar[float] = 0.65
     temperatures: ClassVar[int] = 2000
+    states: ClassVar[int] = 400
 
     @abstractmethod
     def step(self, z: Tensor, log_density: Density, width: Tensor) -> tuple[Tensor, Tensor]:
