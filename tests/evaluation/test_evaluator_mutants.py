@@ -44,7 +44,9 @@ def test_mutating_a_module_leaves_it_alone():
 
 def test_the_committed_table_lists_these_mutants_as_caught():
     rows = RESULTS["evaluator"]["mutants"]
-    for name in rows.keys() & MUTANTS.keys():
-        row, mutant = rows[name], MUTANTS[name]
+    assert list(rows) == list(MUTANTS), "run python experiments/mutants.py --of evaluator"
+    for name, mutant in MUTANTS.items():
+        row = rows[name]
         assert (row["wrong"], row["module"]) == (mutant.wrong, mutant.module)
+        assert row["compared"] == mutant.compared
         assert row["original"] < 1 <= (math.inf if row["ratio"] is None else row["ratio"])

@@ -159,8 +159,8 @@ class Exact(Part):
 
     name = "exact"
     title = "log p(x) itself, where z can be summed or integrated over"
-    images = 1000
-    batch = 1000
+    images = 200
+    batch = 200
 
     def __init__(self, tolerance: float = 1e-4, nodes: int = MOST_NODES) -> None:
         for argument, value in (("tolerance", tolerance), ("nodes", nodes)):

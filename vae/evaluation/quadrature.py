@@ -5,7 +5,8 @@ r""":math:`\log p(x)` itself, by quadrature over one or two continuous latent va
 u is z without its constraint: the logarithm of a positive number, the logit of one in (0, 1), an angle
 as it is. There the integrand is smooth and falls off on all sides (or is periodic), and the
 trapezoidal rule converges exponentially once its steps are narrower than the posterior. The grid is
-decoded once for all images, and halved until nothing changes: each halving decodes the new nodes only.
+decoded once for all images, and refined until nothing changes: of each halving only the new nodes are
+decoded, in two dimensions those at the centres of its squares first.
 It is as wide as the prior and every posterior, and widened where the integrand has not fallen off.
 
 References:
@@ -71,7 +72,7 @@ class Quadrature(NamedTuple):
 
     Attributes:
         log_likelihood: log p(x) in nats, (B,).
-        change: By how much the last halving of the grid changed it, (B,).
+        change: By how much the last nodes, as many as all before, changed it, (B,).
         nodes: How many latents were decoded.
     """
 
@@ -137,7 +138,7 @@ def quadrature_log_likelihood(
     Arguments:
         vae: The model.
         x: Images ``(B, *image)``.
-        tolerance: The grid is halved until it changes no image's log p(x) by more nats.
+        tolerance: The grid is refined until that changes no image's log p(x) by more nats.
         most: The most nodes: with them it ends, whatever the last change.
         chunk: Nodes that are decoded together; by default what suits the device.
 
@@ -165,18 +166,30 @@ def quadrature_log_likelihood(
         width = (high - low) / 2
         low, high = low - width * open_ends[0], high + width * open_ends[1]
     value, change = total + step.log().sum(), torch.full_like(total, torch.inf)
-    while (
-        bool((change > tolerance).any()) and decoded + sides.prod() * (2 ** len(sides) - 1) <= most
-    ):
-        for shift in itertools.product([0.0, 0.5], repeat=len(sides)):
-            if any(shift):
-                offset = low + step * torch.tensor(shift).to(low)
-                total = torch.logaddexp(total, integrand.sum(offset, step, sides))
-                decoded += int(sides.prod())
-        step, sides = step / 2, sides * 2
-        halved = total + step.log().sum()
-        value, change = halved, (halved - value).abs()
+    for shifts, parts in _refinements(len(sides)):
+        size = int(sides.prod())
+        if not bool((change > tolerance).any()) or decoded + size * len(shifts) > most:
+            break
+        for shift in shifts:
+            total = torch.logaddexp(total, integrand.sum(low + step * shift.to(low), step, sides))
+        decoded += size * len(shifts)
+        finer = total + step.log().sum() - math.log(parts)
+        value, change = finer, (finer - value).abs()
+        if parts == 2 ** len(sides):
+            step, sides = step / 2, sides * 2
     return Quadrature(value.to(x), change.to(x), decoded)
+
+
+def _refinements(dimensions: int) -> Iterator[tuple[list[Tensor], int]]:
+    """How a grid is halved, again and again, in steps that double the nodes.
+
+    Each is the places of the new nodes, in steps of the grid, and the number of nodes for each of
+    the grid's own that there are with them.
+    """
+    if dimensions == 1:
+        return itertools.repeat(([torch.tensor([0.5])], 2))
+    centres, sides = [[0.5, 0.5]], [[0.0, 0.5], [0.5, 0.0]]
+    return itertools.cycle([([*map(torch.tensor, centres)], 2), ([*map(torch.tensor, sides)], 4)])
 
 
 def expected_nodes(vae: VAE, x: Tensor, most: int = MOST_NODES) -> int:
