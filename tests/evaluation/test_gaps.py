@@ -156,6 +156,21 @@ def test_an_image_keeps_the_encoders_q_where_nothing_better_was_found():
     torch.testing.assert_close(parameters(best.q), parameters(vae.posterior(x)))
 
 
+@pytest.mark.parametrize("most", [64, 1])
+def test_a_q_at_a_vertex_is_left_by_the_prior(most, monkeypatch):
+    # its samples are all the same: no gradient leads away from it
+    monkeypatch.setattr(optimisation, "MOST_ENUMERATED", most)
+    vae = small_one_hot()
+    with torch.no_grad():
+        vae.latent.logits.weight.zero_()
+        vae.latent.logits.bias.view(3, 3)[:, 0] = 200.0
+    x = Enumerated(vae).images[::9]
+    assert not best_posterior(vae, x, steps=100, from_prior=False).moved.any() or most == 64
+    found = inference_gaps(vae, x, **QUICK)
+    assert (found.log_likelihood - found.best).mean() < 0.5
+    assert (found.best - found.elbo).mean() > 1
+
+
 def test_the_score_is_a_mean_and_a_bound_of_the_same_samples():
     vae = small_one_hot()
     truth = Enumerated(vae)

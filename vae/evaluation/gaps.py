@@ -66,7 +66,7 @@ def inference_gaps(
     scored: int = 1000,
     temperatures: int = 100,
     chains: int = 8,
-    from_prior: bool = False,
+    from_prior: bool = True,
 ) -> InferenceGaps:
     """Optimises q of images ``(B, *image)``, and scores what was found with fresh samples.
 
@@ -149,7 +149,7 @@ class Gaps(Part):
         scored: int = 1000,
         temperatures: int = 100,
         chains: int = 8,
-        from_prior: bool = False,
+        from_prior: bool = True,
         batch: int = 50,
     ) -> None:
         for argument, value, least in (
