@@ -222,7 +222,9 @@ class Gaps(Part):
         search = {"steps": self.steps, "samples": self.scored}
         late = _warning(values["rising"].mean().item(), self.steps)
         coarse = (values["change"] > 1e-2).any()
-        grid = "the grid for log p(x) is too coarse: see --exact" if coarse else ""
+        doubt = "the grid for log p(x) is too coarse: see --exact" if coarse else ""
+        if source == "AIS" and log_p.mean() < best.mean():
+            doubt = "the bound on log p(x) is below L[q*]: more --gaps_temperatures"
         known = source == "exact" and not coarse
         found = [
             mean_of(
@@ -230,14 +232,14 @@ class Gaps(Part):
                 log_p - elbo,
                 bound="estimate" if known else "lower bound",
                 labels=about,
-                warning=grid,
+                warning=doubt,
             ),
             mean_of(
                 "approximation_gap",
                 log_p - best,
-                bound="upper bound" if known else "estimate" if late else "lower bound",
+                bound="upper bound" if known else "estimate" if doubt or late else "lower bound",
                 labels=about | search,
-                warning=grid or late,
+                warning=doubt or late,
             ),
             mean_of(
                 "amortization_gap", best - elbo, bound="lower bound", labels=search, warning=late
