@@ -1,13 +1,17 @@
 """``vae evaluate``: parts by their flags, what is kept where one is cut short, and what is replaced."""
 
 import json
+import math
 import shutil
 
 import counting_part
 import pytest
 
 from vae.cli import evaluate
+from vae.cli.evaluation_file import entry
 from vae.evaluation import parts
+from vae.evaluation.asking import Answered
+from vae.evaluation.part import Number
 
 
 @pytest.fixture
@@ -204,3 +208,10 @@ def test_a_number_that_is_not_finite_is_null_with_a_warning(run, monkeypatch, ca
     row = ask(run, "--counting", "2")["metrics"]["counted_2"]
     assert row["mean"] is None and row["se"] is None
     assert row["warning"] == "it is -inf, which JSON has no word for"
+
+
+def test_a_label_that_is_not_finite_is_null_too():
+    number = Number("x", 1.0, labels={"ess": math.nan, "gap": math.inf, "K": 5, "by": "nan"})
+    row = entry(number, Answered(counting_part.Counting(), {}, 0, 0, 1.0, False), None, 0)
+    assert (row["ess"], row["gap"], row["K"], row["by"]) == (None, None, 5, "nan")
+    json.dumps(row, allow_nan=False)

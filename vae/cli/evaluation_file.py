@@ -75,7 +75,7 @@ def entry(number: Number, found: Answered, binarization: str | None, seed: int) 
         "unit": number.unit,
         "bound": number.bound,
         "part": found.part.name,
-        **number.labels,
+        **{name: _finite(value) for name, value in number.labels.items()},
         "images": images,
         **cut_short,
         "binarization": binarization,
@@ -105,6 +105,11 @@ def merged(
 
 def _worth(row: Mapping[str, Any]) -> tuple[int, int]:
     return int(row.get("images") or 0), int(row.get("samples") or 0)
+
+
+def _finite(value: Any) -> Any:
+    """A label, with None for a number that JSON has no word for."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _rounded(value: float) -> float | None:

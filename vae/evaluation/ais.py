@@ -154,12 +154,13 @@ class AIS(Part):
         return answers
 
     def numbers(self, subject: Subject, values: Mapping[str, Tensor]) -> list[Number]:
-        known = values["simulated_lower"].isfinite()
-        drawn = {name: value[known] for name, value in values.items()}
-        labels: dict[str, Any] = {
+        drawn = {name: value[: self.simulated] for name, value in values.items()}
+        runs = {
             "temperatures": len(self.betas(subject)) - 1,
             "chains": self.chains,
             "start": self.start,
+        }
+        labels: dict[str, Any] = runs | {
             "acceptance": values["acceptance"].mean().item(),
             "ess": values["effective"].mean().item(),
         }
@@ -170,7 +171,7 @@ class AIS(Part):
         found = [mean_of("ais", values["lower"], bound="lower bound", **about)]
         if not len(gap):
             return found
-        about = {
+        about = runs | {
             "acceptance": drawn["simulated_acceptance"].mean().item(),
             "of": "images that the model drew",
         }
@@ -189,7 +190,7 @@ class AIS(Part):
         disagree = (values["effective"] < FEWEST).double().mean().item()
         least, most = ACCEPTANCE
         found = []
-        if len(gap) and gap.mean() > LARGEST_GAP:
+        if len(gap) and not gap.mean() <= LARGEST_GAP:
             found.append(f"on its own images the bounds are {gap.mean():.1f} nats apart")
         if transition_of(subject.vae).adapts and not least <= acceptance <= most:
             found.append(f"acceptance is {acceptance:.2f}, not between {least} and {most}")
