@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import bad_input
-import evaluation_tables
 import mutants
 from benchmark import readme
+from evaluations import tables as evaluation_tables
 
 from vae.cli.errors import one_line_errors
 from vae.cli.estimators import markdown

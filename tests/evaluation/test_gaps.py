@@ -22,9 +22,11 @@ from torch.distributions import (
 
 from vae import VAE
 from vae.distributions.operations import parameters
+from vae.estimators import ESTIMATORS
 from vae.evaluation import best_posterior as optimisation
 from vae.evaluation.best_posterior import best_posterior, free_parameters, score
-from vae.evaluation.gaps import Gaps, inference_gaps, relaxed_elbo
+from vae.evaluation.gaps import Gaps, inference_gaps
+from vae.evaluation.relaxation import is_relaxed, relaxed_elbo
 from vae.models.latents.gaussian import DiagonalGaussian
 from vae.models.latents.one_hot import OneHot
 from vae.models.latents.relaxed_one_hot import RelaxedOneHot
@@ -57,7 +59,7 @@ def test_the_gaps_of_a_linear_gaussian_model(shift, stretch, from_prior):
 def test_where_q_is_exact_nothing_is_lost():
     vae = linear_gaussian(2, 6, 0.4)
     _, x = vae.draw(20)
-    found = inference_gaps(vae, x, **QUICK)
+    found = inference_gaps(vae, x, **QUICK, from_prior=False)
     torch.testing.assert_close(found.elbo, found.log_likelihood, rtol=0, atol=1e-3)
     torch.testing.assert_close(found.best, found.log_likelihood, rtol=0, atol=0.01)
 
@@ -278,6 +280,22 @@ def test_images_trained_on_have_no_generalisation_gap():
     part = Gaps(**FEW)
     part.prepare(about)
     assert not part.kept
+
+
+def test_an_estimator_that_relaxes_has_a_relaxation_gap_and_one_of_hard_samples_has_none():
+    torch.manual_seed(0)
+    known = small_one_hot()
+    x = known.sample(8, draw=True)
+    hard = score(known, x, known.posterior(x), 4000).elbo
+    found = {}
+    for temperature in (0.5, 1e-4):
+        estimator = ESTIMATORS["gumbel_softmax"](temperature=temperature)
+        assert is_relaxed(known, estimator)
+        found[temperature] = relaxed_elbo(known, x, 4000, estimator)
+    torch.testing.assert_close(found[1e-4], hard, atol=0.1, rtol=0)  # its samples are hard
+    assert (found[0.5] - hard).abs().mean() > 0.1
+    assert not is_relaxed(known, ESTIMATORS["rloo"]())
+    assert not is_relaxed(known, None)
 
 
 def test_the_relaxation_gap():

@@ -73,7 +73,8 @@ def evaluate(
     trained = module.vae.to(where)
     other_data = None if data is None else type(data).__name__
     data = load_images(contents, data)
-    subject = Subject(trained.hard, trained, data, split, limit, where, seed)
+    estimator = module.estimator.to(where)
+    subject = Subject(trained.hard, trained, data, split, limit, where, seed, estimator)
     about: dict[str, Any] = {
         "checkpoint": str(path),
         "step": contents.get("global_step"),

@@ -29,11 +29,12 @@ from vae.evaluation.best_posterior import best_posterior, free_parameters, score
 from vae.evaluation.exact import first_images, known_log_likelihood, why_not_known
 from vae.evaluation.generalization import elbo_of_both, generalization_gap
 from vae.evaluation.part import Number, Part, Subject, mean_of
+from vae.evaluation.relaxation import is_relaxed, relaxed_elbo
 from vae.evaluation.transitions import transition_of
 from vae.models.vae import VAE
 from vae.seeds import fixed_noise, mix_seeds
 
-__all__ = ["Gaps", "InferenceGaps", "inference_gaps", "relaxed_elbo"]
+__all__ = ["Gaps", "InferenceGaps", "inference_gaps"]
 
 
 STILL_RISING = 0.1
@@ -114,12 +115,6 @@ def _source(vae: VAE, x: Tensor, temperatures: int) -> str:
     except NotImplementedError:
         return "IWAE"
     return "AIS" if temperatures else "IWAE"
-
-
-@torch.no_grad()
-def relaxed_elbo(vae: VAE, x: Tensor, num_samples: int = 100) -> Tensor:
-    """The ELBO of a model with its relaxed latents, (B,): a bound on the relaxed model alone."""
-    return score(vae, x, vae.posterior(x), num_samples).elbo
 
 
 class Gaps(Part):
@@ -207,8 +202,10 @@ class Gaps(Part):
                 self.from_prior,
             )
             values = found._asdict()
-            if subject.trained.hard is not subject.trained:
-                values["relaxed"] = relaxed_elbo(subject.trained, x, self.scored)
+            if is_relaxed(subject.trained, subject.estimator):
+                values["relaxed"] = relaxed_elbo(
+                    subject.trained, x, self.scored, subject.estimator
+                )
         return values
 
     def numbers(self, subject: Subject, values: Mapping[str, Tensor]) -> list[Number]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from vae.data.source import ImageSource
+from vae.estimators import Estimator
 from vae.models.vae import VAE
 
 __all__ = ["Bound", "Number", "Part", "Subject", "mean_of"]
@@ -60,6 +61,7 @@ class Subject(NamedTuple):
         limit: Only the first so many images; None for all.
         device: Where.
         seed: Of everything that is drawn.
+        estimator: What the model was trained by, on ``device``, where it is known.
     """
 
     vae: VAE
@@ -69,6 +71,7 @@ class Subject(NamedTuple):
     limit: int | None
     device: torch.device
     seed: int
+    estimator: Estimator | None = None
 
 
 class Part(ABC):

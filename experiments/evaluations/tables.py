@@ -11,7 +11,7 @@ from vae.run.files import read_json
 __all__ = ["bounds", "evaluation", "runs"]
 
 
-RESULTS = Path(__file__).resolve().parent / "results"
+RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 MODELS = {
     "gaussian": "`make train-gaussian`",
