@@ -25,6 +25,7 @@ ROWS = {
     "elbo": "ELBO ≤ log p(x)",
     "log_likelihood_5000": "K = 5000 ≤ log p(x)",
     "ais": "AIS ≤ log p(x)",
+    "ais_minus_log_likelihood_5000": "AIS - K = 5000, same images",
     "bdmc_gap": "gap of its bounds (BDMC)",
     "inference_gap": "log p(x) - ELBO",
     "approximation_gap": "of it by the family of q",
@@ -113,12 +114,12 @@ def evaluation() -> str:
         "",
         f"Test images, {first['binarization']} binarisation, nats unless said, ± one standard error over"
         f" images; seed {first['seed']}; {first['hardware']}. AIS:"
-        + "; ".join(
+        + ";".join(
             f" {model} {rows['ais']['temperatures']:,} temperatures, {rows['ais']['chains']} chains"
             for model, rows in metrics.items()
             if "ais" in rows
         )
-        + f"; seconds with BDMC: {said}. (!): the evaluation warns of this number.",
+        + f"; seconds, BDMC among them: {said}. (!): the evaluation warns of this number.",
     ]
     return "\n".join(lines)
 

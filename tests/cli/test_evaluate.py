@@ -5,7 +5,9 @@ import math
 import shutil
 
 import counting_part
+import numpy
 import pytest
+import torch
 
 from vae.cli import evaluate
 from vae.cli.evaluation_file import entry
@@ -215,3 +217,27 @@ def test_a_label_that_is_not_finite_is_null_too():
     row = entry(number, Answered(counting_part.Counting(), {}, 0, 0, 1.0, False), None, 0)
     assert (row["ess"], row["gap"], row["K"], row["by"]) == (None, None, 5, "nan")
     json.dumps(row, allow_nan=False)
+
+
+def test_what_parts_say_of_log_p_is_compared_on_the_same_images(run, monkeypatch):
+    from vae.evaluation.importance import ImportanceWeighted
+
+    found = {}
+    read = ImportanceWeighted.log_likelihoods
+    monkeypatch.setattr(
+        ImportanceWeighted,
+        "log_likelihoods",
+        lambda self, values: found.update(mine=read(self, values)) or read(self, values),
+    )
+    monkeypatch.setattr(
+        counting_part.Counting, "log_likelihoods", lambda self, values: {"own": values["drawn"]}
+    )
+    rows = ask(run, "--log_likelihood", "2", "9", "--counting", "2")["metrics"]
+    row = rows["own_minus_log_likelihood_9"]
+    assert row["images"] == 120 and row["part"] == "counting"
+    (file,) = (run / "evaluation-answers").glob("test-counting-*.npz")
+    with file.open("rb") as raw, numpy.load(raw) as kept:
+        drawn = torch.from_numpy(kept["value drawn"])
+    difference = drawn - found["mine"]["log_likelihood_9"][:120]
+    assert row["mean"] == pytest.approx(difference.mean().item(), abs=1e-4)
+    assert row["se"] == pytest.approx(difference.std().item() / 120**0.5, abs=1e-4)

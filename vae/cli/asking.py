@@ -16,8 +16,8 @@ from rich.progress import Progress
 from vae.cli.evaluation_file import entry
 from vae.cli.evaluation_table import duration
 from vae.evaluation.answers import Answers
-from vae.evaluation.asking import ask
-from vae.evaluation.part import Part, Subject
+from vae.evaluation.asking import Answered, ask
+from vae.evaluation.part import Number, Part, Subject, mean_of
 from vae.evaluation.parts import ALWAYS, PARTS, part_class
 from vae.run.files import digest
 
@@ -61,6 +61,7 @@ class Asking:
         self.remarks: dict[str, list[str]] = {}
         self.said: list[str] = []
         self.stopped = ""
+        self._log_p: dict[str, torch.Tensor] = {}
 
     def possible(self, parts: Sequence[Part], skip: Sequence[str]) -> list[Part]:
         """The parts that have an answer for this model.
@@ -101,7 +102,7 @@ class Asking:
         with _Telling(part.name, images) as report:
             found = ask(part, self.subject, images, batch_size, answers, report)
         self.stopped = f"--{part.name}" if found.stopped else ""
-        for number in found.numbers(self.subject):
+        for number in [*found.numbers(self.subject), *self._compared(found)]:
             self.rows[number.name] = entry(
                 number, found, self.about["binarization"], self.subject.seed
             )
@@ -112,6 +113,19 @@ class Asking:
                 f"{part.name}: {count} of the {found.images:,} images' answers are of an earlier evaluation"
                 " (--again true: compute them anew)"
             )
+
+    def _compared(self, found: Answered) -> list[Number]:
+        """How far a part's log p(x) is from that of the parts before, on the same images."""
+        numbers = []
+        for name, value in (
+            found.part.log_likelihoods(found.values).items() if found.images else ()
+        ):
+            for other, held in self._log_p.items():
+                count = min(len(value), len(held))
+                difference = (value[:count] - held[:count]).double()
+                numbers.append(mean_of(f"{name}_minus_{other}", difference, images=count))
+            self._log_p[name] = value
+        return numbers
 
     def _identity(self, part: Part, batch_size: int) -> dict[str, Any]:
         """What a part's answers follow from."""

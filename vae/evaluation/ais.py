@@ -185,6 +185,9 @@ class AIS(Part):
             mean_of("bdmc_gap", gap, bound="upper bound", labels=about, images=len(gap)),
         ]
 
+    def log_likelihoods(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {"ais": values["lower"]}
+
     def _warning(self, subject: Subject, values: Mapping[str, Tensor], gap: Tensor) -> str:
         acceptance = values["acceptance"].mean().item()
         disagree = (values["effective"] < FEWEST).double().mean().item()

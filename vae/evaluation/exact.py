@@ -190,6 +190,9 @@ class Exact(Part):
         found = {"log_likelihood": value, "nodes": value.new_full((len(x),), nodes)}
         return found if change is None else found | {"change": change}
 
+    def log_likelihoods(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {"log_likelihood_exact": values["log_likelihood"]}
+
     def numbers(self, subject: Subject, values: Mapping[str, Tensor]) -> list[Number]:
         nodes, warning = int(values["nodes"].max()), ""
         labels: dict[str, object] = {"method": "enumeration", "configurations": nodes}

@@ -170,6 +170,10 @@ class ImportanceWeighted(Part):
             for K in sorted(set(self.samples))
         ]
 
+    def log_likelihoods(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        K = max(self.samples)
+        return {f"log_likelihood_{K}": values[f"log_likelihood_{K}"]}
+
 
 def _number(K: int, found: Estimate) -> Number:
     """The mean bound over images, with the diagnosis of its samples."""

@@ -146,6 +146,10 @@ class Part(ABC):
             values: The answers of N images, float64 tensors ``(N, *)`` on the CPU, N at least 1.
         """
 
+    def log_likelihoods(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the part says of log p(x), ``(N,)`` by name: compared on the same images as others'."""
+        return {}
+
     def remarks(self, subject: Subject, values: Mapping[str, Tensor]) -> list[str]:
         """What is said beneath the table, a line each: a verdict, with its rule."""
         return []
