@@ -165,6 +165,14 @@ def test_a_later_evaluation_adds_to_the_file_and_takes_nothing_better_away(run):
     assert small["images"] == small["metrics"]["elbo"]["images"] == 100
 
 
+def test_the_json_names_the_commands_that_made_it(run, monkeypatch):
+    for words in ("vae evaluate x", "vae evaluate x --counting", "vae evaluate x"):
+        monkeypatch.setattr("sys.argv", words.split())
+        found = ask(run, *words.split()[3:])
+    assert found["commands"] == ["vae evaluate x", "vae evaluate x --counting"]
+    assert found["version"] and found["torch"] == torch.__version__ and "git" in found
+
+
 def test_an_option_of_a_part_that_is_not_asked_is_refused(run, capsys):
     from vae.cli.errors import one_line_errors
 

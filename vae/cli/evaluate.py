@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -66,7 +67,7 @@ def evaluate(
         from vae.data.load import load_images
         from vae.evaluation.part import Subject
         from vae.evaluation.parts import ALWAYS, part_class
-        from vae.run.record import find_device, hardware
+        from vae.run.record import command_line, find_device, git_says, hardware
 
     module, contents, _ = load(path)
     where = torch.device(find_device(device))
@@ -111,6 +112,11 @@ def evaluate(
         "metrics": rows,
         "remarks": remarks,
         "seconds": round(time.monotonic() - started, 1),
+        "commands": [*dict.fromkeys([*there.get("commands", []), command_line()])],
+        "git": git_says("rev-parse", "HEAD"),
+        "git_dirty": bool(git_says("status", "--porcelain")),
+        "version": version("vae"),
+        "torch": str(torch.__version__),
         "hardware": hardware(str(where)),
         "training": training,
     }
