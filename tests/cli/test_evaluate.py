@@ -3,13 +3,14 @@
 import json
 import math
 import shutil
+import sys
 
 import counting_part
 import numpy
 import pytest
 import torch
 
-from vae.cli import evaluate
+from vae.cli import evaluate, evaluation_table
 from vae.cli.evaluation_file import entry
 from vae.evaluation import parts
 from vae.evaluation.asking import Answered
@@ -69,8 +70,50 @@ def test_a_number_stands_in_the_table_and_in_json_with_all_that_it_is(run, capsy
 def test_without_a_flag_it_says_what_else_there_is_and_how_long_that_takes(run, capsys):
     assert set(ask(run)["metrics"]) >= {"elbo", "rate", "distortion"}
     said = capsys.readouterr().out
-    assert "--counting" in said and "numbers, drawn (120 images, about 10 min)" in said
+    assert "--counting 2 3" in said and "numbers, drawn (120 images, about 10 min)" in said
     assert not counting_part.Counting.calls
+
+
+def test_on_a_terminal_of_80_columns_no_name_and_no_number_is_cut(run, capsys, monkeypatch):
+    for name, value in (("COLUMNS", "80"), ("TERM", "dumb")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    rows = ask(run, "--counting", "--codes")["metrics"]
+    said = [line for line in capsys.readouterr().out.splitlines() if line[:1] in "┏┃┡│├└"]
+    assert len(said) > len(rows) and max(map(len, said)) <= 80
+    assert "…" not in "".join(said)
+    for name, row in rows.items():
+        (line,) = (line for line in said if line.split()[1:2] == [name])
+        assert evaluation_table.in_words(row) in line and row["unit"] in line
+
+
+def test_labels_are_said_in_words(capsys):
+    row = {
+        "mean": 1.0,
+        "se": 0.1,
+        "images": 10,
+        "K": 50,
+        "ess": 2345.6,
+        "pareto_k_over_0.7": 0.125,
+    }
+    evaluation_table.print_evaluation("", {"log_likelihood_50": row | {"listed": [1.0]}})
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "K 50, effective samples 2,346, pareto k > 0.7 in 12.5% of images" in said
+
+
+def test_the_help_says_which_flag_an_option_belongs_to_and_its_default(capsys):
+    with pytest.raises(SystemExit):
+        evaluate.main(["--help"], "vae evaluate")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "with --ais: chains of each image (default: 8) (type: int)" in said
+    assert "units: the variance of E_q[z]" in said
+    assert "(default: None)" not in said and "only the first so many images (default: 100)" in said
+
+
+def test_the_output_is_json_by_its_name_too(run, tmp_path):
+    with pytest.raises(ValueError, match=r"must end in \.json, got .*numbers\.csv"):
+        ask(run, "--output", str(tmp_path / "numbers.csv"))
+    assert not (tmp_path / "numbers.csv").exists()
 
 
 def test_what_every_evaluation_says_has_options_too(run):

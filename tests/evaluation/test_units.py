@@ -223,7 +223,7 @@ def test_verdicts():
     said = collapse_verdict(3.0, kl, some)
     assert (
         said
-        == "no collapse: KL >= 0.01 nats in each of 2 variables, 2 of 2 units active (Var[E_q[z]] > 0.01)"
+        == "no variable collapsed: KL >= 0.01 nats in each of 2 variables, 2 of 2 units active (Var[E_q[z]] > 0.01)"
     )
     assert "no collapse of all" in collapse_verdict(3.0, None, some)
     assert collapse_verdict(3.0, kl, none).startswith("posterior collapse: 0 of 2 units")

@@ -72,7 +72,9 @@ def test_the_usage_of_images_is_the_mean_of_their_probabilities(latent):
     assert found["entropy_per_variable"].value == pytest.approx(entropy(probs).mean().item())
     modes = torch.nn.functional.one_hot(probs.argmax(-1), 4).double().mean(0)
     assert found["perplexity_of_modes"].value == pytest.approx(perplexity(modes).mean().item())
-    assert found["perplexity"].labels["of"] == 4 and found["used_categories"].labels["of"] == 12
+    assert (
+        found["perplexity"].labels["at_most"] == 4 and found["used_categories"].labels["of"] == 12
+    )
 
 
 def test_sure_codes_and_unsure_ones_differ_in_the_entropy_of_q():

@@ -158,7 +158,9 @@ class Asking:
             each = part.seconds(self.subject)
             images = min(self.about["images"], part.images or self.about["images"])
             about = "" if each is None else f", about {duration(each * images)}"
-            lines.append(f"  --{name:<18} {kind.title} ({images:,} images{about})")
+            words = getattr(part, kind.values) if kind.values else []
+            flag = " ".join([f"--{name}", *map(str, words)])
+            lines.append(f"  {flag:<21} {kind.title} ({images:,} images{about})")
         return "\n".join(lines) if lines[1:] else ""
 
 

@@ -57,6 +57,10 @@ def evaluate(
     """
     if batch_size < 1 or (limit is not None and limit < 1):
         raise ValueError("numbers of samples, images and batches must be at least 1")
+    if output and Path(output).suffix != ".json":
+        raise ValueError(
+            f"the numbers are written as JSON: --output must end in .json, got {output}"
+        )
     path = find_checkpoint(checkpoint)  # before the imports, which take a second
     with uncollected():
         import torch

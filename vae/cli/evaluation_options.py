@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import inspect
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -41,9 +42,9 @@ def add_parts(parser: ScriptParser) -> None:
         some = "all" if kind.images is None else kind.images
         parser.add_argument(
             f"--{name}_images",
-            type=int | None,
-            default=None,
-            help=f"of {name}: only the first so many images (default: {some})",
+            type=int,
+            default=argparse.SUPPRESS,
+            help=f"with --{name}: only the first so many images (default: {some})",
         )
         _add_options(parser, name, options)
 
@@ -52,11 +53,14 @@ def _add_options(
     parser: ScriptParser, name: str, options: dict[str, tuple[Any, Any, str]]
 ) -> None:
     for option, (annotation, default, line) in options.items():
+        when = name if name in ALWAYS else f"with --{name}"
+        line = line[:1].lower() + line[1:]
+        shown = "" if default is None else f" (default: {str(default).lower()})"
         parser.add_argument(
             f"--{name}_{option}",
-            type=annotation | None,
-            default=None,
-            help=f"of {name}: {line} (default: {default})",
+            type=annotation,
+            default=argparse.SUPPRESS,  # so that the help shows the part's own
+            help=f"{when}: {line}{shown}",
         )
 
 
@@ -80,7 +84,7 @@ def take_parts(options: dict[str, Any]) -> tuple[list[Part], bool]:
         asked.append(kind(**_given(options, name, kind)))
     for name in PARTS:
         kind = part_class(name)
-        flag, images = options.pop(name), options.pop(f"{name}_images")
+        flag, images = options.pop(name), options.pop(f"{name}_images", None)
         given = _given(options, name, kind)
         if not (flag or flag == [] or everything):
             unused = [*given, *(["images"] if images is not None else [])]

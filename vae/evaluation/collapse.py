@@ -65,7 +65,9 @@ def collapse_verdict(
     dead = int((kl < COLLAPSED).sum())
     if dead:
         return f"{dead} of {len(kl)} variables collapsed: KL < {COLLAPSED} nats each; {counted}"
-    return f"no collapse: KL >= {COLLAPSED} nats in each of {len(kl)} variables, {counted}"
+    return (
+        f"no variable collapsed: KL >= {COLLAPSED} nats in each of {len(kl)} variables, {counted}"
+    )
 
 
 def information_verdict(lower: float, upper: float, count: int) -> str:

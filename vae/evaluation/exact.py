@@ -150,7 +150,7 @@ class Exact(Part):
     """log p(x) itself: by a sum over all latents, or by quadrature of one or two continuous ones.
 
     Arguments:
-        tolerance: Of quadrature, in nats: its grid is halved until log p(x) changes by less.
+        tolerance: The grid of quadrature is halved until log p(x) changes by less, in nats.
         nodes: The most latents that are decoded.
 
     Raises:

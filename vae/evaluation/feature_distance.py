@@ -179,7 +179,7 @@ class FeatureDistance(Part):
                     f"frechet_{name}",
                     frechet_distance(real, other),
                     bootstrap_error(real, other, mix_seeds(subject.seed, -2, number)),
-                    unit="squared features",
+                    unit="features²",
                     labels={"features": real.shape[1], "against": len(other)},
                     warning=warning if count < FEW else "",
                 )

@@ -121,12 +121,12 @@ class Gaps(Part):
     """Where log p(x) - ELBO is lost: to the family of q, to the encoder, to relaxation, to overfitting.
 
     Arguments:
-        steps: Of Adam, in which q of each image is optimised.
-        samples: Of each image in a step; by default 8, or 32 of latents that have no rsample.
+        steps: Steps of Adam, in which q of each image is optimised.
+        samples: Samples of each image in a step; by default 8, or 32 where latents have no rsample.
         scored: Fresh samples of each image, by which L[q*] and L[q] are compared.
-        temperatures: Of annealed importance sampling, for log p(x) where it is not known; 0: none.
-        chains: Of annealed importance sampling.
-        from_prior: Look for q* from the prior too, besides from the encoder's q.
+        temperatures: Steps of each chain of AIS, where log p(x) is not known exactly; 0: no AIS.
+        chains: Chains of AIS of each image.
+        from_prior: Whether to start from the prior too, besides from the encoder's q.
         batch: Images at a time.
 
     Raises:
@@ -253,8 +253,8 @@ class Gaps(Part):
         encoder = (values["best"] - values["elbo"]).mean().item()
         larger = "encoder" if encoder > whole / 2 else "family of q"
         return [
-            f"log p(x) - ELBO is {whole:.2f} nats: {encoder:.2f} are the encoder's (amortisation),"
-            f" {whole - encoder:.2f} that of q's family (approximation); the {larger} costs more"
+            f"log p(x) - ELBO is {whole:.2f} nats: {encoder:.2f} by the encoder (amortisation),"
+            f" {whole - encoder:.2f} by q's family (approximation); the {larger} costs more"
         ]
 
 

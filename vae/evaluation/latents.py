@@ -111,7 +111,7 @@ def _kl_numbers(kl: Tensor, closed: bool) -> list[Number]:
     """Of the KL of each variable of each image, ``(N, L)``."""
     means, variables = kl.mean(0), kl.shape[1]
     spread = {"least": means.min().item(), "largest": means.max().item()}
-    labels = {"of": variables, **spread, "kl": _listed(means)}
+    labels = {"mean_of": variables, **spread, "kl": _listed(means)}
     few = float((means < COLLAPSED).sum())
     rule = {"of": variables, "below": COLLAPSED}
     bound: Bound = "exact" if closed else "estimate"
@@ -127,8 +127,8 @@ def _usage_numbers(values: Mapping[str, Tensor]) -> list[Number]:
     _, variables, categories = probs.shape
     usage, modes = probs.mean(0), one_hot(probs.argmax(-1), categories).double().mean(0)
     used = used_categories(usage)
-    counted = {"of": variables * categories, "from_share": round(0.1 / categories, 6)}
-    most = {"of": round(math.log(categories), 4)}
+    counted = {"of": variables * categories, "from_a_share_of": round(0.1 / categories, 6)}
+    most = {"at_most": round(math.log(categories), 4)}
     return [
         _perplexity("perplexity", usage),
         _perplexity("perplexity_of_modes", modes),
@@ -146,7 +146,7 @@ def _usage_numbers(values: Mapping[str, Tensor]) -> list[Number]:
 def _perplexity(name: str, usage: Tensor) -> Number:
     each = perplexity(usage)
     spread = {"least": each.min().item(), "largest": each.max().item()}
-    labels = {"of": usage.shape[1], **spread, "perplexity": _listed(each)}
+    labels = {"at_most": usage.shape[1], **spread, "perplexity": _listed(each)}
     return Number(name, each.mean().item(), bound="exact", unit="categories", labels=labels)
 
 

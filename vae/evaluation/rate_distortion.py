@@ -28,6 +28,7 @@ from torch import Tensor
 
 from vae.data.loader import mix_seeds
 from vae.devices import double, keep_freed_memory
+from vae.evaluation.ais import AIS
 from vae.evaluation.annealing import Bridge, anneal, pilot
 from vae.evaluation.part import Number, Part, Subject, mean_of
 from vae.evaluation.terms import fixed_noise
@@ -128,6 +129,9 @@ class RateDistortion(Part):
 
     def why_not(self, subject: Subject) -> str | None:
         return why_no_transition(subject.vae)
+
+    def seconds(self, subject: Subject) -> float | None:
+        return AIS(self.temperatures, self.chains, "prior", simulated=0).seconds(subject)
 
     def measure(self, subject: Subject, x: Tensor, first: int) -> dict[str, Tensor]:
         if x.device.type == "cpu":

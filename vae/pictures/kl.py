@@ -106,7 +106,7 @@ def draw(found: VariableKL, title: str = "") -> Figure:
     axes.text(
         0.98,
         0.97,
-        f"{active} of {L} active (KL ≥ {COLLAPSED:g} nats)\ntotal {about}{sum(values):.2f} nats",
+        f"KL ≥ {COLLAPSED:g} nats in {active} of {L}\ntotal {about}{sum(values):.2f} nats",
         ha="right",
         va="top",
         fontsize=7,
