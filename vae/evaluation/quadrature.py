@@ -44,8 +44,8 @@ __all__ = [
 ]
 
 
-MOST_NODES = 2**22
-"""By default. In two dimensions that is 2048 to a side: a posterior 1/150 as wide as the prior."""
+MOST_NODES = 2**23
+"""By default. In two dimensions that is 2900 to a side: a posterior 1/300 as wide as the prior."""
 
 REACH = {"prior": 6.0, "posterior": 8.0}
 """How many standard deviations from its mean the grid goes, at first."""
