@@ -157,8 +157,17 @@ def test_an_answer_is_not_computed_twice(asked):
     before = ask(asked, "--counting")["metrics"]
     assert not counting_part.Counting.calls and not counting_part.Counting.prepared
     assert before["counted_2"]["images"] == 120
-    ask(asked, "--counting", "--again", "true")
+    ask(asked, "--counting", "--again")
     assert counting_part.Counting.calls == [0, 20, 40, 60, 80, 100]
+
+
+def test_fewer_images_are_shown_and_do_not_replace_more(asked, capsys):
+    row = ask(asked, "--counting", "--counting_images", "20")["metrics"]["counted_2"]
+    assert row["images"] == 120 and not counting_part.Counting.calls
+    said = capsys.readouterr().out
+    (line,) = (line for line in said.splitlines() if "counted_2 " in line and "exact" in line)
+    assert " 20 " in line and " 120 " not in line
+    assert "evaluation-test.json keeps counted_2, counted_3 of more images" in said
 
 
 def test_more_images_begin_where_fewer_ended(asked):

@@ -111,7 +111,7 @@ class Asking:
             count = "all" if found.taken_over == found.images else f"{found.taken_over:,}"
             self.said.append(
                 f"{part.name}: {count} of the {found.images:,} images' answers are of an earlier evaluation"
-                " (--again true: compute them anew)"
+                " (--again: compute them anew)"
             )
 
     def _compared(self, found: Answered) -> list[Number]:

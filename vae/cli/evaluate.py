@@ -129,7 +129,10 @@ def evaluate(
     except OSError:  # the disk has filled since
         print(json.dumps(result, indent=2))
         raise
-    print_evaluation(f"{split} images, {data.pixels}, seed {seed}", rows)
+    shown = {name: asking.rows.get(name, row) for name, row in rows.items()}
+    print_evaluation(f"{split} images, {data.pixels}, seed {seed}", shown)
+    if kept := [name for name, row in shown.items() if row["images"] < rows[name]["images"]]:
+        asking.said.append(f"{target.name} keeps {', '.join(kept)} of more images")
     for line in dict.fromkeys([*chain(*remarks.values()), *asking.said]):
         print(line)
     print(f"checkpoint  {path}\nwritten     {target}  ({result['seconds']} s)")
@@ -192,7 +195,7 @@ def main(words: list[str], program: str) -> None:
     with uncollected():
         from vae.cli.evaluation_options import add_parts, take_parts
 
-    parser = data_parser(evaluate, program, words, "parts", "wherever_possible")
+    parser = data_parser(evaluate, program, words, "again", "parts", "wherever_possible")
     add_parts(parser)
     options = parser.arguments(words)
     options["parts"], options["wherever_possible"] = take_parts(options)

@@ -23,6 +23,9 @@ def add_parts(parser: ScriptParser) -> None:
     for name in _always_with_options():
         _add_options(parser, name, _arguments(part_class(name)))
     parser.add_argument("--all", action="store_true", help="ask every part that has an answer")
+    parser.add_argument(
+        "--again", action="store_true", help="compute anew what an earlier evaluation has answered"
+    )
     for name in PARTS:
         kind = part_class(name)
         options = _arguments(kind)
