@@ -75,7 +75,8 @@ def hardware(device: str) -> str:
         if cpuinfo.exists()
         else []
     )
-    return f"{names[0] if names else platform.machine()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{names[0] if names else platform.machine()}, {threads} thread{'s' * (threads != 1)}"
 
 
 def git_says(*arguments: str) -> str | None:
