@@ -9,6 +9,7 @@ import pytest
 import torch
 from every_part import FAMILIES, LATENTS
 from known import Enumerated, linear_gaussian, small_binary, small_one_hot
+from own_latents import SHAPE, BareLatent, toy
 from test_exact import subject
 from torch.distributions import (
     Categorical,
@@ -328,6 +329,8 @@ class Nameless(DiagonalGaussian):
 def test_a_family_without_names_says_so():
     about = subject(of_digits(partial(Nameless, latent_dim=3)))
     assert "names no parameters to optimise" in Gaps().why_not(about)
+    with pytest.raises(NotImplementedError, match="Bare, 1. names no parameters to optimise"):
+        free_parameters(toy(BareLatent).posterior(torch.zeros(2, *SHAPE)))
 
 
 @pytest.mark.parametrize(

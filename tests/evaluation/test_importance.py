@@ -9,6 +9,7 @@ from known import Enumerated, linear_gaussian, small_one_hot
 
 from vae.evaluation.importance import Estimate, ImportanceWeighted, importance_weighted
 from vae.models.log_likelihood import log_weights
+from vae.models.memory import DECODINGS
 
 
 def wide(**options):
@@ -118,6 +119,15 @@ def test_answers_go_on_where_they_stopped():
         torch.testing.assert_close(value, whole[name][4:], equal_nan=True, rtol=1e-4, atol=1e-5)
     other = part.measure(subject._replace(seed=1), x[:9], 0)
     assert (other["log_likelihood_1100"] != whole["log_likelihood_1100"]).all()
+
+
+def test_samples_of_weeks_are_those_of_the_images_that_are_asked():
+    model = linear_gaussian(2, 6)
+    _, x = model.draw(10)
+    part = ImportanceWeighted(DECODINGS // 5)
+    assert "weeks" in part.why_not(subject_of(model, x))
+    part.images = 5
+    assert part.why_not(subject_of(model, x)) is None
 
 
 def test_a_trial_says_about_how_long_an_image_takes():

@@ -201,3 +201,7 @@ def test_verdicts():
     assert "ceiling log N = 9.21" in information_verdict(9.2, 25.0, 10_000)
     assert information_verdict(0.01, 0.05, 10_000).startswith("posterior collapse")
     assert "holds 0.01 to 0.50 nats" in information_verdict(0.01, 0.5, 10_000)
+    assert "at most 0.07 nats" in information_verdict(0.01, 0.05, 10_000, 0.01)
+    assert "at most 0.02 nats" in information_verdict(-0.05, -0.04, 10_000, 0.03)
+    few = information_verdict(0.02, 0.03, 30, 0.04)
+    assert "collapse:" not in few and few.endswith("too few images to tell whether it collapsed")

@@ -75,7 +75,10 @@ def free_parameters(q: Distribution) -> dict[str, Transform]:
     Raises:
         NotImplementedError: If the family does not name its parameters.
     """
-    named, constraints = parameters(q), base_of(q).arg_constraints
+    try:
+        named, constraints = parameters(q), base_of(q).arg_constraints
+    except (NotImplementedError, AttributeError):  # a family of one's own that says nothing
+        named, constraints = {}, {}
     decided = {name for name, value in named.items() if value.requires_grad} or set(named)
     found = {}
     for name in named:

@@ -70,22 +70,29 @@ def collapse_verdict(
     )
 
 
-def information_verdict(lower: float, upper: float, count: int) -> str:
+def information_verdict(lower: float, upper: float, count: int, error: float = 0.0) -> str:
     """What bounds on I(x; z) say, in words.
 
     Arguments:
         lower: In nats, of N images.
         upper: In nats.
         count: N.
+        error: The standard error of ``upper``: two of them are added before it counts as a bound.
     """
-    ceiling = math.log(count)
-    if upper < INFORMATION:
+    ceiling, most = math.log(count), upper + 2 * error
+    if most < INFORMATION:
+        most = max(most, 0.0)
         return (
-            f"posterior collapse: I(x; z) is at most {upper:.2g} nats (< {INFORMATION}): {IGNORED}"
+            f"posterior collapse: I(x; z) is at most {most:.2g} nats (< {INFORMATION}): {IGNORED}"
         )
     if ceiling - lower < INFORMATION:
         return (
             f"z tells these {count:,} images apart: I(x; z) is at its ceiling log N = {ceiling:.2f}"
             f" (within {INFORMATION}), and may be up to {upper:.2f} nats of more images"
         )
-    return f"z holds {lower:.2f} to {upper:.2f} nats of an image"
+    said = f"z holds {lower:.2f} to {upper:.2f} nats of an image"
+    if upper < INFORMATION:
+        said += (
+            f", but for an error of {2 * error:.2f}: too few images to tell whether it collapsed"
+        )
+    return said

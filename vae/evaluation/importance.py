@@ -137,8 +137,8 @@ class ImportanceWeighted(Part):
             raise ValueError(f"log_likelihood: samples must be at least 1, got {samples}")
 
     def why_not(self, subject: Subject) -> str | None:
-        known = [n for n in (subject.data.count(subject.split), subject.limit) if n is not None]
-        images, K = min(known, default=1), max(self.samples)
+        counts = (subject.data.count(subject.split), subject.limit, self.images)
+        images, K = min([n for n in counts if n is not None], default=1), max(self.samples)
         if images * K <= DECODINGS:
             return None
         return (

@@ -217,11 +217,13 @@ class Codes(Part):
         ]
 
     def remarks(self, subject: Subject, values: Mapping[str, Tensor]) -> list[str]:
-        found = {number.name: number.value for number in self.numbers(subject, values)}
+        numbers = {number.name: number for number in self.numbers(subject, values)}
+        found = {name: number.value for name, number in numbers.items()}
+        error = numbers["mutual_information_upper"].se
         lower, upper = found["mutual_information"], found["mutual_information_upper"]
         count = int(self.kept["mixture"])
         return [
             f"rate {lower + found['marginal_kl']:.2f} = I(x; z) {lower:.2f}"
             f" + KL(q(z) || p(z)) {found['marginal_kl']:.2f} nats, where q(z) is of {count:,} images",
-            information_verdict(lower, upper, count),
+            information_verdict(lower, upper, count, math.inf if error is None else error),
         ]
