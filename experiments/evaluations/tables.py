@@ -35,6 +35,7 @@ ROWS = {
     "rate": "rate",
     "mutual_information": "I(x; z) ≥",
     "mutual_information_upper": "I(x; z) ≤",
+    "marginal_kl_lower": "KL(q(z) ‖ p(z)) ≥",
     "marginal_kl": "KL(q(z) ‖ p(z)) ≤",
     "active_units": "active units",
     "perplexity": "perplexity of a variable",
