@@ -141,6 +141,16 @@ def test_a_trial_says_about_how_long_an_image_takes(pca):
     assert 0 < few < many
 
 
+def test_the_seconds_count_the_runs_of_its_own_images(pca, monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr("vae.evaluation.ais.time.perf_counter", lambda: float(next(clock)))
+    _, x = pca.draw(20)
+    # two pilot chains and eight; both ways for half of the images, or for all
+    for simulated, runs in ((0, 1.25), (10, 1.25 + 0.5 * 2.25), (50, 1.25 + 2.25)):
+        seconds = AIS(10, 8, simulated=simulated).seconds(subject_of(pca, x))
+        assert seconds == pytest.approx(1 / 2 / 10 * 10 * runs)
+
+
 def test_the_curve_is_that_of_probabilistic_pca(pca):
     _, x = pca.draw(100)
     betas = 3 * torch.linspace(0, 1, 201, dtype=torch.float64) ** 2

@@ -138,6 +138,18 @@ def test_an_evaluation_that_goes_on_has_the_same_classifier(monkeypatch):
     assert "classifier_accuracy" in {number.name for number in again.numbers(about, values)}
 
 
+def test_a_floor_of_fewer_images_is_said_to_be_no_floor():
+    part = FeatureDistance(train=100, epochs=1)
+    about = subject(tiny(), digits(), limit=40)
+    _, _, values = asked(part, about)
+    part.kept = {**part.kept, "floor": part.kept["floor"][:20], "accuracy": torch.ones(20)}
+    found = {number.name: number for number in part.numbers(about, values)}
+    floor, samples = found["frechet_floor"], found["frechet_samples"]
+    assert floor.images == found["classifier_accuracy"].images == 20 and samples.images is None
+    assert floor.warning == "of 20 images, the others of 40: its bias is larger than theirs"
+    assert "compare with the floor" in samples.warning
+
+
 def test_data_without_classes_have_no_answer():
     plain = images_of(PlainDigits(limit=60))
     assert "no labels, one whole number each" in FeatureDistance().why_not(subject(tiny(), plain))

@@ -126,7 +126,11 @@ class AIS(Part):
                 moments = anneal(bridge, betas, torch.ones(steps + 1).to(u), u)
                 summed_up(moments).acceptance.sum().item()  # waits
                 took = time.perf_counter() - started
-        runs = 1 + 2 / self.chains
+        counts = (subject.data.count(subject.split), subject.limit, self.images)
+        asked = min([n for n in counts if n is not None], default=self.simulated)
+        drawn = min(1.0, self.simulated / max(asked, 1))  # of which there are runs both ways
+        pilots = 2 / self.chains
+        runs = 1 + pilots + drawn * (2 + pilots)
         return took / steps / images * (len(self.betas(subject)) - 1) * runs
 
     def measure(self, subject: Subject, x: Tensor, first: int) -> dict[str, Tensor]:

@@ -174,6 +174,10 @@ class FeatureDistance(Part):
             if count < 2:
                 continue
             warning = f"of {count} images its bias is large: compare with the floor"
+            if len(other) < len(real):  # of an evaluation that went on, or too few training images
+                warning = (
+                    f"of {count} images, the others of {len(real)}: its bias is larger than theirs"
+                )
             found.append(
                 Number(
                     f"frechet_{name}",
@@ -181,10 +185,17 @@ class FeatureDistance(Part):
                     bootstrap_error(real, other, mix_seeds(subject.seed, -2, number)),
                     unit="features²",
                     labels={"features": real.shape[1], "against": len(other)},
-                    warning=warning if count < FEW else "",
+                    warning=warning if count < FEW or len(other) < len(real) else "",
+                    images=count if count < len(real) else None,
                 )
             )
-        about = mean_of("classifier_accuracy", 100 * accuracy, unit="%", labels=classifier)
+        about = mean_of(
+            "classifier_accuracy",
+            100 * accuracy,
+            unit="%",
+            labels=classifier,
+            images=len(accuracy) if len(accuracy) < len(real) else None,
+        )
         return [*found, about]
 
     def remarks(self, subject: Subject, values: Mapping[str, Tensor]) -> list[str]:
