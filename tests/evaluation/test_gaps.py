@@ -326,6 +326,14 @@ class Nameless(DiagonalGaussian):
         return MixtureSameFamily(Categorical(logits=torch.zeros(len(loc), 2)), components)
 
 
+def test_of_an_impossible_image_nothing_is_said():
+    values = dict.fromkeys(("log_likelihood", "best", "elbo"), torch.zeros(3).double())
+    about = subject(of_digits(partial(DiagonalGaussian, latent_dim=3)))
+    assert Gaps().remarks(about, values)
+    values["elbo"] = torch.tensor([0.0, -torch.inf, 0.0]).double()
+    assert not Gaps().remarks(about, values)
+
+
 def test_a_family_without_names_says_so():
     about = subject(of_digits(partial(Nameless, latent_dim=3)))
     assert "names no parameters to optimise" in Gaps().why_not(about)

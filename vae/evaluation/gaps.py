@@ -15,6 +15,7 @@ References:
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -251,6 +252,8 @@ class Gaps(Part):
     def remarks(self, subject: Subject, values: Mapping[str, Tensor]) -> list[str]:
         whole = (values["log_likelihood"] - values["elbo"]).mean().item()
         encoder = (values["best"] - values["elbo"]).mean().item()
+        if not math.isfinite(whole) or not math.isfinite(encoder):
+            return []  # an impossible image: the numbers say so
         larger = "encoder" if encoder > whole / 2 else "family of q"
         return [
             f"log p(x) - ELBO is {whole:.2f} nats: {encoder:.2f} by the encoder (amortisation),"
