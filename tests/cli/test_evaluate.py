@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vae.cli import evaluate, evaluation_table
-from vae.cli.evaluation_file import entry
+from vae.cli.evaluation_file import entry, merged
 from vae.evaluation import parts
 from vae.evaluation.asking import Answered
 from vae.evaluation.part import Number
@@ -301,3 +301,20 @@ def test_what_parts_say_of_log_p_is_compared_on_the_same_images(run, monkeypatch
     difference = drawn - found["mine"]["log_likelihood_9"][:120]
     assert row["mean"] == pytest.approx(difference.mean().item(), abs=1e-4)
     assert row["se"] == pytest.approx(difference.std().item() / 120**0.5, abs=1e-4)
+
+
+def test_grey_pixels_under_a_bernoulli_give_cross_entropies_and_no_bounds(run):
+    words = ["--data", "DigitsDataModule", "--data.binarization", "none", "--limit", "20"]
+    ask_elsewhere = ["--log_likelihood", "3", "--codes", "--output", str(run / "grey.json")]
+    evaluate.main([str(run), *words, *ask_elsewhere], "vae evaluate")
+    rows = json.loads((run / "grey.json").read_text())["metrics"]
+    found = {name: row["bound"] for name, row in rows.items()}
+    for name in ("elbo", "distortion", "log_likelihood_3"):
+        assert found[name] == "cross-entropy"
+    assert found["rate"] == "exact" and found["mutual_information"] == "lower bound"
+
+
+def test_fewer_temperatures_do_not_replace_more(run):
+    few, many = ({"mean": 0.0, "images": 9, "temperatures": t, "part": "ais"} for t in (10, 1000))
+    assert merged({"ais": many}, {"ais": few})["ais"] is many
+    assert merged({"ais": few}, {"ais": many})["ais"] is many

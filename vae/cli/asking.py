@@ -57,6 +57,7 @@ class Asking:
         self.folder = target.parent / "evaluation-answers"
         self.weights = digest(Path(about["checkpoint"]))
         self.images = _first_images(subject)
+        self.cross_entropy = subject.vae.likelihood.binary and not subject.data.is_binary
         self.rows: dict[str, dict[str, Any]] = {}
         self.remarks: dict[str, list[str]] = {}
         self.said: list[str] = []
@@ -104,7 +105,7 @@ class Asking:
         self.stopped = f"--{part.name}" if found.stopped else ""
         for number in [*found.numbers(self.subject), *self._compared(found)]:
             self.rows[number.name] = entry(
-                number, found, self.about["binarization"], self.subject.seed
+                number, found, self.about["binarization"], self.subject.seed, self.cross_entropy
             )
         self.remarks[part.name] = found.remarks(self.subject)
         if found.taken_over:

@@ -19,6 +19,9 @@ from vae.run.files import read_json
 __all__ = ["entry", "held", "merged", "place"]
 
 
+EFFORT = ("samples", "temperatures", "mixture")
+"""Labels that say how much was computed for a number of the same images."""
+
 SAME = ("step", "split", "binarization", "data")
 """What two evaluations in one file have in common, beside the checkpoint."""
 
@@ -53,7 +56,13 @@ def held(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     return found if same else {}
 
 
-def entry(number: Number, found: Answered, binarization: str | None, seed: int) -> dict[str, Any]:
+def entry(
+    number: Number,
+    found: Answered,
+    binarization: str | None,
+    seed: int,
+    cross_entropy: bool = False,
+) -> dict[str, Any]:
     """A number as JSON has it, with all that it is.
 
     Arguments:
@@ -61,7 +70,9 @@ def entry(number: Number, found: Answered, binarization: str | None, seed: int) 
         found: The part's answers.
         binarization: Of the images.
         seed: Of what was drawn.
+        cross_entropy: Whether log p(x|z) is no probability: then nothing bounds log p(x).
     """
+    none = cross_entropy and found.part.of_log_p and number.name not in ("rate", "rate_mc")
     images, asked, seconds = found.images, found.asked, found.seconds
     cut_short = {"asked": asked} if images < asked and number.images is None else {}
     images = images if number.images is None else number.images
@@ -73,7 +84,7 @@ def entry(number: Number, found: Answered, binarization: str | None, seed: int) 
         "mean": _rounded(number.value),
         "se": None if number.se is None else _rounded(number.se),
         "unit": number.unit,
-        "bound": number.bound,
+        "bound": "cross-entropy" if none else number.bound,
         "part": found.part.name,
         **{name: _finite(value) for name, value in number.labels.items()},
         "images": images,
@@ -103,8 +114,8 @@ def merged(
     return dict(sorted(rows.items(), key=lambda item: place.get(item[1].get("part", ""), last)))
 
 
-def _worth(row: Mapping[str, Any]) -> tuple[int, int]:
-    return int(row.get("images") or 0), int(row.get("samples") or 0)
+def _worth(row: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(int(row.get(name) or 0) for name in ("images", *EFFORT))
 
 
 def _finite(value: Any) -> Any:

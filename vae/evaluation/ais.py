@@ -79,6 +79,7 @@ class AIS(Part):
     """
 
     name = "ais"
+    of_log_p = True
     title = "log p(x) from below, annealed, and how far off it may be"
     images: int | None = 100
 

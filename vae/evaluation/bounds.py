@@ -27,6 +27,7 @@ class Bounds(Part):
 
     name = "bounds"
     title = "ELBO, rate, distortion"
+    of_log_p = True
 
     def __init__(self, samples: int = 1) -> None:
         if samples < 1:

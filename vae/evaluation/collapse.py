@@ -58,7 +58,8 @@ def collapse_verdict(
         return f"posterior collapse: the rate is {rate:.2g} nats (< {COLLAPSED}): {IGNORED}"
     if bool((activity <= threshold).all()):
         return (
-            f"posterior collapse: {counted}: q(z|x) is the same for all images, if not the prior"
+            f"posterior collapse: {counted}: E_q[z] hardly differs from image to image; --codes"
+            " says whether z tells them apart all the same"
         )
     if kl is None:
         return f"no collapse of all: the rate is {rate:.3g} nats (>= {COLLAPSED}), {counted}"

@@ -158,6 +158,7 @@ class Exact(Part):
     """
 
     name = "exact"
+    of_log_p = True
     title = "log p(x) itself, where z can be summed or integrated over"
     images = 200
     batch = 200

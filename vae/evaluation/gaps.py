@@ -135,6 +135,7 @@ class Gaps(Part):
     """
 
     name = "gaps"
+    of_log_p = True
     title = "where log p(x) - ELBO is lost: the family of q, the encoder, overfitting"
     images: int | None = 100
 

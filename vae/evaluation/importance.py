@@ -129,6 +129,7 @@ class ImportanceWeighted(Part):
     name = "log_likelihood"
     title = "log p(x) from below, by K samples of q(z|x) for each image"
     values = "samples"
+    of_log_p = True
     batch = 100  # what is lost at most when an evaluation is cut short
 
     def __init__(self, samples: list[int] | int = 5000) -> None:

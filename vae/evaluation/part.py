@@ -88,6 +88,8 @@ class Part(ABC):
         batch: The most images at a time, where it is the same for every model.
         values: The argument that words after the flag give: with ``samples``,
             ``--log_likelihood 10 100``. None if the flag stands alone.
+        of_log_p: Whether its numbers, but for a rate, are of log p(x): on grey pixels a Bernoulli
+            likelihood gives cross-entropies in their place.
         kept: What :meth:`prepare` has found and :meth:`numbers` needs, tensors by name. They are
             kept beside the answers.
     """
@@ -97,6 +99,7 @@ class Part(ABC):
     images: int | None = None
     batch: int | None = None
     values: ClassVar[str | None] = None
+    of_log_p: ClassVar[bool] = False
     kept: Mapping[str, Tensor] = MappingProxyType({})
 
     def why_not(self, subject: Subject) -> str | None:
