@@ -101,6 +101,7 @@ def test_private_names_of_others_stand_in_one_file():
     assert foreign.pop("training/lightning_private.py") == {
         *("_batches_that_stepped", "_every_n_train_steps", "_train_time_interval", "_parser"),
     }
+    assert foreign.pop("models/one_dnn.py") == {"_linear_pointwise"}  # torch's; test_one_dnn.py
     assert foreign == {}
 
 

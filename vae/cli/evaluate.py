@@ -57,7 +57,7 @@ def evaluate(
     """
     if batch_size < 1 or (limit is not None and limit < 1):
         raise ValueError("numbers of samples, images and batches must be at least 1")
-    if output and Path(output).suffix != ".json":
+    if output and writable(Path(output)).suffix != ".json":
         raise ValueError(
             f"the numbers are written as JSON: --output must end in .json, got {output}"
         )
