@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from vae.cli import evaluate, evaluation_table
+from vae.cli.asking import Asking
 from vae.cli.evaluation_file import entry, merged
 from vae.evaluation import parts
 from vae.evaluation.asking import Answered
@@ -37,6 +38,15 @@ def ask(run, *words, code=0):
     else:
         evaluate.main([str(run), *words], "vae evaluate")
     return json.loads((run / "evaluation-test.json").read_text())
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """The state of the global generator once the model is loaded, which draws its first weights."""
+    states, make = [], Asking.__init__
+    look = lambda self, *args: states.append(torch.get_rng_state()) or make(self, *args)
+    monkeypatch.setattr(Asking, "__init__", look)
+    return states
 
 
 def test_a_number_stands_in_the_table_and_in_json_with_all_that_it_is(run, capsys):
@@ -67,8 +77,9 @@ def test_a_number_stands_in_the_table_and_in_json_with_all_that_it_is(run, capsy
     assert "seed 4" in said and "elbo" in said and "dynamic binarisation" in said
 
 
-def test_without_a_flag_it_says_what_else_there_is_and_how_long_that_takes(run, capsys):
+def test_without_a_flag_it_says_what_else_there_is_and_how_long_that_takes(run, loaded, capsys):
     assert set(ask(run)["metrics"]) >= {"elbo", "rate", "distortion"}
+    assert torch.equal(torch.get_rng_state(), loaded[0]), "trials leave the generator alone"
     said = capsys.readouterr().out
     assert "--counting 2 3" in said and "numbers, drawn (120 images, about 10 min)" in said
     assert not counting_part.Counting.calls
@@ -240,8 +251,9 @@ def test_an_option_of_a_part_that_is_not_asked_is_refused(run, capsys):
         assert not list(run.glob("evaluation-*"))
 
 
-def test_every_part_is_asked_by_all_and_those_without_an_answer_are_named(run, capsys):
+def test_every_part_is_asked_by_all_and_those_without_an_answer_are_named(run, loaded, capsys):
     ask(run, "--all", "--limit", "20", "--counting_offset", "-1")
+    assert torch.equal(torch.get_rng_state(), loaded[0]), "the caller's generator is left alone"
     assert "left out: --counting: an offset must not be negative" in capsys.readouterr().out
 
 

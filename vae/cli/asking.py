@@ -20,6 +20,7 @@ from vae.evaluation.asking import Answered, ask
 from vae.evaluation.part import Number, Part, Subject, mean_of
 from vae.evaluation.parts import ALWAYS, PARTS, part_class
 from vae.run.files import digest
+from vae.seeds import fixed_noise
 
 __all__ = ["Asking"]
 
@@ -76,7 +77,8 @@ class Asking:
         """
         found = []
         for part in parts:
-            reason = part.why_not(self.subject)
+            with fixed_noise(self.subject.device, self.subject.seed):
+                reason = part.why_not(self.subject)
             if reason is None:
                 found.append(part)
             elif part.name in skip or "*" in skip:
@@ -100,7 +102,8 @@ class Asking:
         )
         if not self.again:
             answers.read()
-        with _Telling(part.name, images) as report:
+        noise = fixed_noise(self.subject.device, self.subject.seed)  # the caller's is left alone
+        with _Telling(part.name, images) as report, noise:
             found = ask(part, self.subject, images, batch_size, answers, report)
         self.stopped = f"--{part.name}" if found.stopped else ""
         for number in [*found.numbers(self.subject), *self._compared(found)]:
@@ -154,9 +157,10 @@ class Asking:
         for name in PARTS:
             kind = part_class(name)
             part = kind()
-            if part.why_not(self.subject) is not None:
-                continue
-            each = part.seconds(self.subject)
+            with fixed_noise(self.subject.device, self.subject.seed):
+                if part.why_not(self.subject) is not None:
+                    continue
+                each = part.seconds(self.subject)
             images = min(self.about["images"], part.images or self.about["images"])
             about = "" if each is None else f", about {duration(each * images)}"
             words = getattr(part, kind.values) if kind.values else []
