@@ -31,7 +31,7 @@ only = $(if $(filter command,$(firstword $(origin $1))),$(foreach goal,$(filter-
 	$(error $1= is not for $(goal), but for $2)))
 READERS := evaluate encode reconstruct sample interpolate traverse latent-map code-usage kl rate-distortion gradients
 TRAINERS := train train-gaussian train-discrete train-reinforce fit seeds train-many
-$(call only,SEED,$(TRAINERS) $(READERS))
+$(call only,SEED,$(TRAINERS) $(filter-out code-usage,$(READERS)))
 $(call only,CONFIG,fit seeds train-many)
 $(call only,CKPT,$(READERS) replay)
 $(call only,RUN,resume)

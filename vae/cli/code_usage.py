@@ -15,7 +15,6 @@ def code_usage(
     checkpoint: str | None = None,
     output: str | None = None,
     count: int | None = None,
-    seed: int = 0,
     split: Literal["train", "val", "test"] | None = None,
     data: Any = None,
     device: str = "auto",
@@ -27,7 +26,6 @@ def code_usage(
         output: The picture to write, a .png or a .pdf; by default images/code-usage.png in the
             run's folder.
         count: Only the first so many images.
-        seed: Taken as other verbs take it: nothing here is drawn by chance.
         split: The images; by default the test images.
         data: Other data than those trained on: a data module, as --data mine.MyData.
         device: cpu, cuda, or auto.
@@ -39,7 +37,7 @@ def code_usage(
         from vae.evaluation import usage
         from vae.pictures.code_usage import draw
 
-    found = sitter(path, "code-usage", output, split, data, device, seed)
+    found = sitter(path, "code-usage", output, split, data, device)
     shares = usage.code_usage(found.vae, found.batches(count))
     if shares is None:
         raise NotImplementedError(
