@@ -513,10 +513,13 @@ def test_make_hands_on_what_it_is_given_after_the_configuration():
         assert flags(target, SEED=5)[-2:] == ["--seed_everything", "5"]
     assert flags("train-many", SEED=5)[-2:] == ["--seed_everything", "5"]
     assert flags("seeds", SEED=5)[-2:] == ["--first_seed", "5"]
-    pictures = ("interpolate", "traverse", "latent-map", "code-usage", "kl", "rate-distortion")
+    pictures = ("interpolate", "traverse", "latent-map", "kl", "rate-distortion")
     for target in ("evaluate", "encode", "reconstruct", "sample", "gradients", *pictures):
         assert flags(target, SEED=5, CKPT="x")[-3:] == ["'x'", "--seed", "5"]
         assert flags(target) == []
+    assert flags("code-usage", CKPT="x") == ["'x'"]
+    refused = make("code-usage", CKPT="x", SEED=5)  # nothing in it is drawn by chance
+    assert refused.returncode == 2 and "SEED= is not for code-usage" in refused.stderr
     assert flags("curves", RUNS="a b", ARGS="--x epochs") == ["a", "b", "--x", "epochs"]
     assert flags("curves") == []
     refused = make("curves", CKPT="x")
