@@ -1,4 +1,4 @@
-r"""Bounds on :math:`\log p(x)`, in nats, to be maximised.
+r"""What every bound is, in nats, to be maximised.
 
 Every objective here has the form
 
@@ -27,7 +27,7 @@ from torch.func import vjp
 
 from vae.recorded import Recorded
 
-__all__ = ["ELBO", "IWAE", "OBJECTIVES", "Average", "LogMeanExp", "Model", "Objective"]
+__all__ = ["Average", "LogMeanExp", "Model", "Objective"]
 
 
 class Model(Protocol):
@@ -180,63 +180,3 @@ class LogMeanExp(Objective):
     def path_weights(self, f: Tensor) -> Tensor:
         w = f.clamp_min(torch.finfo(f.dtype).min).softmax(0)
         return w.square()  # w - w (1 - w)
-
-
-class ELBO(Average):
-    r"""The evidence lower bound; the :math:`\beta`-ELBO for other :math:`\beta` than 1.
-
-    .. math:: \mathbb{E}_q[\log p(x|z)] - \beta\, \mathrm{KL}(q(z|x) \,\|\, p(z))
-
-    References:
-        | Auto-Encoding Variational Bayes (Kingma & Welling, 2014), equations 2-3
-        | (https://arxiv.org/abs/1312.6114).
-        | beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework
-        | (Higgins et al., 2017), equation 4 (https://openreview.net/forum?id=Sy2fzU9gl).
-
-    Arguments:
-        num_samples: K, independent samples; the bound is the same for every K, its noise is not.
-        beta: The weight of the KL term. It is a buffer, so that a schedule can change it.
-        analytic_kl: Whether the KL is a penalty in closed form, or the log-ratio at the samples,
-            inside the integrand.
-    """
-
-    beta: Tensor
-
-    def __init__(self, num_samples: int = 1, beta: float = 1.0, analytic_kl: bool = True) -> None:
-        super().__init__(num_samples)
-        if not 0 <= beta < math.inf:
-            raise ValueError(f"beta must be finite and not negative, got {beta}")
-        self.analytic_kl, self.holds_log_q = analytic_kl, not analytic_kl
-        self.register_buffer("beta", torch.tensor(float(beta)))
-
-    def integrand(self, model: Model, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
-        log_likelihood = model.decode(z).log_prob(x)  # (K, B)
-        if self.analytic_kl:
-            return log_likelihood
-        return log_likelihood + self.beta * (model.prior().log_prob(z) - q.log_prob(z))
-
-    def penalty(self, model: Model, q: Distribution) -> Tensor | float:
-        return self.beta * model.kl(q) if self.analytic_kl else 0.0
-
-
-class IWAE(LogMeanExp):
-    r"""The importance-weighted bound, which rises to :math:`\log p(x)` with K.
-
-    .. math:: \mathbb{E} \log \frac1K \sum_k \frac{p(x, z_k)}{q(z_k|x)}
-
-    References:
-        | Importance Weighted Autoencoders (Burda, Grosse & Salakhutdinov, 2016), equation 8
-        | (https://arxiv.org/abs/1509.00519).
-
-    Arguments:
-        num_samples: K.
-    """
-
-    def __init__(self, num_samples: int = 5) -> None:
-        super().__init__(num_samples)
-
-    def integrand(self, model: Model, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
-        return model.decode(z).log_prob(x) + model.prior().log_prob(z) - q.log_prob(z)
-
-
-OBJECTIVES: dict[str, type[Objective]] = {"elbo": ELBO, "iwae": IWAE}
