@@ -65,7 +65,7 @@ def markdown() -> str:
 
 def footnote() -> str:
     """What "unbiased" means where torch's own derivative is an approximation."""
-    errors = {n: e for n, layer in LAYERS.items() if (e := layer.rsample_error)}
+    errors = {n: e for n, layer in LAYERS.items() if (e := layer(2).rsample_error)}
     said = ", ".join(f"{error:g} ({name})" for name, error in errors.items())
     return (
         "* Unbiased but for torch's derivative of the sample, an approximation with a relative error"

@@ -43,7 +43,7 @@ DISCRETE = {"binary": "binary", "one_hot": "one-hot", "relaxed_one_hot": "relaxe
 
 def in_words(vae: VAE, x: Tensor) -> str:
     """The latent variables of a model, as a title names them."""
-    names = {layer: name for name, layer in LAYERS.items()}
+    names = {layer.func: name for name, layer in LAYERS.items()}
     name = names.get(type(vae.latent), "")
     name = DISCRETE.get(name, name.replace("_", " ").title()) or type(vae.latent).__name__
     shape = vae.posterior(x[:1]).event_shape

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from vae.models.catalogue import LATENTS
 from vae.models.latents.base import Latent
-from vae.models.latents.beta import BetaLatent
-from vae.models.latents.binary import Binary
-from vae.models.latents.dirichlet import DirichletLatent
-from vae.models.latents.gamma import GammaLatent
-from vae.models.latents.gaussian import DiagonalGaussian
-from vae.models.latents.one_hot import OneHot
-from vae.models.latents.poisson import PoissonLatent
-from vae.models.latents.relaxed_one_hot import RelaxedOneHot
-from vae.models.latents.von_mises import VonMisesLatent
 
 __all__ = ["LAYERS"]
 
 
-LAYERS: dict[str, type[Latent]] = {
-    "gaussian": DiagonalGaussian,
-    "binary": Binary,
-    "one_hot": OneHot,
-    "relaxed_one_hot": RelaxedOneHot,
-    "gamma": GammaLatent,
-    "beta": BetaLatent,
-    "dirichlet": DirichletLatent,
-    "von_mises": VonMisesLatent,
-    "poisson": PoissonLatent,
-}
+LAYERS: dict[str, partial[Latent]] = {name: part.factory() for name, part in LATENTS.items()}
+"""From the width of the features to a small layer of each family."""

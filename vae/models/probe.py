@@ -8,6 +8,7 @@ import torch
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution
 
+from vae.distributions.kinds import kind_of
 from vae.estimators import Estimate, Estimator
 from vae.models.bound import bound
 from vae.models.vae import VAE
@@ -39,6 +40,7 @@ def assert_parts_fit(vae: VAE, objective: Objective, estimator: Estimator, x: Te
                 f"p(z) of {_name(vae.own_prior or vae.latent)} has the event shape"
                 f" {tuple(p.event_shape)}, and q(z|x) {tuple(q.event_shape)}"
             )
+        _assert_same_kind(vae, q, p)
         code = vae.latent.code(q.sample())
         _assert_shape(vae.latent, "code_features", code, (size, vae.latent.code_features))
         pixels = vae.likelihood(code)
@@ -99,6 +101,19 @@ def _assert_batch(name: str, found: Distribution, shape: Size) -> None:
             f"{name} gives a {type(found).__name__} of batch shape {tuple(found.batch_shape)},"
             f" not {tuple(shape)}: Independent makes dimensions those of an event"
         )
+
+
+def _assert_same_kind(vae: VAE, q: Distribution, p: Distribution) -> None:
+    """Refuses a prior over something else than the latents, whose shape may be the same."""
+    latents, prior = kind_of(q), kind_of(p)
+    names = f"prior {_name(vae.own_prior or vae.latent)}", f"latent {_name(vae.latent)}"
+    if None not in (latents, prior) and latents != prior:
+        raise ValueError(
+            f"{names[0]} is a distribution over {prior} vectors, and {names[1]} over {latents} ones"
+        )
+    support: Any = None if None in (latents, prior) else p.support
+    if support is not None and not support.check(q.sample()).all():
+        raise ValueError(f"{names[0]} has no density at samples of {names[1]}: log p(z) is -inf")
 
 
 def _name(part: object) -> str:

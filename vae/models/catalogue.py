@@ -1,0 +1,77 @@
+"""What there is to compose a model of, and what goes with what: the one list of both.
+
+Tests train every combination that this list allows, and ``vae parts`` prints it: what is here
+trains. A part of one's own need not be in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import vae
+
+__all__ = ["LATENTS", "LIKELIHOODS", "NETWORKS", "PRIORS", "Part", "combinations"]
+
+
+class Part(NamedTuple):
+    """A class of this library that a configuration names.
+
+    Attributes:
+        name: Its public name, without ``vae.``.
+        options: Arguments that make a small example, for images of 8 x 8 pixels.
+        kinds: Of a latent layer what its samples are, of a prior what it is a distribution over
+            (:mod:`vae.distributions.kinds`); of a likelihood the pixels: ``binary`` or ``grey``.
+        estimator: The name of an estimator that a latent layer trains well with.
+        note: What to know before choosing it, if anything.
+    """
+
+    name: str
+    options: Mapping[str, Any] = {}
+    kinds: tuple[str, ...] = ()
+    estimator: str = "pathwise"
+    note: str = ""
+
+    def factory(self) -> Any:
+        """The class with its example's options, as :func:`vae.models.composition.compose` takes it."""
+        return partial(getattr(vae, self.name), **self.options)
+
+
+LATENTS: dict[str, Part] = {
+    "gaussian": Part("DiagonalGaussian", {"latent_dim": 3}, ("real",)),
+    "binary": Part("Binary", {"num_variables": 5}, ("binary",), "disarm"),
+    "one_hot": Part("OneHot", {"num_variables": 3, "num_categories": 4}, ("one-hot",), "reinmax"),
+    "relaxed_one_hot": Part("RelaxedOneHot", {"num_variables": 3, "num_categories": 4}),
+    "gamma": Part("GammaLatent", {"num_variables": 3}, ("real",)),
+    "beta": Part("BetaLatent", {"num_variables": 3}, ("real",)),
+    "dirichlet": Part("DirichletLatent", {"num_variables": 2, "num_categories": 3}, ("simplex",)),
+    "von_mises": Part("VonMisesLatent", {"num_variables": 3}, ("real",), "reinforce"),
+    "poisson": Part("PoissonLatent", {"num_variables": 3}, ("count",), "reinforce"),
+}
+"""Latent layers, by the short names of tables. A relaxed one has no kind: no prior but its own."""
+
+PRIORS: dict[str, Part] = {}
+"""Priors in place of the latent layer's own."""
+
+LIKELIHOODS: dict[str, Part] = {
+    "bernoulli": Part("Bernoulli", kinds=("binary",)),
+    "continuous_bernoulli": Part("ContinuousBernoulli", kinds=("grey",)),
+    "gaussian": Part("Gaussian", kinds=("grey",)),
+}
+"""Distributions of the pixels."""
+
+NETWORKS: dict[str, tuple[Part, Part]] = {
+    "mlp": (Part("MLPEncoder", {"hidden": [16]}), Part("MLPDecoder", {"hidden": [16]})),
+    "conv": (Part("ConvEncoder", {"hidden": [4, 8]}), Part("ConvDecoder", {"hidden": [4, 8]})),
+}
+"""Encoders with the decoder that mirrors each."""
+
+
+def combinations() -> Iterator[tuple[str, str | None, str]]:
+    """The allowed (latent, prior, likelihood), by name; None is the latent layer's own prior."""
+    for latent, layer in LATENTS.items():
+        fitting = [name for name, p in PRIORS.items() if set(p.kinds) & set(layer.kinds)]
+        for prior in [None, *fitting]:
+            for likelihood in LIKELIHOODS:
+                yield latent, prior, likelihood
