@@ -22,7 +22,7 @@ KEEP ?=
 RUN ?=
 RUNS ?=
 SWEEP ?=
-.PHONY: help install data estimators gradients train train-gaussian train-discrete train-reinforce fit evaluate \
+.PHONY: help install data estimators parts gradients train train-gaussian train-discrete train-reinforce fit evaluate \
 	encode reconstruct sample test test-fast test-slow test-chaos lint format typecheck wandb-sync clean resume replay seeds \
 	compare train-many policy bench sweep agent clean-runs interpolate traverse latent-map code-usage kl curves rate-distortion
 
@@ -39,7 +39,7 @@ $(call only,RUNS,curves)
 $(call only,SEEDS,seeds train-many)
 $(call only,KEEP,clean-runs)
 $(call only,SWEEP,agent)
-$(call only,ARGS,$(TRAINERS) $(READERS) curves estimators resume replay compare policy bench sweep agent wandb-sync \
+$(call only,ARGS,$(TRAINERS) $(READERS) curves estimators parts resume replay compare policy bench sweep agent wandb-sync \
 	test test-fast test-slow test-chaos)
 
 help: ## this list
@@ -63,6 +63,9 @@ train: $(VENV)/.installed ## train the Gaussian VAE on MNIST, then write reconst
 
 estimators: $(VENV)/.installed ## the matrix of estimators, families and claims
 	$(PY) experiments/estimators.py $(ARGS)
+
+parts: $(VENV)/.installed ## what a model can be composed of, and what goes with what
+	$(PY) experiments/parts.py $(ARGS)
 
 gradients: $(VENV)/.installed ## bias, variance, SNR and cost of every estimator at CKPT=
 	$(PY) experiments/gradients.py $(OF)

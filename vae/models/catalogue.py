@@ -12,7 +12,17 @@ from typing import Any, NamedTuple
 
 import vae
 
-__all__ = ["LATENTS", "LIKELIHOODS", "NETWORKS", "PRIORS", "Part", "combinations"]
+__all__ = [
+    "DATA",
+    "LATENTS",
+    "LIKELIHOODS",
+    "NETWORKS",
+    "OBJECTIVES",
+    "PRIORS",
+    "SCHEDULES",
+    "Part",
+    "combinations",
+]
 
 
 class Part(NamedTuple):
@@ -33,9 +43,14 @@ class Part(NamedTuple):
     estimator: str = "pathwise"
     note: str = ""
 
+    @property
+    def made(self) -> Any:
+        """The class."""
+        return getattr(vae, self.name)
+
     def factory(self) -> Any:
         """The class with its example's options, as :func:`vae.models.composition.compose` takes it."""
-        return partial(getattr(vae, self.name), **self.options)
+        return partial(self.made, **self.options)
 
 
 LATENTS: dict[str, Part] = {
@@ -66,6 +81,24 @@ NETWORKS: dict[str, tuple[Part, Part]] = {
     "conv": (Part("ConvEncoder", {"hidden": [4, 8]}), Part("ConvDecoder", {"hidden": [4, 8]})),
 }
 """Encoders with the decoder that mirrors each."""
+
+OBJECTIVES: dict[str, Part] = {
+    "elbo": Part("ELBO", {"num_samples": 2}),
+    "iwae": Part("IWAE", {"num_samples": 3}),
+}
+"""Bounds."""
+
+SCHEDULES: dict[str, Part] = {
+    "exponential_decay": Part("ExponentialDecay"),
+    "linear_warmup": Part("LinearWarmup", {"steps": 100}),
+}
+"""What fills a buffer, such as beta or the temperature, by the step."""
+
+DATA: dict[str, Part] = {
+    "digits": Part("DigitsDataModule"),
+    "mnist": Part("MNISTDataModule"),
+}
+"""Data sets. One of your own: a subclass of ``vae.ImageDataModule``, or any ``LightningDataModule``."""
 
 
 def combinations() -> Iterator[tuple[str, str | None, str]]:

@@ -37,7 +37,9 @@ class Schedule(metaclass=Recorded):
 
 
 class ExponentialDecay(Schedule):
-    r"""Creates :math:`\max(\mathrm{minimum}, \mathrm{start} \cdot e^{-\mathrm{rate} \cdot t})`.
+    r"""Creates an exponential decay from a start to a minimum.
+
+    .. math:: \max(\mathrm{minimum}, \mathrm{start} \cdot e^{-\mathrm{rate} \cdot t})
 
     References:
         | Categorical Reparameterization with Gumbel-Softmax (Jang, Gu & Poole, 2017), section 4.1

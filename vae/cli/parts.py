@@ -1,0 +1,140 @@
+"""Lists what a model can be composed of: latent layers, priors, likelihoods, networks, data."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from vae.cli.parser import ScriptParser
+from vae.models import catalogue
+from vae.models.catalogue import Part
+
+__all__ = ["Section", "markdown", "sections"]
+
+
+class Section(NamedTuple):
+    """A table of parts of one sort.
+
+    Attributes:
+        title: What they are, and the option that takes one.
+        headers: Of the columns.
+        rows: A row a part.
+        note: Below the table.
+    """
+
+    title: str
+    headers: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    note: str = ""
+
+
+def sections() -> list[Section]:
+    """All parts of the catalogue, each with what it goes with."""
+    latents = [
+        (f"vae.{part.name}", ", ".join(part.kinds) or "relaxed", part.estimator, _about(part))
+        for part in catalogue.LATENTS.values()
+    ]
+    priors = [
+        (f"vae.{part.name}", ", ".join(part.kinds), _about(part))
+        for part in catalogue.PRIORS.values()
+    ]
+    likelihoods = [
+        (f"vae.{part.name}", " or ".join(part.kinds), _about(part))
+        for part in catalogue.LIKELIHOODS.values()
+    ]
+    networks = [
+        (f"vae.{encoder.name}", f"vae.{decoder.name}", _about(encoder))
+        for encoder, decoder in catalogue.NETWORKS.values()
+    ]
+    return [
+        Section(
+            "Latent layers: --model.latent",
+            ("class", "samples", "an estimator to begin with", "about"),
+            latents,
+            "Each has a prior of its own.",
+        ),
+        Section(
+            "Priors in place of a layer's own: --model.prior", ("class", "over", "about"), priors
+        ),
+        Section("Likelihoods: --model.likelihood", ("class", "pixels", "about"), likelihoods),
+        Section(
+            "Networks: --model.encoder, --model.decoder", ("encoder", "decoder", "about"), networks
+        ),
+        Section("Objectives: --model.objective", ("class", "about"), _plain(catalogue.OBJECTIVES)),
+        Section(
+            "Schedules: --model.schedules.BUFFER", ("class", "about"), _plain(catalogue.SCHEDULES)
+        ),
+        Section(
+            "Data: --data",
+            ("class", "about"),
+            _plain(catalogue.DATA),
+            "Your own: a subclass of vae.ImageDataModule, or any LightningDataModule.",
+        ),
+    ]
+
+
+def _plain(parts: Mapping[str, Part]) -> list[tuple[str, ...]]:
+    return [(f"vae.{part.name}", _about(part)) for part in parts.values()]
+
+
+def _about(part: Part) -> str:
+    """The first line of the class's docstring, and the catalogue's note."""
+    first = (inspect.getdoc(part.made) or "").partition("\n")[0]
+    first = re.sub(r":(class|math):|`|\\", "", first).removeprefix("Creates ")
+    return f"{first[:1].upper()}{first[1:]} {part.note}".strip()
+
+
+def markdown() -> str:
+    """The tables for the documentation."""
+    lines: list[str] = []
+    for section in sections():
+        if section.rows:
+            lines += [f"**{section.title.replace(': ', ': `', 1)}`**", ""]
+            lines += [
+                "| " + " | ".join(section.headers) + " |",
+                "|---" * len(section.headers) + "|",
+            ]
+            for name, *cells in section.rows:
+                escaped = [cell.replace("|", "\\|") for cell in cells]
+                lines.append(f"| `{name}` | " + " | ".join(escaped) + " |")
+            lines += ["", *([section.note, ""] if section.note else [])]
+    return "\n".join(lines).strip()
+
+
+def show(format: str = "table") -> None:
+    """Prints the parts.
+
+    Args:
+        format: table or markdown.
+    """
+    if format not in ("table", "markdown"):
+        raise ValueError(f"unknown format {format!r}: choose table or markdown")
+    if format == "markdown":
+        print(markdown())
+        return
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    for section in sections():
+        if section.rows:
+            table = Table(*section.headers, title=section.title, title_justify="left")
+            for row in section.rows:
+                table.add_row(*row)
+            console.print(table)
+            if section.note:
+                console.print(section.note, "")
+    count = len(list(catalogue.combinations()))
+    print(
+        f"{count} combinations of latent layer, prior and likelihood go together, and tests train each"
+        " (make test-slow; make test: every pair). The estimators: vae estimators."
+    )
+
+
+def main(words: list[str], program: str) -> None:
+    parser = ScriptParser(prog=program, description=__doc__)
+    parser.add_function_arguments(show)
+    show(**vars(parser.parse_args(words)))
