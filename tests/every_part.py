@@ -10,7 +10,14 @@ from vae.models.latents.poisson import PoissonLatent
 from vae.models.latents.relaxed_one_hot import RelaxedOneHot
 from vae.models.latents.von_mises import VonMisesLatent
 from vae.models.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
-from vae.models.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
+from vae.models.networks import (
+    ConvDecoder,
+    ConvEncoder,
+    MLPDecoder,
+    MLPEncoder,
+    ResidualDecoder,
+    ResidualEncoder,
+)
 
 LATENTS = {
     "gaussian": DiagonalGaussian,
@@ -33,4 +40,8 @@ LIKELIHOODS = {
     "gaussian": Gaussian,
 }
 
-NETWORKS = {"mlp": (MLPEncoder, MLPDecoder), "conv": (ConvEncoder, ConvDecoder)}
+NETWORKS = {
+    "mlp": (MLPEncoder, MLPDecoder),
+    "conv": (ConvEncoder, ConvDecoder),
+    "residual": (ResidualEncoder, ResidualDecoder),
+}

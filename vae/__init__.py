@@ -27,7 +27,9 @@ _PUBLIC = {
     ),
     "models.likelihoods": "Bernoulli ContinuousBernoulli Gaussian Likelihood",
     "models.load": "load",
-    "models.networks": "ConvDecoder ConvEncoder MLPDecoder MLPEncoder",
+    "models.networks": (
+        "ConvDecoder ConvEncoder MLPDecoder MLPEncoder ResidualDecoder ResidualEncoder"
+    ),
     "models.prior": "Prior",
     "models.schedules": "ExponentialDecay LinearWarmup Schedule",
     "models.vae": "VAE",
