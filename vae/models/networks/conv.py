@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -58,11 +59,12 @@ def doubling(before: int, after: int, sides: Sides, kernel: int = 4) -> nn.ConvT
 
     Arguments: As of :func:`halving`.
     """
-    odd = tuple(side % 2 if side > 1 else 0 for side in sides)
-    return nn.ConvTranspose2d(before, after, output_padding=odd, **_strided(sides, kernel))  # type: ignore[arg-type]
+    height, width = sides
+    odd = (height % 2 if height > 1 else 0, width % 2 if width > 1 else 0)
+    return nn.ConvTranspose2d(before, after, output_padding=odd, **_strided(sides, kernel))
 
 
-def _strided(sides: Sides, kernel: int) -> dict[str, Sides]:
+def _strided(sides: Sides, kernel: int) -> dict[str, Any]:
     """Kernel, stride and padding: a side of one pixel cannot be halved."""
 
     def each(many: int, one: int) -> Sides:
