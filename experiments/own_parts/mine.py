@@ -1,14 +1,25 @@
-"""Parts of one's own: an estimator, an encoder, a latent layer with its prior, a likelihood, and data.
+"""Parts of one's own: an estimator, an objective, an encoder, a latent layer, a prior, and so on.
 
 Copy this file, and mine.yaml, to a folder of yours and run ``vae fit --config mine.yaml`` there."""
+
+from collections.abc import Callable
 
 import torch
 from sklearn.datasets import load_digits
 from torch import Size, Tensor, nn
-from torch.distributions import Bernoulli, Distribution, Independent, Laplace
+from torch.distributions import (
+    Bernoulli,
+    Categorical,
+    Distribution,
+    Independent,
+    Laplace,
+    MixtureSameFamily,
+    Normal,
+)
 
 import vae
 from vae.estimators import Estimate, Integrand, attach
+from vae.objectives import Model
 
 
 class BatchMean(vae.Estimator):
@@ -26,6 +37,18 @@ class BatchMean(vae.Estimator):
         baseline = fz.detach().mean().expand_as(fz)
         signal = objective.signal(fz.detach(), self.weight * baseline)
         return Estimate(attach(objective.reduce(fz), (signal * q.log_prob(z)).sum(0)))
+
+
+class TemperedELBO(vae.Average):
+    """E_q[weight log p(x|z) + log p(z) - log q(z|x)]: a bound on log p(x) if the weight is 1."""
+
+    def __init__(self, num_samples: int = 1, weight: float = 1.0) -> None:
+        super().__init__(num_samples)
+        self.weight = weight
+
+    def integrand(self, model: Model, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
+        log_likelihood = model.decode(z).log_prob(x)  # (K, B), in nats
+        return self.weight * log_likelihood + model.prior().log_prob(z) - q.log_prob(z)
 
 
 class Wide(nn.Module):
@@ -55,6 +78,20 @@ class LaplaceLatent(vae.Latent):
     def prior(self) -> Distribution:
         zero = self.parameters_of.bias.new_zeros(self.code_features)
         return Independent(Laplace(zero, zero + 1, validate_args=False), 1)
+
+
+class Clusters(vae.Prior):
+    """p(z) is a mixture of Gaussians of unit scale, whose means are learned."""
+
+    def __init__(self, latent: vae.Latent, num_clusters: int = 5) -> None:
+        super().__init__()
+        self.loc = nn.Parameter(torch.randn(num_clusters, latent.code_features))
+        self.register_buffer("logits", torch.zeros(num_clusters))
+
+    def forward(self, posterior: Callable[[Tensor], Distribution]) -> Distribution:
+        clusters = Independent(Normal(self.loc, 1.0, validate_args=False), 1)
+        weights = Categorical(logits=self.logits, validate_args=False)
+        return MixtureSameFamily(weights, clusters, validate_args=False)
 
 
 class SoftBernoulli(vae.Likelihood):

@@ -24,6 +24,7 @@ from vae.cli.parser import data_parser
 from vae.data.load import load_images
 from vae.distributions.operations import describe
 from vae.estimators import ESTIMATORS, accepts
+from vae.evaluation.terms import closed_kl
 from vae.models.memory import DECODINGS, assert_memory, floats_per_decoding
 from vae.objectives import ELBO, IWAE, OBJECTIVES, Average, Objective
 from vae.run.checkpoint import folder_of, load
@@ -104,7 +105,9 @@ def report(
     x = pool[:images]
     if len(x) < images:
         raise ValueError(f"images must be at most {len(x)}, of which there are no more")
-    trained = module.objective if isinstance(module.objective, ELBO) else ELBO()
+    with torch.no_grad():
+        closed = closed_kl(vae, vae.posterior(x)) is not None
+    trained = module.objective if isinstance(module.objective, ELBO) else ELBO(analytic_kl=closed)
     beta = float(trained.beta)
     given = temperature
     if temperature is None:
