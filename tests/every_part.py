@@ -9,15 +9,15 @@ from vae.models.latents.one_hot import OneHot
 from vae.models.latents.poisson import PoissonLatent
 from vae.models.latents.relaxed_one_hot import RelaxedOneHot
 from vae.models.latents.von_mises import VonMisesLatent
-from vae.models.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
-from vae.models.networks import (
-    ConvDecoder,
-    ConvEncoder,
-    MLPDecoder,
-    MLPEncoder,
-    ResidualDecoder,
-    ResidualEncoder,
+from vae.models.likelihoods import (
+    Bernoulli,
+    BetaBinomial,
+    ContinuousBernoulli,
+    Gaussian,
+    HeteroscedasticGaussian,
+    LogisticMixture,
 )
+from vae.models.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 
 LATENTS = {
     "gaussian": DiagonalGaussian,
@@ -38,10 +38,9 @@ LIKELIHOODS = {
     "bernoulli": Bernoulli,
     "continuous_bernoulli": ContinuousBernoulli,
     "gaussian": Gaussian,
+    "heteroscedastic_gaussian": HeteroscedasticGaussian,
+    "logistic_mixture": LogisticMixture,
+    "beta_binomial": BetaBinomial,
 }
 
-NETWORKS = {
-    "mlp": (MLPEncoder, MLPDecoder),
-    "conv": (ConvEncoder, ConvDecoder),
-    "residual": (ResidualEncoder, ResidualDecoder),
-}
+NETWORKS = {"mlp": (MLPEncoder, MLPDecoder), "conv": (ConvEncoder, ConvDecoder)}

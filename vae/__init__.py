@@ -25,11 +25,12 @@ _PUBLIC = {
         "BetaLatent Binary DiagonalGaussian DirichletLatent GammaLatent Latent OneHot PoissonLatent"
         " RelaxedOneHot VonMisesLatent"
     ),
-    "models.likelihoods": "Bernoulli ContinuousBernoulli Gaussian Likelihood",
-    "models.load": "load",
-    "models.networks": (
-        "ConvDecoder ConvEncoder MLPDecoder MLPEncoder ResidualDecoder ResidualEncoder"
+    "models.likelihoods": (
+        "Bernoulli BetaBinomial ContinuousBernoulli Gaussian HeteroscedasticGaussian Likelihood"
+        " LogisticMixture"
     ),
+    "models.load": "load",
+    "models.networks": "ConvDecoder ConvEncoder MLPDecoder MLPEncoder",
     "models.prior": "Prior",
     "models.schedules": "ExponentialDecay LinearWarmup Schedule",
     "models.vae": "VAE",

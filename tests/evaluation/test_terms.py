@@ -60,7 +60,7 @@ def test_exactly_k_samples_are_drawn_of_each_image(x, seen, num_samples, chunk):
     assert max(z.shape[0] * z.shape[1] for z in seen) <= chunk
 
 
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("likelihood", ["bernoulli", "continuous_bernoulli", "gaussian"])
 @pytest.mark.parametrize("latent", [*LATENTS, *FAMILIES])
 def test_single_precision_is_that_of_the_plain_formula(latent, likelihood, seen):
     # at the size of real images

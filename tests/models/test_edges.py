@@ -31,7 +31,7 @@ from vae.distributions.normal import Normal
 from vae.distributions.one_hot import OneHotCategorical
 from vae.distributions.von_mises import VonMises
 from vae.estimators import ESTIMATORS, Enumerate, Estimate
-from vae.models.likelihoods import _BernoulliPixels
+from vae.models.likelihoods.bernoulli import _BernoulliPixels
 from vae.objectives import ELBO, IWAE
 
 RELATIVE, ABSOLUTE = 1e-4, 5e-6

@@ -14,12 +14,8 @@ from torch.testing import assert_close
 from vae.distributions.continuous_bernoulli import (
     ContinuousBernoulli as continuous_bernoulli_pixels,
 )
-from vae.models.likelihoods import (
-    Bernoulli,
-    ContinuousBernoulli,
-    Gaussian,
-    _BernoulliPixels,
-)
+from vae.models.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
+from vae.models.likelihoods.bernoulli import _BernoulliPixels
 from vae.models.networks import MLPDecoder
 
 D = 5
@@ -185,7 +181,7 @@ def test_gaussian_scale_is_learned():
 
 
 def test_distributions_are_in_single_precision_under_autocast(family):
-    likelihood = family(MLPDecoder(D, (1, 4, 4), hidden=[4]))
+    likelihood = family(MLPDecoder(D, (1, 4, 4), family.channels, hidden=[4]))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert likelihood.decoder(torch.randn(3, D)).dtype == torch.bfloat16
         p = likelihood(torch.randn(3, D))

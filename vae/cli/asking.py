@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,6 +60,8 @@ class Asking:
         self.weights = digest(Path(about["checkpoint"]))
         self.images = _first_images(subject)
         self.cross_entropy = subject.vae.likelihood.binary and not subject.data.is_binary
+        has_levels = subject.vae.likelihood.levels is not None
+        self.pixels = math.prod(subject.data.image_shape) if has_levels else None
         self.rows: dict[str, dict[str, Any]] = {}
         self.remarks: dict[str, list[str]] = {}
         self.said: list[str] = []
@@ -108,7 +111,12 @@ class Asking:
         self.stopped = f"--{part.name}" if found.stopped else ""
         for number in [*found.numbers(self.subject), *self._compared(found)]:
             self.rows[number.name] = entry(
-                number, found, self.about["binarization"], self.subject.seed, self.cross_entropy
+                number,
+                found,
+                self.about["binarization"],
+                self.subject.seed,
+                self.cross_entropy,
+                self.pixels,
             )
         self.remarks[part.name] = found.remarks(self.subject)
         if found.taken_over:

@@ -138,7 +138,7 @@ def assert_feasible(model: VAEModule, data: ImageSource) -> None:
     """
     images = data.count("test") or 0  # a stream does not say
     assert_trainable(model, min(data.batch_size, data.count("train") or data.batch_size))
-    assert_defined(model.vae.likelihood, data.is_binary, data.binarization)
+    assert_defined(model.vae.likelihood, data.levels, data.binarization)
     if images * model.test_samples > DECODINGS:
         raise ValueError(
             f"test_samples {model.test_samples}: the test of {images} images"

@@ -22,6 +22,9 @@ __all__ = ["entry", "held", "merged", "place"]
 EFFORT = ("samples", "temperatures", "mixture")
 """Labels that say how much was computed for a number of the same images."""
 
+OF_LOG_P = ("elbo", "log_likelihood", "ais", "exact")
+"""How the names of numbers begin that are an estimate of log p(x), or bound it."""
+
 SAME = ("step", "split", "binarization", "data")
 """What two evaluations in one file have in common, beside the checkpoint."""
 
@@ -62,6 +65,7 @@ def entry(
     binarization: str | None,
     seed: int,
     cross_entropy: bool = False,
+    pixels: int | None = None,
 ) -> dict[str, Any]:
     """A number as JSON has it, with all that it is.
 
@@ -71,6 +75,8 @@ def entry(
         binarization: Of the images.
         seed: Of what was drawn.
         cross_entropy: Whether log p(x|z) is no probability: then nothing bounds log p(x).
+        pixels: How many an image has, of a likelihood of grey levels: then what is said of log p(x)
+            is said in bits a dimension too.
     """
     none = cross_entropy and found.part.of_log_p and number.name not in ("rate", "rate_mc")
     images, asked, seconds = found.images, found.asked, found.seconds
@@ -79,6 +85,10 @@ def entry(
     said = [number.warning] if number.warning else []
     if not math.isfinite(number.value):
         said.append(f"it is {number.value}, which JSON has no word for")
+    of_log_p = found.part.of_log_p and number.name.startswith(OF_LOG_P)
+    bits = {}
+    if pixels and of_log_p and number.unit == "nats" and "_minus_" not in number.name:
+        bits = {"bits_a_dimension": _rounded(-number.value / pixels / math.log(2))}
     warning = {"warning": "; ".join(said)} if said else {}
     return {
         "mean": _rounded(number.value),
@@ -87,6 +97,7 @@ def entry(
         "bound": "cross-entropy" if none else number.bound,
         "part": found.part.name,
         **{name: _finite(value) for name, value in number.labels.items()},
+        **bits,
         "images": images,
         **cut_short,
         "binarization": binarization,

@@ -64,6 +64,8 @@ class PlainImages(ImageSource, LightningDataModule):
         self.batch_size, self.image_shape = len(x), (x.shape[1], x.shape[2], x.shape[3])
         self._shape = self.image_shape
         self._binary = bool(((x == 0) | (x == 1)).all())
+        level = 255 * x
+        self._levels = 256 if bool(((level - level.round()).abs() < 1e-3).all()) else None
 
     def __getattr__(self, name: str) -> Any:
         if name == "datamodule":  # while this one is being copied
@@ -128,6 +130,10 @@ class PlainImages(ImageSource, LightningDataModule):
     @property
     def is_binary(self) -> bool:
         return self._binary
+
+    @property
+    def levels(self) -> int | None:
+        return 2 if self._binary else self._levels
 
     @property
     def promise(self) -> str:

@@ -69,4 +69,9 @@ class Bounds(Part):
             said.append(
                 "grey pixels under a Bernoulli likelihood: cross-entropies, not bounds on log p(x)"
             )
+        elif subject.vae.likelihood.levels is None and not subject.data.is_binary:
+            said.append(
+                "densities, of pixels in [0, 1], and no probabilities: they may be positive, and do"
+                " not compare with those of grey levels"
+            )
         return said

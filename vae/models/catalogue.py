@@ -73,16 +73,16 @@ LIKELIHOODS: dict[str, Part] = {
     "bernoulli": Part("Bernoulli", kinds=("binary",)),
     "continuous_bernoulli": Part("ContinuousBernoulli", kinds=("grey",)),
     "gaussian": Part("Gaussian", kinds=("grey",)),
+    "gaussian_stated": Part("Gaussian", {"scale": 0.1, "learned": False}, ("grey",)),
+    "gaussian_per_pixel": Part("HeteroscedasticGaussian", kinds=("grey",)),
+    "logistic_mixture": Part("LogisticMixture", {"num_components": 3}, ("grey",)),
+    "beta_binomial": Part("BetaBinomial", kinds=("grey",)),
 }
 """Distributions of the pixels."""
 
 NETWORKS: dict[str, tuple[Part, Part]] = {
     "mlp": (Part("MLPEncoder", {"hidden": [16]}), Part("MLPDecoder", {"hidden": [16]})),
     "conv": (Part("ConvEncoder", {"hidden": [4, 8]}), Part("ConvDecoder", {"hidden": [4, 8]})),
-    "residual": (
-        Part("ResidualEncoder", {"hidden": [4, 8], "activation": "gated"}),
-        Part("ResidualDecoder", {"hidden": [4, 8], "activation": "gated"}),
-    ),
 }
 """Encoders with the decoder that mirrors each."""
 

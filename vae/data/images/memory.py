@@ -112,17 +112,16 @@ class ImagesInMemory(ImageSource):
     def is_binary(self) -> bool:
         return self.binarization != "none"
 
+    @property
+    def levels(self) -> int:
+        return 2 if self.is_binary else 256
+
     def count(self, split: str) -> int:
         return len(self.splits.get(split, ()))
 
     def batches(self, split: str, world_size: int = 1) -> int:
         size = self.batch_size if split == "train" else self.eval_batch_size
         return -(-(self.count(split) // world_size) // size)
-
-    def mean_image(self) -> Tensor:
-        """The mean of the grey levels, for dynamic data the mean of what is drawn of them."""
-        levels = self.splits["train"]
-        return (levels.sum(0, dtype=torch.int64).double() / (255 * len(levels))).float().cpu()
 
     def share(self, other: ImageSource) -> None:
         assert isinstance(other, ImagesInMemory)

@@ -68,6 +68,10 @@ class EnsembleData(ImageSource, LightningDataModule):
         return self.members[0].is_binary
 
     @property
+    def levels(self) -> int | None:
+        return self.members[0].levels
+
+    @property
     def promise(self) -> str | None:
         return self.members[0].promise
 
@@ -80,10 +84,6 @@ class EnsembleData(ImageSource, LightningDataModule):
     def loader(self, split: str, *args: Any, **kwargs: Any) -> Batches:
         """What all models are evaluated on; as of the first model's data."""
         return self.members[0].loader(split, *args, **kwargs)
-
-    def mean_image(self) -> Tensor:
-        mean: Tensor = self.members[0].mean_image()
-        return mean
 
     def assert_served(self) -> None:
         self.members[0].assert_served()
