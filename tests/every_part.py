@@ -17,7 +17,14 @@ from vae.models.likelihoods import (
     HeteroscedasticGaussian,
     LogisticMixture,
 )
-from vae.models.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
+from vae.models.networks import (
+    ConvDecoder,
+    ConvEncoder,
+    MLPDecoder,
+    MLPEncoder,
+    ResidualDecoder,
+    ResidualEncoder,
+)
 
 LATENTS = {
     "gaussian": DiagonalGaussian,
@@ -43,4 +50,8 @@ LIKELIHOODS = {
     "beta_binomial": BetaBinomial,
 }
 
-NETWORKS = {"mlp": (MLPEncoder, MLPDecoder), "conv": (ConvEncoder, ConvDecoder)}
+NETWORKS = {
+    "mlp": (MLPEncoder, MLPDecoder),
+    "conv": (ConvEncoder, ConvDecoder),
+    "residual": (ResidualEncoder, ResidualDecoder),
+}

@@ -30,7 +30,9 @@ _PUBLIC = {
         " LogisticMixture"
     ),
     "models.load": "load",
-    "models.networks": "ConvDecoder ConvEncoder MLPDecoder MLPEncoder",
+    "models.networks": (
+        "ConvDecoder ConvEncoder MLPDecoder MLPEncoder ResidualDecoder ResidualEncoder"
+    ),
     "models.prior": "Prior",
     "models.schedules": "ExponentialDecay LinearWarmup Schedule",
     "models.vae": "VAE",

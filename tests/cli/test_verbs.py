@@ -99,8 +99,12 @@ def test_a_configuration_of_the_package_is_given_by_name(monkeypatch, tmp_path):
     assert with_named_configurations(["--config=gaussian"]) == [f"--config={path}"]
     same = ["fit", "--name", "gaussian", "--config", "a/gaussian.yaml", "--config"]
     assert with_named_configurations(same) == same
+    path = f"{CONFIGS / 'models' / 'iwae'}.yaml"
+    assert with_named_configurations(["--config", "models/iwae"]) == ["--config", path]
     with pytest.raises(ValueError, match="config gauss is no file, .*: binary, digits, "):
         with_named_configurations(["--config", "gauss"])
+    with pytest.raises(ValueError, match="config models/gauss is no file, .*: models/binary, mod"):
+        with_named_configurations(["--config", "models/gauss"])
     Path("gaussian").touch()  # the user's own comes first
     assert with_named_configurations(["--config", "gaussian"]) == ["--config", "gaussian"]
 
@@ -142,7 +146,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     folder, names = wheel
     own = {str(p.relative_to(ROOT)) for p in (ROOT / "vae").rglob("*.py")}
-    own |= {f"vae/configs/{path.name}" for path in CONFIGS.glob("*.yaml")} | {"vae/py.typed"}
+    own |= {str(path.relative_to(ROOT)) for path in CONFIGS.rglob("*.yaml")} | {"vae/py.typed"}
     assert {name for name in names if ".dist-info/" not in name} == own
     (entry,) = (name for name in names if name.endswith("entry_points.txt"))
     assert "vae = vae.cli.main:main" in (folder / entry).read_text()

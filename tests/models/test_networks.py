@@ -14,10 +14,12 @@ from vae.models.networks import (
     ConvEncoder,
     MLPDecoder,
     MLPEncoder,
+    ResidualDecoder,
+    ResidualEncoder,
     widen,
 )
 
-IMAGES = [(1, 28, 28), (1, 8, 8), (3, 8, 8)]
+IMAGES = [(1, 28, 28), (1, 8, 8), (3, 7, 9)]
 
 
 @pytest.fixture(params=NETWORKS)
@@ -81,16 +83,76 @@ def test_an_unknown_activation_raises(bodies, part):
         bodies[part](*size, (1, 8, 8), hidden=[4], activation="sinc")
 
 
+CONVOLUTIONAL = ["conv", "residual"]
+SIDES = [(1, 1), (1, 9), (2, 3), (8, 8), (15, 28), (28, 28), (33, 17), (105, 105)]
+
+
+@pytest.mark.parametrize("sides", SIDES)
+@pytest.mark.parametrize("colours", [1, 3])
+@pytest.mark.parametrize("activation", ["tanh", "gated"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_step_fits_images_of_any_size(name, activation, colours, sides):
+    image, hidden = (colours, *sides), [3, 4, 3]
+    encoder = NETWORKS[name][0](image, hidden, activation)
+    decoder = NETWORKS[name][1](encoder.out_features, image, 2, hidden, activation)
+    x = torch.rand(2, *image)
+    weights = [*encoder.parameters(), *decoder.parameters()]
+
+    def loss():
+        made = decoder(encoder(x))
+        assert made.shape == (2, 2, *image)
+        return (made[:, 0] - x).square().mean() + made[:, 1].square().mean()
+
+    before = loss()
+    gradients = torch.autograd.grad(before, weights)
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    with torch.no_grad():
+        size = sum(g.square().sum() for g in gradients).sqrt()
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight -= 1e-3 * gradient / size
+        assert loss() < before
+
+
+@pytest.mark.parametrize("side", range(1, 34))
+def test_halving_loses_no_pixel_and_doubling_leaves_none_out(side):
+    encoder = ConvEncoder((1, side, 7), [1, 1], "tanh")
+    x = torch.rand(1, 1, side, 7, requires_grad=True)
+    encoder(x).sum().backward()
+    assert (x.grad != 0).all()  # every pixel is looked at
+    decoder = ConvDecoder(1, (1, side, 7), hidden=[1, 1], activation="tanh")
+    nn.init.constant_(decoder.net[-1].bias, 0.0)
+    assert (decoder(torch.ones(1, 1)) != 0).all()  # and every one is drawn
+
+
+def test_a_gated_layer_is_a_map_times_a_gate():
+    encoder = MLPEncoder((1, 2, 3), [4], "gated")
+    x = torch.rand(5, 1, 2, 3)
+    h, g = (x.flatten(1) @ encoder[1].weight.T + encoder[1].bias).chunk(2, -1)
+    assert_close(encoder(x), h * torch.sigmoid(g))
+    conv = ConvEncoder((1, 4, 4), [3], "gated")
+    h, g = conv[0](x := torch.rand(5, 1, 4, 4)).chunk(2, 1)
+    assert_close(conv(x), (h * torch.sigmoid(g)).flatten(1))
+
+
+def test_blocks_of_a_residual_body_are_counted():
+    sizes = [
+        sum(p.numel() for p in ResidualEncoder((1, 9, 9), [4], blocks=n).parameters())
+        for n in (1, 2, 3)
+    ]
+    assert sizes[2] - sizes[1] == sizes[1] - sizes[0] == 2 * (4 * 4 * 9 + 4)
+    with pytest.raises(ValueError, match="blocks must be an integer, 1 or more, got 0"):
+        ResidualDecoder(3, (1, 9, 9), blocks=0)
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
 @pytest.mark.parametrize(
-    ("image", "hidden"),
-    [((1, 28, 28), [2, 2, 2]), ((1, 8, 6), [2, 2]), ((1, 8, 8), []), ((64,), [2])],
-    ids=["indivisible", "one side indivisible", "no layer", "no image"],
+    ("image", "hidden"), [((1, 8, 8), []), ((64,), [2])], ids=["no layer", "no image"]
 )
 @pytest.mark.parametrize("part", [0, 1], ids=["encoder", "decoder"])
-def test_an_image_that_cannot_be_halved_raises(image, hidden, part):
+def test_what_is_no_image_for_convolutions_is_refused(name, image, hidden, part):
     size = () if part == 0 else (5,)
-    with pytest.raises(ValueError, match="divisible by .* use network mlp"):
-        NETWORKS["conv"][part](*size, image, hidden=hidden)
+    with pytest.raises(ValueError, match=r"convolutions need an image .*: use network mlp"):
+        NETWORKS[name][part](*size, image, hidden=hidden)
 
 
 def test_conv_pixels_depend_on_every_variable():

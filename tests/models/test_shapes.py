@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from vae.models.networks import ACTIVATIONS, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
+from vae.models.networks import (
+    ACTIVATIONS,
+    ConvDecoder,
+    ConvEncoder,
+    MLPDecoder,
+    MLPEncoder,
+    ResidualDecoder,
+)
 from vae.models.shapes import RULES, ShapesOnly
 
 LAYERS = {
@@ -21,6 +28,10 @@ LAYERS = {
     "mlp encoder": (lambda: MLPEncoder((2, 8, 8), hidden=(7, 6)), (3, 2, 8, 8)),
     "conv decoder": (lambda: ConvDecoder(5, (2, 8, 8), 2, hidden=(7, 6)), (3, 2, 5)),
     "conv encoder": (lambda: ConvEncoder((2, 8, 8), hidden=(7, 6)), (3, 2, 8, 8)),
+    "residual decoder, gated": (
+        lambda: ResidualDecoder(5, (2, 9, 7), 2, (7, 6), "gated", 2),
+        (3, 2, 5),
+    ),
     "others": (lambda: nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Sigmoid()), (3, 6)),
     **{name: (kind, (3, 6)) for name, kind in ACTIVATIONS.items()},
 }

@@ -198,7 +198,7 @@ def test_every_option_changes_the_run(option, tmp_path):
         (lambda: GaussianVAE(beta=-1.0), "beta must be finite and not negative"),
         (lambda: GaussianVAE(objective="iwae", beta=2.0), "iwae has no beta"),
         (lambda: GaussianVAE(test_samples=-1), "test_samples"),
-        (lambda: GaussianVAE(network="conv", hidden=[4, 4, 4]), "must be divisible by 8"),
+        (lambda: GaussianVAE(network="conv", hidden=[]), "convolutions need an image"),
         (lambda: DiscreteVAE(temperature=0.0), "temperature"),
         (lambda: DiscreteVAE(temperature=0.3, temperature_min=0.4), "temperature_min <= temp"),
         (lambda: DiscreteVAE(estimator="rloo", num_samples=2, temperature=1.0), "no temperature"),

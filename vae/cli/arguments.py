@@ -49,9 +49,12 @@ def named_configuration(name: str) -> str:
     Raises:
         ValueError: If a bare word is neither.
     """
-    if not re.fullmatch(r"\w+", name) or Path(name).exists():
+    if not re.fullmatch(r"(models/)?\w+", name) or Path(name).exists():
         return name
-    known = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+    folder = CONFIGS / Path(name).parent
+    known = sorted(
+        str(path.relative_to(CONFIGS).with_suffix("")) for path in folder.glob("*.yaml")
+    )
     if name not in known:
         raise ValueError(
             f"config {name} is no file, and none of the package's: {', '.join(known)}"

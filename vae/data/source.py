@@ -19,7 +19,7 @@ from vae.data.batch import DataError
 if TYPE_CHECKING:
     from lightning.pytorch import LightningDataModule
 
-__all__ = ["Batches", "ImageSource", "image_shape_of", "images_of"]
+__all__ = ["Batches", "ImageSource", "image_shape_of", "images_of", "mean_of"]
 
 
 class Batches(Protocol):
@@ -109,6 +109,14 @@ class ImageSource(ABC):
         """
         return None
 
+    def mean_image(self) -> Tensor:
+        """The mean of the training images, ``(C, H, W)`` with values in [0, 1], on the CPU."""
+        total, count = torch.zeros(self.image_shape, dtype=torch.float64), 0
+        for x in self.loader("train"):
+            total += x.double().sum(0).cpu()
+            count += len(x)
+        return (total / max(count, 1)).float()
+
     @property
     @abstractmethod
     def is_binary(self) -> bool:
@@ -188,3 +196,17 @@ def image_shape_of(data: LightningDataModule | ImageSource) -> tuple[int, int, i
         name = type(data).__name__
         raise DataError(f"{name} has no image_shape: define it, as in image_shape = (1, 8, 8)")
     return source.image_shape
+
+
+def mean_of(data: LightningDataModule | ImageSource | None) -> Tensor:
+    """The mean of a data module's training images, ``(C, H, W)``.
+
+    Raises:
+        DataError: If there is no data module.
+    """
+    if data is None:
+        raise DataError(
+            "the model is to be centred by the mean of the training images: train it with a data"
+            " module, or give it the mean by vae.models.centering.center(module, lambda: mean)"
+        )
+    return images_of(data).mean_image()

@@ -83,6 +83,10 @@ LIKELIHOODS: dict[str, Part] = {
 NETWORKS: dict[str, tuple[Part, Part]] = {
     "mlp": (Part("MLPEncoder", {"hidden": [16]}), Part("MLPDecoder", {"hidden": [16]})),
     "conv": (Part("ConvEncoder", {"hidden": [4, 8]}), Part("ConvDecoder", {"hidden": [4, 8]})),
+    "residual": (
+        Part("ResidualEncoder", {"hidden": [4, 8], "activation": "gated"}),
+        Part("ResidualDecoder", {"hidden": [4, 8], "activation": "gated"}),
+    ),
 }
 """Encoders with the decoder that mirrors each."""
 

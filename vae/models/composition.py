@@ -13,13 +13,15 @@ Nothing here knows Lightning.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from vae.estimators import Estimate, Estimator, constructor
 from vae.models.bound import bound
+from vae.models.centering import CenteredEncoder, DecoderFromMean, assert_starts_at_mean
+from vae.models.initialization import initialize
 from vae.models.latents.base import Latent
 from vae.models.latents.gaussian import DiagonalGaussian
 from vae.models.likelihoods import Bernoulli, Likelihood
@@ -71,6 +73,9 @@ def compose(
     estimator: Estimator | Callable[[], Estimator] | str = "pathwise",
     prior: Callable[[Latent], Prior] | None = None,
     schedules: dict[str, Schedule] | None = None,
+    center_inputs: bool = False,
+    bias_at_mean: bool = False,
+    initialization: Literal["torch", "glorot"] = "torch",
 ) -> Composition:
     """Composes a model of its parts.
 
@@ -90,16 +95,23 @@ def compose(
             prior.
         schedules: What fills buffers by the optimiser's step, by the buffers' names: temperature,
             beta.
+        center_inputs: Whether the encoder reads images less the mean of the training images.
+        bias_at_mean: Whether pixels start from the logit of their mean in the training images; for
+            likelihoods whose first parameter is the logit of a pixel's mean.
+        initialization: Of the weights of linear and convolutional layers of encoder, latent layer
+            and decoder: torch's own, or glorot (Glorot & Bengio, 2010: uniform, biases 0).
 
     Raises:
         ValueError: If two parts do not fit together, or one would change nothing.
         NotImplementedError: If the estimator is not defined for the latents or the bound.
     """
     body = encoder(image_shape)
+    if center_inputs:
+        body = CenteredEncoder(body, image_shape)
     width = getattr(body, "out_features", None)
     if not isinstance(width, int):
         raise ValueError(
-            f"{type(body).__name__} has no out_features: an encoder must say how wide its features"
+            f"{type(getattr(body, 'encoder', body)).__name__} has no out_features: an encoder must say how wide its features"
             " are (an integer attribute)"
         )
     layer = latent(width)
@@ -109,7 +121,13 @@ def compose(
             f"{type(layer).__name__} has no code_features: a latent layer must say how wide the"
             " code is that the decoder reads (an integer attribute)"
         )
-    top = likelihood(decoder(layer.code_features, image_shape, channels))
+    drawn = decoder(layer.code_features, image_shape, channels)
+    if bias_at_mean:
+        drawn = DecoderFromMean(drawn, image_shape, channels)
+    top = likelihood(drawn)
+    if bias_at_mean and not any(p.is_meta for p in top.parameters()):
+        assert_starts_at_mean(top, image_shape)
+    initialize(initialization, body, layer, top)
     vae = VAE(body, layer, top, None if prior is None else prior(layer), image_shape)
     chosen = ELBO() if objective is None else objective
     # made after the model, whose weights are so the same for every estimator

@@ -63,10 +63,19 @@ def _same(x: Tensor, *_: Any, **__: Any) -> Shape:
     return tuple(x.shape)
 
 
+def _glu(x: Tensor, dim: int = -1) -> Shape | None:
+    sides = list(x.shape)
+    if sides[dim] % 2:
+        return None
+    sides[dim] //= 2
+    return tuple(sides)
+
+
 RULES: Mapping[Callable, Callable[..., Shape | None]] = {
     F.linear: _linear,
     F.conv2d: _conv2d,
     F.conv_transpose2d: _conv_transpose2d,
+    F.glu: _glu,
     **dict.fromkeys((F.relu, F.leaky_relu, F.gelu, F.silu, F.softplus), _same),
     **dict.fromkeys((torch.tanh, torch.sigmoid), _same),
 }

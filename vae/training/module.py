@@ -22,9 +22,10 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from vae.data.batch import batches_in, images_in
 from vae.data.description import data_names, plain_hyper_parameters
-from vae.data.source import ImageSource
+from vae.data.source import ImageSource, mean_of
 from vae.devices import asynchronous, keep_freed_memory
 from vae.evaluation import terms as evaluation
+from vae.models.centering import center
 from vae.models.schedules import Scheduled
 from vae.training.chosen_step import make_step, what_is_compiled
 from vae.training.composed import ComposedModule
@@ -173,8 +174,10 @@ class VAEModule(ComposedModule):
 
     def setup(self, stage: str) -> None:
         data = getattr(self.trainer, "datamodule", None)
-        if stage == "fit" and isinstance(data, ImageSource):
-            group_steps(self.trainer, self, data)
+        if stage == "fit":
+            center(self, partial(mean_of, data))
+            if isinstance(data, ImageSource):
+                group_steps(self.trainer, self, data)
 
     def on_fit_start(self) -> None:
         if not self._generators:

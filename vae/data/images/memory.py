@@ -123,6 +123,11 @@ class ImagesInMemory(ImageSource):
         size = self.batch_size if split == "train" else self.eval_batch_size
         return -(-(self.count(split) // world_size) // size)
 
+    def mean_image(self) -> Tensor:
+        """The mean of the grey levels, for dynamic data the mean of what is drawn of them."""
+        levels = self.splits["train"]
+        return (levels.sum(0, dtype=torch.int64).double() / (255 * len(levels))).float().cpu()
+
     def share(self, other: ImageSource) -> None:
         assert isinstance(other, ImagesInMemory)
         self.splits, self._classes, self.trainer = other.splits, other._classes, other.trainer

@@ -85,6 +85,10 @@ class EnsembleData(ImageSource, LightningDataModule):
         """What all models are evaluated on; as of the first model's data."""
         return self.members[0].loader(split, *args, **kwargs)
 
+    def mean_image(self) -> Tensor:
+        mean: Tensor = self.members[0].mean_image()
+        return mean
+
     def assert_served(self) -> None:
         self.members[0].assert_served()
 

@@ -37,6 +37,7 @@ from torch.optim import Optimizer
 from vae.data.description import data_names
 from vae.data.loader import mix_seeds
 from vae.devices import keep_freed_memory
+from vae.models.centering import center
 from vae.models.schedules import fill
 from vae.training.grouping import group_steps
 from vae.training.lightning_private import count_step, regroup, set_logged_step
@@ -189,6 +190,7 @@ class Ensemble(LightningModule):
     def setup(self, stage: str) -> None:
         data = getattr(self.trainer, "datamodule", None)
         if stage == "fit" and isinstance(data, EnsembleData):
+            center(self, data.mean_image)
             group_steps(self.trainer, self, data)
 
     def on_train_start(self) -> None:

@@ -45,7 +45,7 @@ class Preset(VAEModule):
         network: mlp, fully connected, or conv, convolutions of stride two.
         hidden: Widths of the encoder's hidden layers (channels, for conv); the decoder's are the
             reverse.
-        activation: relu, leaky_relu, tanh, gelu or silu.
+        activation: relu, leaky_relu, tanh, gelu, silu or gated.
         likelihood: The distribution of pixels: bernoulli, continuous_bernoulli, gaussian, or the
             class path of one.
         objective: The bound: elbo, iwae (importance-weighted), or the class path of one.

@@ -1,0 +1,101 @@
+"""Trains and evaluates each configuration of ``configs/models``, for one table at equal budget.
+
+What has a result is left out, what was cut short goes on: the same command does the rest. Results
+are ``experiments/results/models/*.json``.
+"""
+
+from __future__ import annotations
+
+import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import ScriptParser
+from vae.run.folder import runs_dir
+
+HERE = Path(__file__).resolve().parent
+CONFIGS = HERE / "configs" / "models"
+RESULTS = HERE / "results" / "models"
+
+EVALUATION = [
+    *("--log_likelihood", "1000", "--log_likelihood_images", "1000"),
+    *("--ais", "--gaps", "--codes"),
+]
+"""What is asked of each model."""
+
+
+def models(names: list[str] | None = None, jobs: int = 1, evaluate_only: bool = False) -> None:
+    """Trains and evaluates configurations that have no result yet.
+
+    Args:
+        names: Configurations of ``configs/models``, without ``.yaml``; by default all.
+        jobs: How many at a time.
+        evaluate_only: Whether to leave out what is not trained yet.
+
+    Raises:
+        ValueError: If there is no such configuration, or a number is less than 1.
+        RuntimeError: If one fails; the others are done first.
+    """
+    known = {path.stem: path for path in sorted(CONFIGS.glob("*.yaml"))}
+    wanted = list(known) if names is None else names
+    if unknown := [name for name in wanted if name not in known]:
+        raise ValueError(f"no configuration {unknown[0]}: choose from {', '.join(known)}")
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
+    left = [name for name in wanted if not (RESULTS / f"{name}.json").exists()]
+    print(f"{len(left)} of {len(wanted)} configurations to do")
+    with ThreadPoolExecutor(jobs) as pool:
+        done = list(pool.map(lambda name: _do(known[name], evaluate_only), left))
+    if failed := [name for name, fine in zip(left, done, strict=True) if not fine]:
+        raise RuntimeError(f"{', '.join(failed)}: failed; their last lines are above")
+
+
+def _do(config: Path, evaluate_only: bool) -> bool:
+    """Trains a configuration if no run of it has ended, and evaluates the run."""
+    name, started = config.stem, time.monotonic()
+    run = _ended(name)
+    if run is None and not evaluate_only:
+        if not _ran(name, "train.py", "fit", "--config", os.path.relpath(config)):
+            return False
+        run = _ended(name)
+    if run is None:
+        return evaluate_only
+    trained = time.monotonic()
+    words = [
+        os.path.relpath(run),
+        *EVALUATION,
+        "--output",
+        os.path.relpath(RESULTS / f"{name}.json"),
+    ]
+    fine = _ran(name, "evaluate.py", *words)
+    seconds = f"{trained - started:.0f} s training, {time.monotonic() - trained:.0f} s evaluation"
+    print(f"{name}: {seconds}" if fine else f"{name}: failed", flush=True)
+    return fine
+
+
+def _ended(name: str) -> Path | None:
+    """The newest run of this name that has tested its model."""
+    found = [path.parent for path in runs_dir().glob(f"*-{name}-*/results.json")]
+    return max(found, default=None)
+
+
+def _ran(name: str, script: str, *words: str) -> bool:
+    """Whether a script ended well; prints its last lines if not."""
+    command = [sys.executable, str(HERE / script), *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        print(f"{name}: {script}", *done.stderr.splitlines()[-5:], sep="\n  ", flush=True)
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    parser = ScriptParser(description=__doc__)
+    parser.add_function_arguments(models)
+    with one_line_errors():
+        models(**vars(parser.parse_args()))
