@@ -10,7 +10,14 @@ import torch
 from combining import composed, gain, images, pairwise
 from torch.distributions import Gamma, Independent, Normal
 
-from vae.models.catalogue import LATENTS, LIKELIHOODS, NETWORKS, PRIORS, combinations
+from vae.models.catalogue import (
+    LATENTS,
+    LIKELIHOODS,
+    NETWORKS,
+    OBJECTIVES,
+    PRIORS,
+    combinations,
+)
 from vae.models.composition import compose
 from vae.models.latents.base import Latent
 from vae.models.latents.gamma import GammaLatent
@@ -84,3 +91,34 @@ def test_a_prior_of_the_right_shape_over_something_else_is_refused():
     with pytest.raises(ValueError, match="GammaPrior has no density at samples of latent Diag"):
         compose((1, 8, 8), prior=GammaPrior, objective=objective)
     compose((1, 8, 8), latent=GammaLatent, prior=GaussianPrior, objective=objective)
+
+
+@pytest.mark.parametrize("latent", ["gaussian", "binary", "one_hot"])
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_trains_by_an_estimator_of_every_kind(name, latent):
+    """Pathwise on Gaussian latents, score function on discrete ones; or it says why not."""
+    refusals = []
+    for estimator in ["pathwise"] if latent == "gaussian" else ["rloo", "vimco", "reinforce"]:
+        objective = OBJECTIVES[name].factory()()
+        try:
+            model = composed(latent, None, "bernoulli", objective=objective, estimator=estimator)
+        except (NotImplementedError, ValueError) as error:
+            refusals.append(str(error))
+            continue
+        elbo_before = elbo(model)
+        gain(model, images("binary"))
+        raised = elbo(model) - elbo_before
+        assert raised > 3, f"{estimator}: {raised:.2f} nats"
+        return
+    assert all("\n" not in said for said in refusals)
+    assert latent != "gaussian", refusals
+
+
+def elbo(model):
+    """That of the model, whatever it is trained by; a mean over 64 images and 8 samples each."""
+    x = images("binary")
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        q = model.vae.posterior(x)
+        f = ELBO(8, analytic_kl=False).integrand(model.vae, x, q.sample((8,)), q)
+        return float(f.mean())

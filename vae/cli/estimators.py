@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import sympy  # torch needs it
@@ -13,8 +14,10 @@ from rich.table import Table
 from vae.certify.named import example, named_cases
 from vae.cli.latent_names import LAYERS
 from vae.cli.parser import ScriptParser
+from vae.distributions.kinds import is_discrete, kind_of
 from vae.distributions.operations import base_of
 from vae.estimators import ESTIMATORS, named
+from vae.models.latents.base import Latent
 from vae.objectives import ELBO, IWAE, Model
 
 HEADERS = ("name", "families", "bias", "bound", "∇f", "K ≥", "evaluations", "paper")
@@ -24,16 +27,16 @@ def rows() -> list[tuple[str, ...]]:
     """A row an estimator: what it claims, and the latent layers it is defined for."""
     layers = {name: layer(2) for name, layer in LAYERS.items()}
     K, D, C = sympy.symbols("K D C")
+    sets = _sets(layers)
     found: list[tuple[str, ...]] = []
     for name in ESTIMATORS:
-        families: list[str] = []
+        families: set[str] = set()
         costs: dict[str, None] = {}
         for family, layer in layers.items():
             estimator, q = named(name), layer(torch.zeros(1, 2))
             estimator.bind(cast(Model, layer))  # of which it takes the prior
             if estimator.supports(q):
-                approximate = estimator.needs_gradient and layer.rsample_error
-                families.append(f"{family}*" if approximate else family)
+                families.add(family)
                 costs[str(estimator.cost(K, D, C, type(base_of(q))))] = None
         bias = "-" if estimator.bias is None else estimator.bias
         if estimator.exact_for:
@@ -42,7 +45,9 @@ def rows() -> list[tuple[str, ...]]:
         found.append(
             (
                 name,
-                ", ".join(families) if len(families) < len(layers) else "all",
+                _in_words(families, sets, layers)
+                + "*"
+                * any(estimator.needs_gradient and layers[f].rsample_error for f in families),
                 bias,
                 "any" if len(bounds) == 2 else ", ".join(bounds),
                 "yes" if estimator.needs_gradient else "-",
@@ -52,6 +57,33 @@ def rows() -> list[tuple[str, ...]]:
             )
         )
     return found
+
+
+def _sets(layers: Mapping[str, Latent]) -> dict[str, set[str]]:
+    """Sets of latent layers that have a name, the large ones first."""
+    q = {name: layer(torch.zeros(1, 2)) for name, layer in layers.items()}
+    kinds = {name: kind_of(family) or name for name, family in q.items()}
+    discrete = {n for n, family in q.items() if is_discrete(family)}
+    found = {
+        "all": set(layers),
+        "all with rsample": {n for n, family in q.items() if family.has_rsample},
+        "all discrete": discrete,
+        "all continuous": set(layers) - discrete,
+    }
+    for kind in sorted(set(kinds.values())):
+        found[f"all {kind}"] = {n for n, k in kinds.items() if k == kind}
+    return {name: members for name, members in found.items() if len(members) > 1}
+
+
+def _in_words(families: set[str], sets: Mapping[str, set[str]], order: Iterable[str]) -> str:
+    """The sets of layers that are in these families, and the rest by name."""
+    said: list[str] = []
+    left = set(families)
+    for name, members in sets.items():
+        if members <= families and members & left:
+            said.append(name)
+            left -= members
+    return ", ".join([*said, *(name for name in order if name in left)])
 
 
 def markdown() -> str:

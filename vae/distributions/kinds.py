@@ -14,7 +14,7 @@ from typing import Any
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
-__all__ = ["kind", "kind_of"]
+__all__ = ["is_discrete", "kind", "kind_of"]
 
 
 def kind_of(q: Distribution) -> str | None:
@@ -35,6 +35,15 @@ def kind_of(q: Distribution) -> str | None:
     while hasattr(support, "base_constraint"):  # of independent variables, and of mixtures
         support = support.base_constraint
     return kind(support)
+
+
+def is_discrete(q: Distribution) -> bool:
+    """Whether a distribution says that its samples are discrete."""
+    try:
+        support: Any = q.support
+    except (NotImplementedError, AttributeError):
+        return False
+    return bool(support.is_discrete)
 
 
 @singledispatch
