@@ -22,7 +22,7 @@ _PUBLIC = {
     ),
     "models.composition": "Composition compose",
     "models.latents": (
-        "BetaLatent Binary DiagonalGaussian DirichletLatent GammaLatent Latent OneHot PoissonLatent"
+        "BetaLatent Binary DiagonalGaussian DirichletLatent GammaLatent Hierarchy Latent OneHot PoissonLatent"
         " RelaxedOneHot VonMisesLatent"
     ),
     "models.likelihoods": (

@@ -13,7 +13,7 @@ from functools import cache, singledispatch
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Size, Tensor
 from torch.distributions import (
     Distribution,
     Independent,
@@ -24,6 +24,7 @@ __all__ = [
     "configurations",
     "describe",
     "detach",
+    "joint_support",
     "logits_of",
     "parameters",
     "rebuild",
@@ -43,11 +44,15 @@ _ALTERNATIVES = (
 )
 
 
+@singledispatch
 def describe(q: Distribution) -> str:
     """The family's name for messages: ``Independent(OneHotCategorical, 1)`` prints as such."""
-    if isinstance(q, Independent):
-        return f"Independent({describe(q.base_dist)}, {q.reinterpreted_batch_ndims})"
     return type(q).__name__
+
+
+@describe.register
+def _(q: Independent) -> str:
+    return f"Independent({describe(q.base_dist)}, {q.reinterpreted_batch_ndims})"
 
 
 def base_of(q: Distribution) -> Distribution:
@@ -181,21 +186,36 @@ def support(q: Distribution, first: int = 0, last: int | None = None) -> Tensor:
 
 @support.register
 def _(q: Independent, first: int = 0, last: int | None = None) -> Tensor:
-    base, size = q.base_dist, configurations(q)
-    events = base.batch_shape[len(q.batch_shape) :]
-    values = base.enumerate_support(expand=False)  # (C, 1.., *event)
-    C, D = values.shape[0], events.numel()
-    last = size if last is None else min(last, size)
+    _assert_finite(q.base_dist, q)
+    events = q.base_dist.batch_shape[len(q.batch_shape) :]
+    values = q.base_dist.enumerate_support(expand=False)  # (C, 1.., *event)
+    values = values.reshape(-1, *q.base_dist.event_shape)
+    return joint_support(q, values, events, first, last)
+
+
+def joint_support(
+    q: Distribution, values: Tensor, shape: Size, first: int, last: int | None
+) -> Tensor:
+    """The configurations of independent variables, as :func:`support` gives those of ``q``.
+
+    Arguments:
+        q: Their joint distribution.
+        values: Those of one variable, ``(C, *variable)``.
+        shape: How many variables there are, ``(D,)`` as a rule.
+        first: The number of the first configuration.
+        last: The number after that of the last one; None for all.
+    """
+    C, D = len(values), shape.numel()
+    last = C**D if last is None else min(last, C**D)
     if last - first > MAX_SUPPORT:
         raise ValueError(
             f"{describe(q)} has {C}^{D} configurations, more than the {MAX_SUPPORT} that can be enumerated"
         )
-    values = values.reshape(C, *base.event_shape)
     number = torch.arange(first, last, device=values.device)
     digits = [number // C ** (D - 1 - d) % C for d in range(D)]
     joint = values[torch.stack(digits, -1)]
-    joint = joint.reshape(-1, *[1] * len(q.batch_shape), *events, *base.event_shape)
-    return joint.expand(-1, *q.batch_shape, *events, *base.event_shape)
+    joint = joint.reshape(-1, *[1] * len(q.batch_shape), *q.event_shape)
+    return joint.expand(-1, *q.batch_shape, *q.event_shape)
 
 
 def _assert_finite(base: Distribution, q: Distribution) -> None:

@@ -34,7 +34,7 @@ class VAE(nn.Module):
             Without either, shapes are not checked before p(x|z) is.
 
     Raises:
-        ValueError: If a prior is given for relaxed latents.
+        ValueError: If a prior is given for relaxed latents, or for stochastic layers.
 
     Example:
         >>> from vae import VAE, Bernoulli, DiagonalGaussian, MLPDecoder, MLPEncoder
@@ -68,6 +68,11 @@ class VAE(nn.Module):
                 f"{type(latent).__name__} is trained with a relaxed prior and evaluated with a"
                 f" discrete one, and {type(prior).__name__} can be only one of the two: use"
                 f" {type(latent.hard).__name__}, or leave out the prior"
+            )
+        if prior is not None and not latent.takes_prior:
+            raise ValueError(
+                f"{type(latent).__name__} generates its lower layers from the upper ones:"
+                f" {type(prior).__name__} would leave no use for them; leave out the prior"
             )
         self.encoder, self.latent, self.likelihood = encoder, latent, likelihood
         self.own_prior = prior

@@ -6,6 +6,7 @@ from vae.models.latents.binary import Binary
 from vae.models.latents.dirichlet import DirichletLatent
 from vae.models.latents.gamma import GammaLatent
 from vae.models.latents.gaussian import DiagonalGaussian
+from vae.models.latents.hierarchy import Hierarchy
 from vae.models.latents.one_hot import OneHot
 from vae.models.latents.poisson import PoissonLatent
 from vae.models.latents.relaxed_one_hot import RelaxedOneHot
@@ -17,6 +18,7 @@ __all__ = [
     "DiagonalGaussian",
     "DirichletLatent",
     "GammaLatent",
+    "Hierarchy",
     "Latent",
     "OneHot",
     "PoissonLatent",

@@ -34,6 +34,7 @@ class Latent(nn.Module, metaclass=Recorded):
         code_features: The width D of what the decoder reads.
         rsample_error: The largest relative error of the sample's derivative in a parameter, between
             its 1st and 99th percentile; 0 where it is exact.
+        takes_prior: Whether a prior may take the place of the layer's own.
 
     Example:
         >>> import torch
@@ -59,6 +60,7 @@ class Latent(nn.Module, metaclass=Recorded):
 
     code_features: int
     rsample_error: float = 0.0
+    takes_prior: bool = True
 
     @abstractmethod
     def forward(self, features: Tensor) -> Distribution:
