@@ -26,6 +26,7 @@ from vae.certify.problems import (
     bernoulli_problem,
     defined,
 )
+from vae.distributions.operations import base_of
 from vae.estimators import ESTIMATORS, Enumerate, MovingAverage, ScoreFunction, named
 from vae.objectives import ELBO, IWAE
 
@@ -92,7 +93,7 @@ def test_what_is_not_claimed_is_refused_by_name(name):
                 estimator(q, problem.f, objective, torch.ones(2, 1).double())
             words = str(error.value)
             assert estimator.extra_name() in words
-            family, bound = type(q.base_dist).__name__, type(objective).__name__
+            family, bound = type(base_of(q)).__name__, type(objective).__name__
             assert family in words or bound in words or "num_samples" in words
             refused += 1
     total = len(PROBLEMS) * len(OBJECTIVES)

@@ -43,13 +43,14 @@ from vae.certify.assertions import (
     bias_z_scores,
     z_limit,
 )
+from vae.certify.chains import binary_chain, gaussian_chain, one_hot_chain
 from vae.certify.claims import assert_claims, assert_cost, assert_derivative
 from vae.certify.exact import exact_gradient, gradients
 from vae.certify.named import ExampleModel, example, named_cases
+from vae.certify.problem import Problem
 from vae.certify.problems import (
     OBJECTIVES,
     PROBLEMS,
-    Problem,
     bernoulli_problem,
     cases,
     defined,
@@ -71,15 +72,18 @@ __all__ = [
     "assert_value_unchanged",
     "assert_zero_at_optimum",
     "bernoulli_problem",
+    "binary_chain",
     "bias_z_scores",
     "cases",
     "defined",
     "example",
     "exact_gradient",
+    "gaussian_chain",
     "gaussian_problem",
     "gradients",
     "has_truth",
     "named_cases",
+    "one_hot_chain",
     "one_hot_problem",
     "z_limit",
 ]

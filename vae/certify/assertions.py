@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vae.certify.exact import exact_gradient, gradients
-from vae.certify.problems import Problem
+from vae.certify.problem import Problem
 from vae.estimators import Estimator
 from vae.objectives import Objective
 

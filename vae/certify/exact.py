@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent
 
-from vae.certify.problems import Problem
+from vae.certify.problem import MOST_COORDINATES, Problem, is_gaussian
+from vae.distributions.chain import Chain
 from vae.estimators import Enumerate, Estimator, Integrand
 from vae.objectives import Average, Objective
 
@@ -70,12 +72,28 @@ def exact_gradient(
 
     Raises:
         NotImplementedError: If the family is neither enumerable nor Gaussian.
-        ValueError: If a Gaussian has more than three coordinates to integrate over.
+        ValueError: If a Gaussian has more than four coordinates to integrate over.
     """
-    leaves = [p[None].clone().requires_grad_() for p in problem.parameters]
+    state = tuple(float(buffer) for buffer in objective.buffers() if buffer.numel() == 1)
+    key = (problem.make_q, problem.f, problem.log_target)
+    return _exact_gradient(key, tuple(problem.parameters), objective, state, model)
+
+
+@lru_cache(maxsize=64)
+def _exact_gradient(
+    functions: tuple[Any, ...],
+    parameters: tuple[Tensor, ...],
+    objective: Objective,
+    state: tuple[float, ...],
+    model: bool,
+) -> tuple[Tensor, Tensor]:
+    """Kept by the identity of functions and tensors, and by the state of the bound."""
+    make_q, f, log_target = functions
+    problem = Problem(make_q, parameters, f, log_target)
+    leaves = [p[None].clone().requires_grad_() for p in parameters]
     q = problem.make_q(*leaves)
     theta, f = with_model(problem, 1)
-    if isinstance(getattr(q, "base_dist", q), Normal):
+    if is_gaussian(q):
         value = _quadrature(q, f, objective)
     else:
         value = Enumerate()(q, f, objective).bound.sum()
@@ -101,13 +119,23 @@ def _gauss_hermite(n: int) -> tuple[Tensor, Tensor]:
 
 
 def _quadrature(q: Distribution, f: Integrand, objective: Objective) -> Tensor:
-    assert isinstance(q, Independent)
     K, D = (1 if isinstance(objective, Average) else objective.num_samples), q.event_shape.numel()
-    if K * D > 3:
-        raise ValueError(f"quadrature over {K} x {D} coordinates is too large: at most 3")
-    n = 120 if K * D <= 2 else 64
+    if K * D > MOST_COORDINATES:
+        raise ValueError(
+            f"quadrature over {K} x {D} coordinates is too large: at most {MOST_COORDINATES}"
+        )
+    n = {1: 120, 2: 120, 3: 64, 4: 28}[K * D]
     nodes, log_w = _gauss_hermite(n)
     grid = torch.cartesian_prod(*[torch.arange(n)] * (K * D)).view(-1, K, D)  # (S, K, D)
-    z = q.base_dist.loc + q.base_dist.scale * nodes[grid]  # (S, K, D)
-    fz = f(z.transpose(0, 1), q.expand(torch.Size([len(grid)])))  # (K, S)
+    every = q.expand(torch.Size([len(grid)]))
+    fz = f(_transport(every, nodes[grid].transpose(0, 1)), every)  # (K, S)
     return (log_w[grid].sum((1, 2)).exp() * objective.reduce(fz)).sum()
+
+
+def _transport(q: Distribution, noise: Tensor) -> Tensor:
+    """The value of a Gaussian ``q`` at standard normal noise ``(K, S, D)``."""
+    if isinstance(q, Chain):
+        parts = iter(noise.split(q.sizes, -1))
+        return q.follow(lambda law: _transport(law, next(parts)), _transport(q.first, next(parts)))
+    assert isinstance(q, Independent)
+    return q.base_dist.loc + q.base_dist.scale * noise  # type: ignore[no-any-return]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, Normal
 
+from vae.certify.chains import binary_chain, gaussian_chain, one_hot_chain
+from vae.certify.problem import MOST_COORDINATES, Problem, is_gaussian, problem_of, weights
 from vae.distributions.one_hot import OneHotCategorical
-from vae.distributions.operations import base_of
-from vae.estimators import Estimator, Integrand
+from vae.estimators import Estimator
 from vae.objectives import ELBO, IWAE, Average, Objective
 
 __all__ = [
@@ -27,48 +26,13 @@ __all__ = [
 ]
 
 
-class Problem(NamedTuple):
-    """An expectation whose gradient is known: a family, its parameters, and an integrand.
-
-    Attributes:
-        make_q: Parameters, each ``(B, *shape)``, to a distribution with batch shape (B,).
-        parameters: The point at which the gradient is taken, each ``(*shape)``.
-        f: The integrand; non-linear, non-separable, and with ``-log q(z)`` inside.
-        log_target: log p(z), unnormalised: ``f = log_target - log q``.
-    """
-
-    make_q: Callable[..., Distribution]
-    parameters: Sequence[Tensor]
-    f: Integrand
-    log_target: Callable[[Tensor], Tensor]
-
-
-def _weights(*shape: int, seed: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def _problem(
-    make_q: Callable[..., Distribution], parameters: Sequence[Tensor], features: int
-) -> Problem:
-    w, v = _weights(4, features, seed=1), _weights(4, seed=2)
-
-    def log_target(z: Tensor) -> Tensor:
-        flat = z.flatten(2) if z.dim() > 3 else z  # (K, B, D)
-        return (torch.tanh(flat.to(w.dtype) @ w.T) @ v) - 0.1 * (flat.sum(-1) - 1) ** 2
-
-    def f(z: Tensor, q: Distribution) -> Tensor:
-        return log_target(z) - q.log_prob(z)
-
-    return Problem(make_q, parameters, f, log_target)
-
-
 def bernoulli_problem(num_variables: int = 3) -> Problem:
     """Independent Bernoulli variables, by their logits."""
 
     def make_q(logits: Tensor) -> Distribution:
         return Independent(Bernoulli(logits=logits, validate_args=False), 1, validate_args=False)
 
-    return _problem(make_q, [0.8 * _weights(num_variables, seed=0)], num_variables)
+    return problem_of(make_q, [0.8 * weights(num_variables, seed=0)], num_variables)
 
 
 def one_hot_problem(num_variables: int = 2, num_categories: int = 3) -> Problem:
@@ -78,8 +42,8 @@ def one_hot_problem(num_variables: int = 2, num_categories: int = 3) -> Problem:
         base = OneHotCategorical(logits=logits, validate_args=False)
         return Independent(base, 1, validate_args=False)
 
-    logits = 0.8 * _weights(num_variables, num_categories, seed=0)
-    return _problem(make_q, [logits], num_variables * num_categories)
+    logits = 0.8 * weights(num_variables, num_categories, seed=0)
+    return problem_of(make_q, [logits], num_variables * num_categories)
 
 
 def gaussian_problem(dim: int = 2) -> Problem:
@@ -89,8 +53,8 @@ def gaussian_problem(dim: int = 2) -> Problem:
         base = Normal(loc, log_scale.exp(), validate_args=False)
         return Independent(base, 1, validate_args=False)
 
-    loc, log_scale = 0.5 * _weights(dim, seed=0), 0.3 * _weights(dim, seed=3)
-    return _problem(make_q, [loc, log_scale], dim)
+    loc, log_scale = 0.5 * weights(dim, seed=0), 0.3 * weights(dim, seed=3)
+    return problem_of(make_q, [loc, log_scale], dim)
 
 
 PROBLEMS: dict[str, Problem] = {
@@ -98,6 +62,9 @@ PROBLEMS: dict[str, Problem] = {
     "one_hot": one_hot_problem(),
     "gaussian": gaussian_problem(),
     "gaussian_1d": gaussian_problem(1),  # few enough coordinates for K samples by quadrature
+    "binary_chain": binary_chain(),
+    "one_hot_chain": one_hot_chain(),
+    "gaussian_chain": gaussian_chain(),
 }
 """What an estimator is certified on, where it claims the family."""
 
@@ -125,7 +92,7 @@ def has_truth(problem: Problem, objective: Objective) -> bool:
     """Whether :func:`exact_gradient` knows the answer."""
     q = problem.make_q(*(p[None] for p in problem.parameters))
     K = 1 if isinstance(objective, Average) else objective.num_samples
-    return not isinstance(base_of(q), Normal) or K * q.event_shape.numel() <= 3
+    return not is_gaussian(q) or K * q.event_shape.numel() <= MOST_COORDINATES
 
 
 def cases(
