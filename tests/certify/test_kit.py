@@ -109,7 +109,10 @@ def test_problems_and_bounds_of_one_s_own_are_tested():
 
 def test_cases_are_what_is_claimed_and_known():
     every = [(p, o) for p in PROBLEMS for o in OBJECTIVES]
-    unknown = {("gaussian", "iwae3"), ("gaussian_chain", "iwae3")}  # quadrature over six coordinates
+    unknown = {
+        ("gaussian", "iwae3"),
+        ("gaussian_chain", "iwae3"),
+    }  # quadrature over six coordinates
     assert cases(Mine()) == [case for case in every if case not in unknown]
     assert {key for _, key in cases(Wrong())} == {"elbo2", "elbo3"}
 

@@ -37,7 +37,12 @@ class Section(NamedTuple):
 def sections() -> list[Section]:
     """All parts of the catalogue, each with what it goes with."""
     latents = [
-        (f"vae.{part.name}", ", ".join(part.kinds) or "relaxed", part.estimator, _about(part))
+        (
+            f"vae.{part.name}",
+            ", ".join(part.kinds) or "no prior but its own",
+            part.estimator,
+            _about(part),
+        )
         for part in catalogue.LATENTS.values()
     ]
     priors = [

@@ -90,9 +90,7 @@ class Chain(Distribution):
 
     arg_constraints: dict[str, Constraint] = {}
 
-    def __init__(
-        self, first: Distribution, links: Sequence[Link], reverse: bool = False
-    ) -> None:
+    def __init__(self, first: Distribution, links: Sequence[Link], reverse: bool = False) -> None:
         if not first.event_shape:
             raise ValueError(f"a layer of a chain is a vector of variables, not {describe(first)}")
         self.first, self.links, self.reverse = first, tuple(links), reverse

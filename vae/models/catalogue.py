@@ -50,7 +50,21 @@ class Part(NamedTuple):
 
     def factory(self) -> Any:
         """The class with its example's options, as :func:`vae.models.composition.compose` takes it."""
-        return partial(self.made, **self.options)
+        options = {name: _with_classes(value) for name, value in self.options.items()}
+        return partial(self.made, **options)
+
+
+def _with_classes(value: Any) -> Any:
+    """An option of which a part of its own is made: its class, with its options."""
+    if isinstance(value, Part):
+        return value.factory()
+    return [_with_classes(part) for part in value] if isinstance(value, list) else value
+
+
+def _hierarchy(layer: str, estimator: str, **options: int) -> Part:
+    layers = [Part(layer, options), Part(layer, options)]
+    note = f"layers of {layer}: a class each, from the lowest to the top"
+    return Part("Hierarchy", {"layers": layers, "hidden": [8]}, (), estimator, note)
 
 
 LATENTS: dict[str, Part] = {
@@ -63,8 +77,12 @@ LATENTS: dict[str, Part] = {
     "dirichlet": Part("DirichletLatent", {"num_variables": 2, "num_categories": 3}, ("simplex",)),
     "von_mises": Part("VonMisesLatent", {"num_variables": 3}, ("real",), "reinforce"),
     "poisson": Part("PoissonLatent", {"num_variables": 3}, ("count",), "reinforce"),
+    "gaussian_layers": _hierarchy("DiagonalGaussian", "pathwise", latent_dim=2),
+    "binary_layers": _hierarchy("Binary", "rloo", num_variables=3),
+    "one_hot_layers": _hierarchy("OneHot", "rloo", num_variables=2, num_categories=3),
 }
-"""Latent layers, by the short names of tables. A relaxed one has no kind: no prior but its own."""
+"""Latent layers, by the short names of tables. Relaxed ones, and several layers, have no kind: no
+prior but their own."""
 
 PRIORS: dict[str, Part] = {}
 """Priors in place of the latent layer's own."""

@@ -129,9 +129,7 @@ class Hierarchy(Latent):
         return self.first.code(z.split(self.sizes, dim=-1 - self.variable_dims)[0])
 
 
-def _of_each_pair(
-    hidden: Sequence[int] | Sequence[Sequence[int]], pairs: int
-) -> list[list[int]]:
+def _of_each_pair(hidden: Sequence[int] | Sequence[Sequence[int]], pairs: int) -> list[list[int]]:
     """The widths between each two layers."""
     given = [width if isinstance(width, int) else list(width) for width in hidden]
     lists = [width for width in given if isinstance(width, list)]
@@ -139,9 +137,7 @@ def _of_each_pair(
         raise ValueError(f"hidden is one list of widths, or one for each pair: got {list(hidden)}")
     widths = lists or [[width for width in given if isinstance(width, int)]] * pairs
     if len(widths) != pairs:
-        raise ValueError(
-            f"hidden has {len(widths)} lists of widths, for {pairs} pairs of layers"
-        )
+        raise ValueError(f"hidden has {len(widths)} lists of widths, for {pairs} pairs of layers")
     if any(width < 1 for each in widths for width in each):
         raise ValueError(f"hidden widths must be at least 1, got {list(hidden)}")
     return widths
