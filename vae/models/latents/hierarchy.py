@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -27,17 +28,19 @@ __all__ = ["Hierarchy"]
 class _Given(nn.Module):
     """The law of a layer given another: a network of the other's code, and the layer itself."""
 
-    def __init__(
-        self, code: Callable[[Tensor], Tensor], body: nn.Module, layer: Latent, size: int
-    ) -> None:
+    def __init__(self, code: Callable[[Tensor], Tensor], body: nn.Module, layer: Latent) -> None:
         super().__init__()
-        self.code, self.body, self.layer, self.size = code, body, layer, size
+        self.code, self.body, self.layer = code, body, layer
+        prior = layer.prior()
+        self.size, self.has_rsample = _size(layer), prior.has_rsample
 
     def forward(self, z: Tensor) -> Distribution:
         return self.layer(self.body(self.code(z)))  # type: ignore[no-any-return]
 
-    def link(self) -> Link:
-        return Link(self, self.size, self.layer.prior().has_rsample)
+
+def _links(given: nn.ModuleList) -> list[Link]:
+    laws = [cast(_Given, law) for law in given]
+    return [Link(law, law.size, law.has_rsample) for law in laws]
 
 
 class Hierarchy(Latent):
@@ -98,32 +101,29 @@ class Hierarchy(Latent):
         if not any(widths) and activation != "tanh":
             refuse("there are no hidden layers to have an activation: leave it out")
         self.first = layers[0](in_features)
-        self.up, self.down = nn.ModuleList(), nn.ModuleList()
-        below: Latent = self.first
+        everyone, up, down = [self.first], [], []
         for make, between in zip(layers[1:], widths, strict=True):
-            body = _body([below.code_features, *between], activation)
-            layer = make([below.code_features, *between][-1])
-            self.up.append(_Given(below.code, body, layer, _size(layer)))
-            below = layer
-        all_layers = [self.first, *(given.layer for given in self.up)]
-        _assert_alike(all_layers)
-        for number in range(len(widths) - 1, -1, -1):
-            above = all_layers[number + 1]
-            read = [above.code_features, *reversed(widths[number])]
-            layer = layers[number](read[-1])
-            given = _Given(above.code, _body(read, activation), layer, _size(layer))
-            self.down.append(given)
-        self.sizes = tuple(map(_size, all_layers))
+            below = everyone[-1]
+            read = [below.code_features, *between]
+            everyone.append(make(read[-1]))
+            up.append(_Given(below.code, _body(read, activation), everyone[-1]))
+        _assert_alike(everyone)
+        drawn = zip(layers[:-1], everyone[1:], widths, strict=True)
+        for make, above, between in reversed(list(drawn)):
+            read = [above.code_features, *reversed(between)]
+            down.append(_Given(above.code, _body(read, activation), make(read[-1])))
+        self.up, self.down = nn.ModuleList(up), nn.ModuleList(down)
+        self.sizes = tuple(map(_size, everyone))
         self.variable_dims = len(self.first.prior().event_shape) - 1
         self.code_features = self.first.code_features
-        self.rsample_error = max(layer.rsample_error for layer in all_layers)
+        self.rsample_error = max(layer.rsample_error for layer in everyone)
 
     def forward(self, features: Tensor) -> Distribution:
-        return Chain(self.first(features), [given.link() for given in self.up])
+        return Chain(self.first(features), _links(self.up))
 
     def prior(self) -> Distribution:
-        top = self.up[-1].layer.prior()
-        return Chain(top, [given.link() for given in self.down], reverse=True)
+        top = cast(_Given, self.up[-1]).layer.prior()
+        return Chain(top, _links(self.down), reverse=True)
 
     def code(self, z: Tensor) -> Tensor:
         return self.first.code(z.split(self.sizes, dim=-1 - self.variable_dims)[0])
@@ -183,7 +183,7 @@ def _assert_alike(layers: Sequence[Latent]) -> None:
 def _described(layer: Latent) -> str:
     """What a layer's variables are, in words."""
     prior = layer.prior()
-    support = prior.support
+    support: Any = prior.support
     while hasattr(support, "base_constraint"):
         support = support.base_constraint
     each = f" of {prior.event_shape[1]} entries" if prior.event_shape[1:] else ""
