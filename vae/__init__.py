@@ -22,7 +22,9 @@ _PUBLIC = {
     ),
     "models.composition": "Composition compose",
     "models.latents": (
-        "BetaLatent Binary DiagonalGaussian DirichletLatent GammaLatent Hierarchy Latent OneHot PoissonLatent"
+        "BetaLatent Binary DiagonalGaussian DirichletLatent FullGaussian GammaLatent"
+        " GaussianMixtureLatent Hierarchy KumaraswamyLatent LaplaceLatent Latent"
+        " LogisticNormalLatent MISVAELatent OneHot PoissonLatent PowerSphericalLatent"
         " RelaxedOneHot VonMisesLatent"
     ),
     "models.likelihoods": (

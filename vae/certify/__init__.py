@@ -46,6 +46,7 @@ from vae.certify.assertions import (
 from vae.certify.chains import binary_chain, gaussian_chain, one_hot_chain
 from vae.certify.claims import assert_claims, assert_cost, assert_derivative
 from vae.certify.exact import exact_gradient, gradients
+from vae.certify.family_problems import FAMILY_PROBLEMS
 from vae.certify.named import ExampleModel, example, named_cases
 from vae.certify.problem import Problem
 from vae.certify.problems import (
@@ -61,6 +62,7 @@ from vae.certify.problems import (
 
 __all__ = [
     "ExampleModel",
+    "FAMILY_PROBLEMS",
     "OBJECTIVES",
     "PROBLEMS",
     "Problem",

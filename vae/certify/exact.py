@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
+from vae.certify.nodes import MOST_TERMS, Nodes, nodes_of
 from vae.certify.problem import MOST_COORDINATES, Problem, is_gaussian
 from vae.distributions.chain import Chain
 from vae.estimators import Enumerate, Estimator, Integrand
@@ -71,8 +72,8 @@ def exact_gradient(
     D coordinates together (of an average: over the D of one sample).
 
     Raises:
-        NotImplementedError: If the family is neither enumerable nor Gaussian.
-        ValueError: If a Gaussian has more than four coordinates to integrate over.
+        NotImplementedError: If the family is neither enumerable nor Gaussian, and has no nodes.
+        ValueError: If there are too many coordinates to integrate over.
     """
     state = tuple(float(buffer) for buffer in objective.buffers() if buffer.numel() == 1)
     key = (problem.make_q, problem.f, problem.log_target)
@@ -95,12 +96,25 @@ def _exact_gradient(
     theta, f = with_model(problem, 1)
     if is_gaussian(q):
         value = _quadrature(q, f, objective)
+    elif (nodes := nodes_of(q)) is not None:
+        value = _weighted_sum(nodes, q, f, objective)
     else:
         value = Enumerate()(q, f, objective).bound.sum()
     grads = torch.autograd.grad(
         value, [*leaves, theta] if model else leaves, materialize_grads=True
     )
     return torch.cat([g.flatten() for g in grads]), value.detach()
+
+
+def _weighted_sum(nodes: Nodes, q: Distribution, f: Integrand, objective: Objective) -> Tensor:
+    """Over all K-tuples of nodes."""
+    K = 1 if isinstance(objective, Average) else objective.num_samples
+    if len(nodes.z) ** K > MOST_TERMS:
+        raise ValueError(f"{len(nodes.z)} nodes for {K} samples are more than {MOST_TERMS} terms")
+    z = nodes.z[:, None]  # (S, 1, *event)
+    fz, log_q = f(z, q)[:, 0], q.log_prob(z)[:, 0] + nodes.log_weights  # (S,)
+    tuples = torch.cartesian_prod(*[torch.arange(len(z))] * K).view(-1, K).T  # (K, S^K)
+    return (log_q[tuples].sum(0).exp() * objective.reduce(fz[tuples])).sum()
 
 
 @cache

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, Normal
 
 from vae.certify.chains import binary_chain, gaussian_chain, one_hot_chain
+from vae.certify.nodes import MOST_TERMS, nodes_of
 from vae.certify.problem import MOST_COORDINATES, Problem, is_gaussian, problem_of, weights
 from vae.distributions.one_hot import OneHotCategorical
 from vae.estimators import Estimator
@@ -92,6 +93,8 @@ def has_truth(problem: Problem, objective: Objective) -> bool:
     """Whether :func:`exact_gradient` knows the answer."""
     q = problem.make_q(*(p[None] for p in problem.parameters))
     K = 1 if isinstance(objective, Average) else objective.num_samples
+    if (nodes := nodes_of(q)) is not None:
+        return len(nodes.z) ** K <= MOST_TERMS
     return not is_gaussian(q) or K * q.event_shape.numel() <= MOST_COORDINATES
 
 

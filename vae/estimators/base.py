@@ -24,7 +24,15 @@ from vae.distributions.operations import base_of, describe, detach
 from vae.objectives import Average, Model, Objective
 from vae.recorded import Recorded
 
-__all__ = ["Estimate", "Estimator", "Integrand", "Twin", "attach", "without_score"]
+__all__ = [
+    "Estimate",
+    "Estimator",
+    "Integrand",
+    "Twin",
+    "assert_independent",
+    "attach",
+    "without_score",
+]
 
 Integrand = Callable[[Tensor, Distribution], Tensor]
 """``f(z, q)``: latents ``(K, B, *event)`` and the distribution they came from, to ``(K, B)``."""
@@ -173,6 +181,21 @@ def attach(value: Tensor, surrogate: Tensor) -> Tensor:
     """
     zero = surrogate - surrogate.detach()
     return value + torch.where(value.isfinite(), zero, torch.zeros_like(zero))
+
+
+def assert_independent(estimator: Estimator, q: Distribution, objective: Objective) -> None:
+    """Refuses samples of ``rsample`` that depend on one another where a bound is not their average.
+
+    Raises:
+        NotImplementedError: If they do (``stratified``), and it is not.
+    """
+    stratified = getattr(base_of(q), "stratified", False)
+    if stratified and objective.num_samples > 1 and not isinstance(objective, Average):
+        raise NotImplementedError(
+            f"{estimator.extra_name()} is not defined for {describe(q)} under"
+            f" {type(objective).__name__}, which needs independent samples, and these are stratified:"
+            " use an average (the ELBO), a score function, or GaussianMixtureLatent"
+        )
 
 
 def without_score(q: Distribution, objective: Objective) -> Distribution:

@@ -46,7 +46,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from vae.distributions.operations import base_of, describe, detach, parameters
-from vae.estimators.base import Estimate, Estimator, Integrand, Twin, attach
+from vae.estimators.base import Estimate, Estimator, Integrand, Twin, assert_independent, attach
 from vae.objectives import Average, LogMeanExp, Model, Objective
 
 __all__ = [
@@ -69,6 +69,10 @@ class _Reparameterized(Estimator):
 
     def supports(self, q: Distribution) -> bool:
         return q.has_rsample
+
+    def check(self, q: Distribution, objective: Objective) -> None:
+        super().check(q, objective)
+        assert_independent(self, q, objective)
 
     def hint(self) -> str:
         return ", which has no rsample"

@@ -13,16 +13,20 @@ parameter          :math:`c`                         :math:`q^+`             :ma
 =================  ================================  ======================  ======================
 Normal, loc        :math:`1 / \sigma \sqrt{2 \pi}`   :math:`\mu + \sigma W`  :math:`\mu - \sigma W`
 Normal, scale      :math:`1 / \sigma`                :math:`\mu + \sigma M`  the Normal
+Laplace, loc       :math:`1 / 2b`                    :math:`\mu + b E_1`     :math:`\mu - b E_1`
+Laplace, scale     :math:`1 / b`                     :math:`\mu + b T`       the Laplace
 Bernoulli, probs   1                                 at 1                    at 0
 Poisson, rate      1                                 the Poisson, plus 1     the Poisson
 =================  ================================  ======================  ======================
 
 with :math:`W` of the Weibull density :math:`w e^{-w^2 / 2}`, :math:`w > 0`, and :math:`M` of the
-double-sided Maxwell density :math:`m^2 e^{-m^2 / 2} / \sqrt{2 \pi}`.
+double-sided Maxwell density :math:`m^2 e^{-m^2 / 2} / \sqrt{2 \pi}`, :math:`E_1` exponential, and
+:math:`T = \pm (E_1 + E_2)` of the density :math:`|t| e^{-|t|} / 2`.
 
 Each pair is coupled. With :math:`n` a standard Gaussian vector in three dimensions,
 :math:`W = \sqrt{n_2^2 + n_3^2}` and :math:`M = \mathrm{sign}(n_1) |n|`, of which the normal
-:math:`n_1` is a uniform fraction. So the sample of the bound serves as the lower point wherever
+:math:`n_1` is a uniform fraction. A Laplace variable is :math:`\pm E_1`, with
+the sign of T. So the sample of the bound serves as the lower point wherever
 the table has the family itself there; for a Bernoulli it is one of the two points.
 
 With several samples, sample k sees the objective :math:`h_k`, as a function of its own f alone.
@@ -36,7 +40,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Size, Tensor
-from torch.distributions import Bernoulli, Distribution, Normal, Poisson
+from torch.distributions import Bernoulli, Distribution, Laplace, Normal, Poisson
 
 from vae.distributions.operations import base_of, describe, parameters
 from vae.distributions.special import change
@@ -92,6 +96,18 @@ def _(q: Normal, sample_shape: Size) -> tuple[Tensor, list[WeakDerivative]]:
 
 
 @weak_derivatives.register
+def _(q: Laplace, sample_shape: Size) -> tuple[Tensor, list[WeakDerivative]]:
+    loc, scale = q.loc.detach(), q.scale.detach()
+    shape = q._extended_shape(sample_shape)
+    noise = torch.empty(Size([2]) + shape, dtype=loc.dtype, device=loc.device).exponential_()
+    first, both = noise[0], noise.sum(0)
+    sign = torch.where(torch.rand(shape, device=loc.device) < 0.5, -1.0, 1.0).to(loc.dtype)
+    in_loc = WeakDerivative("loc", 1 / (2 * scale), loc + scale * first, loc - scale * first)
+    in_scale = WeakDerivative("scale", 1 / scale, loc + sign * scale * both)
+    return loc + sign * scale * first, [in_loc, in_scale]
+
+
+@weak_derivatives.register
 def _(q: Bernoulli, sample_shape: Size) -> tuple[Tensor, list[WeakDerivative]]:
     z, logits = q.sample(sample_shape), q.logits.detach()
     slope = logits.sigmoid() * (-logits).sigmoid()  # of the probability, in the logit
@@ -121,12 +137,12 @@ class MeasureValued(Estimator):
         | http://bayesiandeeplearning.org/2019/papers/76.pdf
     """
 
-    families = (Normal, Bernoulli, Poisson)
+    families = (Normal, Laplace, Bernoulli, Poisson)
     paper = "Pflug 1989; Mohamed et al. 2020; Rosca et al. 2019"
 
     def cost(self, K: int, D: int, C: int, family: type[Distribution] = Distribution) -> int:
-        # of a Normal two points for the location, one for the scale
-        return K * (1 + (3 if issubclass(family, Normal) else 1) * D)
+        # of a location two points, of a scale one
+        return K * (1 + (3 if issubclass(family, (Normal, Laplace)) else 1) * D)
 
     def estimate(
         self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None

@@ -18,7 +18,7 @@ from torch import Size, Tensor, nn
 from torch.distributions import Distribution
 
 from vae.distributions.operations import base_of
-from vae.estimators.base import Estimate, Estimator, Integrand
+from vae.estimators.base import Estimate, Estimator, Integrand, assert_independent
 from vae.objectives import Objective
 from vae.recorded import Recorded
 
@@ -101,6 +101,11 @@ class Pathwise(Estimator):
         if isinstance(self.sampler, Reparameterization):
             return ", which has no rsample: use a relaxation or a score function"
         return super().hint()
+
+    def check(self, q: Distribution, objective: Objective) -> None:
+        super().check(q, objective)
+        if isinstance(self.sampler, Reparameterization):
+            assert_independent(self, q, objective)
 
     def estimate(
         self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Size, Tensor
-from torch.distributions import Distribution, Transform, biject_to
+from torch.distributions import Distribution, Transform, transform_to
 
 from vae.devices import asynchronous, double
 from vae.distributions.operations import base_of, configurations, describe, parameters, rebuild
@@ -84,7 +84,7 @@ def free_parameters(q: Distribution) -> dict[str, Transform]:
     for name in named:
         if name in decided and name in constraints:
             try:
-                found[name] = biject_to(constraints[name])
+                found[name] = transform_to(constraints[name])
             except NotImplementedError:  # a number of trials
                 continue
     if not found:

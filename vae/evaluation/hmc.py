@@ -17,12 +17,14 @@ from typing import ClassVar
 import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution, VonMises, biject_to, constraints
+from torch.distributions.constraints import Constraint
 from torch.distributions.transforms import Transform
 
 from vae.distributions.operations import base_of, describe
+from vae.distributions.power_spherical import Sphere
 from vae.evaluation.transitions import Density, Transition, support_of
 
-__all__ = ["HMC", "coordinates", "spread"]
+__all__ = ["HMC", "continuous_transition", "coordinates", "spread"]
 
 
 class HMC(Transition):
@@ -97,6 +99,19 @@ class HMC(Transition):
         acceptance = log_ratio.clamp(max=0).exp()
         accepted = torch.rand_like(acceptance) < acceptance
         return log_density.choose(accepted, proposal, z), acceptance
+
+
+@singledispatch
+def continuous_transition(support: Constraint) -> HMC:
+    """The transition for continuous latents, dispatched on the class of their support."""
+    return HMC()
+
+
+@continuous_transition.register(Sphere)
+def _(support: Sphere) -> HMC:
+    from vae.evaluation.geodesics import GeodesicHMC
+
+    return GeodesicHMC()
 
 
 def kinetic(momentum: Tensor) -> Tensor:

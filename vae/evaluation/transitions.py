@@ -144,7 +144,7 @@ def transition_of(model: VAE, q: Distribution | None = None) -> Transition:
         model: The model, with hard latents.
         q: A posterior, whose support is asked for if the prior does not say.
     """
-    from vae.evaluation.hmc import HMC  # transitions themselves
+    from vae.evaluation.hmc import HMC, continuous_transition  # transitions themselves
     from vae.evaluation.redraws import Redraws
 
     prior = model.prior()
@@ -154,11 +154,10 @@ def transition_of(model: VAE, q: Distribution | None = None) -> Transition:
     if support is None:
         z = prior.sample(Size([16]))
         return Redraws() if bool((z == z.round()).all()) else HMC()
-    if not support.is_discrete:
-        return HMC()
+    discrete = support.is_discrete
     while hasattr(support, "base_constraint"):  # of independent variables, and of mixtures
         support = support.base_constraint
-    return discrete_transition(support)
+    return discrete_transition(support) if discrete else continuous_transition(support)
 
 
 def why_no_transition(model: VAE) -> str | None:

@@ -80,6 +80,19 @@ LATENTS: dict[str, Part] = {
     "gaussian_layers": _hierarchy("DiagonalGaussian", "pathwise", latent_dim=2),
     "binary_layers": _hierarchy("Binary", "rloo", num_variables=3),
     "one_hot_layers": _hierarchy("OneHot", "rloo", num_variables=2, num_categories=3),
+    "full_gaussian": Part("FullGaussian", {"latent_dim": 3}, ("real",)),
+    "laplace": Part("LaplaceLatent", {"num_variables": 3}, ("real",)),
+    "logistic_normal": Part(
+        "LogisticNormalLatent", {"num_variables": 2, "num_categories": 3}, ("simplex",)
+    ),
+    "kumaraswamy": Part("KumaraswamyLatent", {"num_variables": 3}, ("real",)),
+    "power_spherical": Part("PowerSphericalLatent", {"num_variables": 1, "dim": 4}, ("sphere",)),
+    "gaussian_mixture": Part(
+        "GaussianMixtureLatent", {"latent_dim": 3, "num_components": 3}, ("real",), "stl"
+    ),
+    "misvae": Part(
+        "MISVAELatent", {"latent_dim": 3, "num_components": 3, "hidden": 16}, ("real",), "stl"
+    ),
 }
 """Latent layers, by the short names of tables. Relaxed ones, and several layers, have no kind: no
 prior but their own."""
