@@ -66,7 +66,8 @@ def gaussian_mixture_problem(dim: int, stratified: bool = False) -> Problem:
     def make_q(loc: Tensor, log_scale: Tensor, *logits: Tensor) -> Distribution:
         if stratified:
             return StratifiedGaussianMixture(loc, log_scale.exp(), validate_args=False)
-        return GaussianMixture(*logits, loc, log_scale.exp(), validate_args=False)
+        (given,) = logits
+        return GaussianMixture(given, loc, log_scale.exp(), validate_args=False)
 
     loc = _numbers([[-0.9, 0.2], [0.8, 0.9]])[:, :dim]
     log_scale = _numbers([[-0.4, -0.1], [-0.2, -0.5]])[:, :dim]
