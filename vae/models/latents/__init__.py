@@ -7,8 +7,8 @@ from vae.models.latents.dirichlet import DirichletLatent
 from vae.models.latents.full_gaussian import FullGaussian
 from vae.models.latents.gamma import GammaLatent
 from vae.models.latents.gaussian import DiagonalGaussian
-from vae.models.latents.hierarchy import Hierarchy
 from vae.models.latents.gaussian_mixture import GaussianMixtureLatent
+from vae.models.latents.hierarchy import Hierarchy
 from vae.models.latents.kumaraswamy import KumaraswamyLatent
 from vae.models.latents.laplace import LaplaceLatent
 from vae.models.latents.logistic_normal import LogisticNormalLatent
