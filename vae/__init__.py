@@ -13,12 +13,12 @@ _PUBLIC = {
     "data.mnist": "MNISTDataModule",
     "data.module": "ImageDataModule",
     "estimators": (
-        "ARM ARMS Baseline DisARM DisARMStickBreaking DisARMTree DoubleControlVariates"
+        "ARM ARMS ARS ARSM Baseline BitFlip CARMS ClippedDisARM DefensiveWakeWake DisARM DisARMIW DisARMStickBreaking DisARMTree DoubleControlVariates"
         " DoublyReparameterized ESTIMATORS Enumerate Estimate Estimator GappedStraightThrough"
         " GeneralizedDReG GumbelRao GumbelSoftmax Learned LeaveOneOut LocalExpectation MeasureValued"
-        " MovingAverage MuProp NoBaseline OVIS OVISMonteCarlo Pathwise REBAR RELAX RLOO ReinMax"
+        " MovingAverage MuProp NoBaseline OVIS OVISMonteCarlo Pathwise REBAR RELAX RLOO RODEO ReinMax"
         " Reparameterization Sampler ScoreFunction StickingTheLanding StraightThrough"
-        " StraightThroughGumbel UnorderedSet VIMCO WakeSleep"
+        " StraightThroughGumbel SumAndSample UnorderedSet VIMCO WakeSleep"
     ),
     "models.composition": "Composition compose",
     "models.latents": (

@@ -238,6 +238,72 @@ MUTANTS: dict[str, Mutant] = {
         "-objective.signal(fixed, alternative)",
         "objective.share(fixed, alternative)",
     ),
+    "pairs unweighted": mutant(
+        "carms one_hot elbo3",
+        "leave-one-out of correlated samples, as if they were independent",
+        "difference * weight",
+        "difference",
+    ),
+    "a pair as if independent": mutant(
+        "disarm_iw one_hot iwae2",
+        "antithetic answers are weighed as independent ones",
+        "apart = (-questions.logits).sigmoid()",
+        "apart = torch.ones_like(questions.logits)",
+    ),
+    "noise of another category": mutant(
+        "ars one_hot elbo2",
+        "each category is weighed by its own noise, which has changed places with the reference's",
+        "weight.gather(-1, j.unsqueeze(2).expand(-1, -1, D, -1))",
+        "weight",
+    ),
+    "rates for times": mutant(
+        "arsm one_hot iwae3",
+        "the race is weighed by the inverse of its times",
+        "(-noise).softmax(-1)",
+        "noise.softmax(-1)",
+    ),
+    "one bit for all": mutant(
+        "bitflip_1 bernoulli elbo2",
+        "the bit that was chosen does not count as often as there are bits",
+        "* both * count",
+        "* both",
+    ),
+    "a choice among all bits": mutant(
+        "ugc bernoulli iwae2",
+        "the chosen bit counts D times, though it is chosen among fewer",
+        "among.sum(-1, keepdim=True)",
+        "z.shape[-1]",
+    ),
+    "both estimators": mutant(
+        "ugc bernoulli elbo1",
+        "DisARM is left in where BitFlip-1 takes over",
+        "torch.where(extreme, flip, pair)",
+        "flip + pair",
+    ),
+    "drawn from everything": mutant(
+        "sum_and_sample one_hot elbo3",
+        "what was summed over can be drawn again",
+        "log_p.masked_fill(barred, -torch.inf)",
+        "log_p",
+    ),
+    "own draw in the baseline": mutant(
+        "sum_and_sample one_hot elbo2",
+        "the mean of all draws in the place of that of the others",
+        "(sampled.sum(0) - sampled) / (K - 1)",
+        "sampled.mean(0)",
+    ),
+    "surrogate of its own sample": mutant(
+        "rodeo one_hot elbo3",
+        "the surrogate of f contains the slope of f at the sample itself",
+        "~torch.eye(K, dtype=torch.bool, device=x.device)",
+        "torch.ones(K, K, dtype=torch.bool, device=x.device)",
+    ),
+    "own score held still": mutant(
+        "rodeo bernoulli elbo2",
+        "the score of the variable that is stepped in is not stepped",
+        "a.sum(2, keepdim=True) - a - h",
+        "a.sum(2, keepdim=True) - h",
+    ),
 }
 """By name. Errors that leave the mean alone and raise the variance only are not here: no test of
 bias can see them."""

@@ -42,6 +42,9 @@ OPTIONS = {
     "relax": {"hidden": 7, "eta": 0.5, "relax_f": False},
     "rebar": {"eta": 0.5},
     "double_cv": {"alpha": 0.0},
+    "rodeo": {"hidden": 7},
+    "sum_and_sample": {"summed": 1},
+    "defensive_wake_wake": {"delta": 0.5},
     "ovis": {"gamma": 1.0},
     "ovis_mc": {"auxiliary_samples": 3},
 }
@@ -130,6 +133,8 @@ def reason(model: str, a: Case, b: Case) -> str:
         and "enumerate" in names
     ):
         return "a mean of K has one expectation, which both give exactly"
+    if a.K == b.K and names == {"disarm", "ugc"} and a.bound == b.bound:
+        return "ugc is DisARM while no probability is within 1 / (2 D) of 0 or 1"
     if a.K == b.K and names == {"measure_valued", "local_expectation"} and model == "binary":
         if elbo or a.bound == b.bound:
             return "two papers' names for the one derivative of a Bernoulli variable"

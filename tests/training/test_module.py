@@ -240,6 +240,9 @@ def test_every_estimator_fits_some_module():
         for make in (
             lambda n: DiscreteVAE(estimator=n, num_samples=2, **ONE_HOT, **SMALL),
             lambda n: DiscreteVAE(estimator=n, num_samples=2, latent="binary", **SMALL),
+            lambda n: DiscreteVAE(
+                estimator=n, objective="iwae", num_samples=2, **ONE_HOT, **SMALL
+            ),
             lambda n: GaussianVAE(estimator=n, kl="monte_carlo", num_samples=2, **SMALL),
             lambda n: GaussianVAE(
                 estimator=n, objective="iwae", num_samples=2, learned_prior=True, **SMALL

@@ -2,7 +2,10 @@
 
 from vae.estimators.antithetic import ARM, DisARM
 from vae.estimators.arms import ARMS
+from vae.estimators.arsm import ARS, ARSM
 from vae.estimators.base import Estimate, Estimator, Integrand, attach, without_score
+from vae.estimators.bitflip import BitFlip, ClippedDisARM
+from vae.estimators.carms import CARMS, DisARMIW
 from vae.estimators.categorical_disarm import DisARMStickBreaking, DisARMTree
 from vae.estimators.double_control_variates import DoubleControlVariates
 from vae.estimators.doubly_reparameterized import (
@@ -34,6 +37,7 @@ from vae.estimators.names import (
 from vae.estimators.ovis import OVIS, OVISMonteCarlo
 from vae.estimators.pathwise import Pathwise, Reparameterization, Sampler
 from vae.estimators.relaxed import REBAR, RELAX
+from vae.estimators.rodeo import RODEO
 from vae.estimators.score_function import (
     RLOO,
     VIMCO,
@@ -52,14 +56,22 @@ from vae.estimators.straight_through import (
     StraightThrough,
     StraightThroughGumbel,
 )
+from vae.estimators.sum_and_sample import SumAndSample
 from vae.estimators.unordered_set import UnorderedSet
-from vae.estimators.wake_sleep import WakeSleep
+from vae.estimators.wake_sleep import DefensiveWakeWake, WakeSleep
 
 __all__ = [
     "ARM",
     "ARMS",
+    "ARS",
+    "ARSM",
     "Baseline",
+    "BitFlip",
+    "CARMS",
+    "ClippedDisARM",
+    "DefensiveWakeWake",
     "DisARM",
+    "DisARMIW",
     "DisARMStickBreaking",
     "DisARMTree",
     "DoubleControlVariates",
@@ -86,6 +98,7 @@ __all__ = [
     "REBAR",
     "RELAX",
     "RLOO",
+    "RODEO",
     "ReinMax",
     "Reparameterization",
     "Sampler",
@@ -93,12 +106,13 @@ __all__ = [
     "StickingTheLanding",
     "StraightThrough",
     "StraightThroughGumbel",
+    "SumAndSample",
     "UnorderedSet",
     "VIMCO",
     "WakeSleep",
     "accepts",
-    "constructor",
     "attach",
+    "constructor",
     "gapped_straight_through",
     "gumbel_rao",
     "gumbel_softmax",

@@ -9,7 +9,10 @@ from typing import Any
 from vae.checked_arguments import checked
 from vae.estimators.antithetic import ARM, DisARM
 from vae.estimators.arms import ARMS
+from vae.estimators.arsm import ARS, ARSM
 from vae.estimators.base import Estimator
+from vae.estimators.bitflip import BitFlip, ClippedDisARM
+from vae.estimators.carms import CARMS, DisARMIW
 from vae.estimators.categorical_disarm import DisARMStickBreaking, DisARMTree
 from vae.estimators.double_control_variates import DoubleControlVariates
 from vae.estimators.doubly_reparameterized import (
@@ -24,6 +27,7 @@ from vae.estimators.muprop import MuProp
 from vae.estimators.ovis import OVIS, OVISMonteCarlo
 from vae.estimators.pathwise import Pathwise
 from vae.estimators.relaxed import REBAR, RELAX
+from vae.estimators.rodeo import RODEO
 from vae.estimators.score_function import RLOO, VIMCO, Learned, MovingAverage, ScoreFunction
 from vae.estimators.straight_through import (
     GappedStraightThrough,
@@ -33,8 +37,9 @@ from vae.estimators.straight_through import (
     StraightThrough,
     StraightThroughGumbel,
 )
+from vae.estimators.sum_and_sample import SumAndSample
 from vae.estimators.unordered_set import UnorderedSet
-from vae.estimators.wake_sleep import WakeSleep
+from vae.estimators.wake_sleep import DefensiveWakeWake, WakeSleep
 
 __all__ = ["ESTIMATORS", "accepts", "constructor", "named"]
 
@@ -154,6 +159,7 @@ ESTIMATORS: dict[str, Callable[..., Estimator]] = {
     "vimco": VIMCO,
     "muprop": muprop,
     "double_cv": DoubleControlVariates,
+    "rodeo": RODEO,
     "ovis": OVIS,
     "ovis_mc": OVISMonteCarlo,
     "rebar": REBAR,
@@ -161,12 +167,20 @@ ESTIMATORS: dict[str, Callable[..., Estimator]] = {
     "arm": ARM,
     "disarm": DisARM,
     "arms": ARMS,
+    "bitflip_1": BitFlip,
+    "ugc": ClippedDisARM,
+    "ars": ARS,
+    "arsm": ARSM,
+    "carms": CARMS,
+    "disarm_iw": DisARMIW,
     "disarm_sb": DisARMStickBreaking,
     "disarm_tree": DisARMTree,
     "unordered_set": UnorderedSet,
+    "sum_and_sample": SumAndSample,
     "measure_valued": MeasureValued,
     "local_expectation": LocalExpectation,
     "wake_sleep": WakeSleep,
+    "defensive_wake_wake": DefensiveWakeWake,
     "enumerate": Enumerate,
 }
 """Paper name to class, or to a function that composes several: ``ESTIMATORS["nvil"](hidden=50)``."""
