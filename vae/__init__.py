@@ -36,9 +36,12 @@ _PUBLIC = {
         "ConvDecoder ConvEncoder MLPDecoder MLPEncoder ResidualDecoder ResidualEncoder"
     ),
     "models.prior": "Prior",
-    "models.schedules": "ExponentialDecay LinearWarmup Schedule",
+    "models.schedules": "Cyclical ExponentialDecay LinearWarmup Schedule SigmoidWarmup",
     "models.vae": "VAE",
-    "objectives": "Average ELBO IWAE LogMeanExp Objective",
+    "objectives": (
+        "Average BetaTC CIWAE CUBO Capacity ELBO FreeBits IWAE ImportanceWeighted LogMeanExp MIWAE"
+        " Objective PIWAE Renyi Separate TVO VRMax"
+    ),
     "training.callbacks.collapse": "CollapseWatch",
     "training.callbacks.images": "ImageGrids",
     "training.callbacks.shadows": "ShadowEstimators",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["assert_at_least_one", "assert_finite", "assert_positive"]
+__all__ = ["assert_at_least_one", "assert_finite", "assert_not_negative", "assert_positive"]
 
 
 def assert_at_least_one(name: str, value: int) -> None:
@@ -19,6 +19,12 @@ def assert_finite(name: str, value: float) -> None:
     """Refuses NaN and infinity."""
     if not math.isfinite(value):
         raise ValueError(f"{name} must be finite, got {value}")
+
+
+def assert_not_negative(name: str, value: float) -> None:
+    """Refuses what is not a finite number of at least 0."""
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be finite and not negative, got {value}")
 
 
 def assert_positive(name: str, value: float) -> None:

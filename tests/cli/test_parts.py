@@ -22,7 +22,9 @@ BASES = {
     Schedule: catalogue.SCHEDULES,
     ImageDataModule: catalogue.DATA,
 }
-TO_DERIVE_FROM = {"Average", "LogMeanExp"} | {base.__name__ for base in BASES}
+TO_DERIVE_FROM = {"Average", "ImportanceWeighted", "LogMeanExp"} | {
+    base.__name__ for base in BASES
+}
 
 
 @pytest.mark.parametrize("base", BASES, ids=lambda base: base.__name__)

@@ -37,7 +37,8 @@ class _Counting:
     """A model that counts its decodings."""
 
     def __init__(self, vae: VAE) -> None:
-        self.posterior, self.prior, self.kl = vae.posterior, vae.prior, vae.kl
+        self.posterior, self.prior = vae.posterior, vae.prior
+        self.kl, self.kl_per_variable = vae.kl, vae.kl_per_variable
         self._decode, self.count = vae.decode, 0
 
     def decode(self, z: Tensor) -> Distribution:

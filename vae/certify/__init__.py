@@ -50,6 +50,7 @@ from vae.certify.family_problems import FAMILY_PROBLEMS
 from vae.certify.named import ExampleModel, example, named_cases
 from vae.certify.problem import Problem
 from vae.certify.problems import (
+    MORE_OBJECTIVES,
     OBJECTIVES,
     PROBLEMS,
     bernoulli_problem,
@@ -63,6 +64,7 @@ from vae.certify.problems import (
 __all__ = [
     "ExampleModel",
     "FAMILY_PROBLEMS",
+    "MORE_OBJECTIVES",
     "OBJECTIVES",
     "PROBLEMS",
     "Problem",

@@ -31,6 +31,9 @@ class ExampleModel:
     def kl(self, q: Distribution) -> Tensor:
         return kl_divergence(q, self.prior().expand(q.batch_shape))
 
+    def kl_per_variable(self, q: Distribution) -> Tensor:
+        return self.kl(q)[:, None]
+
 
 def example(name: str, options: Mapping[str, Any] | None = None) -> Estimator:
     """The estimator of a name, bound to :class:`ExampleModel`.

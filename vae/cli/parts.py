@@ -71,7 +71,14 @@ def sections() -> list[Section]:
         Section(
             "Networks: --model.encoder, --model.decoder", ("encoder", "decoder", "about"), networks
         ),
-        Section("Objectives: --model.objective", ("class", "about"), _plain(catalogue.OBJECTIVES)),
+        Section(
+            "Objectives: --model.objective",
+            ("class", "is, as in this example", "about"),
+            [
+                (f"vae.{part.name}", part.made(**part.options).bounds, _about(part))
+                for part in catalogue.OBJECTIVES.values()
+            ],
+        ),
         Section(
             "Schedules: --model.schedules.BUFFER", ("class", "about"), _plain(catalogue.SCHEDULES)
         ),

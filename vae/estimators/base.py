@@ -81,6 +81,8 @@ class Estimator(nn.Module, metaclass=Recorded):
         exact_for: The integrands for which a biased estimator is exact: "linear", "quadratic", or
             None.
         needs_gradient: Whether it differentiates f in z.
+        differentiates_all: Whether the estimate is right where f depends on q in other ways than
+            through log q(z) too.
         min_samples: The smallest K.
         paper: Authors and year of its source.
     """
@@ -90,6 +92,7 @@ class Estimator(nn.Module, metaclass=Recorded):
     bias: str | None = None
     exact_for: str | None = None
     needs_gradient: bool = False
+    differentiates_all: bool = False
     min_samples: int = 1
     paper: str = ""
 
@@ -149,11 +152,14 @@ class Estimator(nn.Module, metaclass=Recorded):
         if not self.supports(q):
             raise NotImplementedError(f"{name} is not defined for {describe(q)}{self.hint()}")
         if not isinstance(objective, self.objectives):
-            taken = [
-                c.__name__ for base in self.objectives for c in base.__subclasses__() or [base]
-            ]
+            taken = [c.__name__ for base in self.objectives for c in _concrete(base)]
             raise NotImplementedError(
                 f"{name} is not defined for {type(objective).__name__}: it takes {', '.join(taken)}"
+            )
+        if objective.pathwise_only and not self.differentiates_all:
+            raise NotImplementedError(
+                f"{name} is not defined for {type(objective).__name__}, which depends on q in other"
+                " ways than through log q(z): it takes pathwise"
             )
         if objective.num_samples < self.min_samples:
             raise ValueError(
@@ -172,6 +178,13 @@ class Estimator(nn.Module, metaclass=Recorded):
         """What to do instead, for messages: the families that it is defined for."""
         names = [family.__name__ for family in self.families]
         return f": it takes {', '.join(names)}" if self.families != (Distribution,) else ""
+
+
+def _concrete(base: type[Objective]) -> list[type[Objective]]:
+    """The classes of this library that are to be used, of those that derive from one."""
+    found = [base] if "bounds" in vars(base) and base is not Objective else []
+    below = [c for c in base.__subclasses__() if c.__module__.startswith("vae.")]
+    return list(dict.fromkeys(found + [c for one in below for c in _concrete(one)]))
 
 
 def attach(value: Tensor, surrogate: Tensor) -> Tensor:

@@ -69,6 +69,14 @@ class DoubleControlVariates(Estimator):
         assert_finite("alpha", alpha)
         self.alpha = nn.Parameter(torch.tensor(float(alpha)))
 
+    def check(self, q: Distribution, objective: Objective) -> None:
+        super().check(q, objective)
+        if not objective.smooth:  # of two samples the baseline is where the slope jumps
+            raise NotImplementedError(
+                f"{self.extra_name()} is not defined for {type(objective).__name__}, whose slope it"
+                " would take where there is none"
+            )
+
     def estimate(
         self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
     ) -> Estimate:

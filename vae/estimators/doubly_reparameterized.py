@@ -47,7 +47,7 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 
 from vae.distributions.operations import base_of, describe, detach, parameters
 from vae.estimators.base import Estimate, Estimator, Integrand, Twin, assert_independent, attach
-from vae.objectives import Average, LogMeanExp, Model, Objective
+from vae.objectives import Average, ImportanceWeighted, LogMeanExp, Model, Objective
 
 __all__ = [
     "DoublyReparameterized",
@@ -125,7 +125,7 @@ class DoublyReparameterized(_Reparameterized):
         | 2019), equation 8 (https://arxiv.org/abs/1810.04152).
     """
 
-    objectives = (LogMeanExp,)
+    objectives = (ImportanceWeighted,)
     paper = "Tucker et al. 2019"
 
     def estimate(
@@ -134,8 +134,8 @@ class DoublyReparameterized(_Reparameterized):
         z = q.rsample(Size([objective.num_samples]))  # (K, B, *event)
         fz = f(z, detach(q))  # (K, B)
         slopes, weights = objective.weights(fz.detach()), objective.path_weights(fz.detach())
-        # R increases; a weight that underflowed has an even smaller square
-        _scale_gradient(z, weights / slopes.clamp_min(torch.finfo(slopes.dtype).tiny))
+        # where a slope underflowed, the path's weight did too
+        _scale_gradient(z, weights / torch.where(slopes == 0, torch.ones_like(slopes), slopes))
         return Estimate(objective.reduce(fz))
 
 

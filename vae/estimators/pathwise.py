@@ -83,7 +83,7 @@ class Pathwise(Estimator):
         sampler: How a differentiable sample is drawn; by default by reparameterization.
     """
 
-    needs_gradient = True
+    needs_gradient = differentiates_all = True
 
     def __init__(self, sampler: Sampler | None = None) -> None:
         super().__init__()

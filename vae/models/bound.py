@@ -31,9 +31,5 @@ def bound(
         NotImplementedError: If the estimator is not defined for the posterior or the objective.
     """
     q = model.posterior(x) if q is None else q
-
-    def integrand(z: Tensor, q: Distribution) -> Tensor:
-        return objective.integrand(model, x, z, q)
-
-    estimate = estimator(q, integrand, objective, context=x)
-    return estimate._replace(bound=estimate.bound - objective.penalty(model, q))
+    estimate: Estimate = objective.estimate(model, x, q, estimator)
+    return estimate

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import vae
+from vae.objectives import CUBO, ELBO
 
 __all__ = [
     "DATA",
@@ -123,13 +124,28 @@ NETWORKS: dict[str, tuple[Part, Part]] = {
 
 OBJECTIVES: dict[str, Part] = {
     "elbo": Part("ELBO", {"num_samples": 2}),
+    "free_bits": Part("FreeBits", {"free_nats": 0.2}),
+    "capacity": Part("Capacity", {"capacity": 3.0, "gamma": 10.0}),
+    "beta_tc": Part("BetaTC", {"num_images": 64}, note="pathwise only, uncertified"),
     "iwae": Part("IWAE", {"num_samples": 3}),
+    "miwae": Part("MIWAE", {"num_samples": 4, "groups": 2}),
+    "ciwae": Part("CIWAE", {"num_samples": 3, "beta": 0.5}),
+    "piwae": Part("PIWAE", {"num_samples": 4, "groups": 2}),
+    "renyi": Part("Renyi", {"num_samples": 3, "alpha": 0.5}),
+    "vr_max": Part("VRMax", {"num_samples": 3}, note="no guaranteed bound"),
+    "tvo": Part("TVO", {"num_samples": 3, "partitions": 3}),
+    "cubo": Part("CUBO", {"num_samples": 3}, note="for q only: give it to Separate"),
+    "separate": Part(
+        "Separate", {"for_q": CUBO(3), "for_model": ELBO(2)}, note="one for q, one for the model"
+    ),
 }
-"""Bounds."""
+"""What is maximised."""
 
 SCHEDULES: dict[str, Part] = {
     "exponential_decay": Part("ExponentialDecay"),
     "linear_warmup": Part("LinearWarmup", {"steps": 100}),
+    "sigmoid_warmup": Part("SigmoidWarmup", {"steps": 100}),
+    "cyclical": Part("Cyclical", {"steps": 100}),
 }
 """What fills a buffer, such as beta or the temperature, by the step."""
 

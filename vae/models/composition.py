@@ -130,6 +130,12 @@ def compose(
     initialize(initialization, body, layer, top)
     vae = VAE(body, layer, top, None if prior is None else prior(layer), image_shape)
     chosen = ELBO() if objective is None else objective
+    if chosen.for_q_only:
+        name = type(chosen).__name__
+        raise ValueError(
+            f"{name} trains q only, and the model it would train to be improbable: use vae.Separate"
+            f" with for_q vae.{name} and for_model vae.ELBO or vae.IWAE"
+        )
     # made after the model, whose weights are so the same for every estimator
     made = constructor(estimator) if isinstance(estimator, str) else estimator
     found = made if isinstance(made, Estimator) else made()

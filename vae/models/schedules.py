@@ -5,14 +5,25 @@ from __future__ import annotations
 import math
 import sys
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from vae.models.no_effect import refuse
 from vae.recorded import Recorded
 
-__all__ = ["ExponentialDecay", "LinearWarmup", "Schedule", "Scheduled", "assert_scheduled", "fill"]
+__all__ = [
+    "Cyclical",
+    "ExponentialDecay",
+    "LinearWarmup",
+    "Schedule",
+    "Scheduled",
+    "SigmoidWarmup",
+    "assert_scheduled",
+    "fill",
+    "scheduled",
+]
 
 
 class Schedule(metaclass=Recorded):
@@ -84,6 +95,85 @@ class LinearWarmup(Schedule):
         return self.end * min(1.0, step / self.steps)
 
 
+class SigmoidWarmup(Schedule):
+    r"""Creates a logistic curve from about 0 to a final value, half of which is reached midway.
+
+    .. math:: \mathrm{end} \cdot \sigma\big(\mathrm{steepness} \cdot (t / \mathrm{steps} - \tfrac12)\big)
+
+    References:
+        | Generating Sentences from a Continuous Space (Bowman et al., 2016), section 3.1
+        | (https://arxiv.org/abs/1511.06349).
+
+    Arguments:
+        steps: The step from which on the value is final.
+        end: The final value.
+        steepness: Of the curve, whose first value is ``sigmoid(-steepness / 2)`` of the final one.
+    """
+
+    def __init__(self, steps: int, end: float = 1.0, steepness: float = 12.0) -> None:
+        if steps < 1 or not math.isfinite(end) or not 0 < steepness < math.inf:
+            raise ValueError(
+                "steps must be >= 1, end finite and steepness positive, got"
+                f" {steps}, {end} and {steepness}"
+            )
+        self.steps, self.end, self.steepness = steps, end, steepness
+
+    def __call__(self, step: int) -> float:
+        if step >= self.steps:
+            return self.end
+        return self.end / (1 + math.exp(-self.steepness * (step / self.steps - 0.5)))
+
+
+class Cyclical(Schedule):
+    """Creates cycles, each of a rise from 0 to a final value and a stay there.
+
+    References:
+        | Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing (Fu et al., 2019),
+        | equations 6 and 7 (https://arxiv.org/abs/1903.10145).
+
+    Arguments:
+        steps: Those of all cycles; from then on the value is final.
+        cycles: Their number.
+        proportion: The part of a cycle in which the value rises.
+        end: The final value.
+        shape: linear, or sigmoid, as :class:`SigmoidWarmup`.
+    """
+
+    def __init__(
+        self,
+        steps: int,
+        cycles: int = 4,
+        proportion: float = 0.5,
+        end: float = 1.0,
+        shape: Literal["linear", "sigmoid"] = "linear",
+    ) -> None:
+        if not 1 <= cycles <= steps or not 0 < proportion <= 1:
+            raise ValueError(
+                "cycles must be from 1 to steps, and proportion in (0, 1], got"
+                f" {cycles} cycles in {steps} steps and {proportion}"
+            )
+        if shape not in SHAPES:
+            raise ValueError(f"shape must be {' or '.join(SHAPES)}, got {shape!r}")
+        self.steps, self.cycles, self.proportion, self.end = steps, cycles, proportion, end
+        self.shape = shape
+        rise = max(1, round(steps / cycles * proportion))
+        self._rise = SHAPES[shape](rise, end)
+
+    def __call__(self, step: int) -> float:
+        if step >= self.steps:
+            return self.end
+        return self._rise(int(step % (self.steps / self.cycles)))
+
+    def is_over(self, step: int) -> bool:
+        return step >= self.steps
+
+
+SHAPES: dict[str, Callable[[int, float], Schedule]] = {
+    "linear": LinearWarmup,
+    "sigmoid": SigmoidWarmup,
+}
+
+
 class Scheduled:
     """The buffers of a module that schedules fill, whose places are looked up once.
 
@@ -106,6 +196,13 @@ class Scheduled:
                 value = schedule(step)
                 for part in parts:  # ``module.double()`` puts another buffer there
                     getattr(part, name).fill_(value)
+
+
+def scheduled(module: nn.Module, schedules: Mapping[str, Schedule]) -> dict[str, Tensor]:
+    """The buffers that are logged, by name: what schedules fill, beta and the temperature."""
+    names = {"beta", "temperature", *schedules}
+    found = {path.rpartition(".")[2]: value for path, value in module.named_buffers()}
+    return {name: value for name, value in found.items() if name in names}
 
 
 def fill(module: nn.Module, schedules: Mapping[str, Schedule], step: int) -> None:

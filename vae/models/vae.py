@@ -174,6 +174,15 @@ class VAE(nn.Module):
                 " monte_carlo), which estimates it by samples"
             ) from error
 
+    def kl_per_variable(self, q: Distribution) -> Tensor:
+        """KL(q(z_d|x) || p(z_d)) of each of D independent variables, in nats, with shape (B, D).
+
+        Raises:
+            NotImplementedError: If it has no closed form, or the variables are not independent.
+        """
+        prior = None if self.own_prior is None else self.prior()
+        return self.latent.kl_per_variable(q, prior)
+
     @property
     def hard(self) -> VAE:
         """The model with exact latents in place of relaxed ones; itself, if there are none.

@@ -1,12 +1,13 @@
-r"""What every bound is, in nats, to be maximised.
+r"""What every objective is, in nats, to be maximised.
 
 Every objective here has the form
 
 .. math:: \mathbb{E}_{z_1 \dots z_K \sim q(z|x)} \big[ R(f(z_1), \dots, f(z_K)) \big] - \mathrm{penalty}(q)
 
 with an integrand :math:`f`, evaluated at each of the K samples, a reduction :math:`R` over them,
-and a penalty that needs no samples. A bound is a sum over pixels and latent variables: one number
-an image.
+and a penalty that needs no samples. It is a sum over pixels and latent variables: one number an
+image. Most are lower bounds of :math:`\log p(x)`, some bound nothing: :attr:`Objective.bounds` says
+it.
 
 Single-sample estimators become multi-sample ones by :meth:`Objective.swap_one_out`: the objective
 as a function of sample k alone, :math:`h_k(a) = R(f_1, \dots, a, \dots, f_K)`. An estimator
@@ -16,22 +17,31 @@ not depend on sample k.
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.func import vjp
 
+from vae.objectives.reductions import log_mean_exp, normalized, swap_in_log_mean_exp
 from vae.recorded import Recorded
 
-__all__ = ["Average", "LogMeanExp", "Model", "Objective"]
+__all__ = [
+    "Average",
+    "ImportanceWeighted",
+    "LogMeanExp",
+    "Model",
+    "Objective",
+    "Terms",
+    "log_weight",
+]
 
 
 class Model(Protocol):
-    """What a bound is computed of: p(x|z), p(z) and q(z|x)."""
+    """What an objective is computed of: p(x|z), p(z) and q(z|x)."""
 
     def posterior(self, x: Tensor) -> Distribution:
         """q(z|x) of images ``(B, *image)``, with batch shape (B,)."""
@@ -49,21 +59,58 @@ class Model(Protocol):
             NotImplementedError: If it has no closed form.
         """
 
+    def kl_per_variable(self, q: Distribution) -> Tensor:
+        """The KL of each of D independent variables, with shape (B, D): their sum is :meth:`kl`.
+
+        Raises:
+            NotImplementedError: If it has no closed form, or the variables are not independent.
+        """
+
+
+class Terms(NamedTuple):
+    """An integrand that is a sum of two terms, which an estimator may treat apart.
+
+    Attributes:
+        reconstruction: log p(x|z); it does not depend on q but through z.
+        kl: beta (log p(z) - log q(z)).
+    """
+
+    reconstruction: Callable[[Tensor, Distribution], Tensor]
+    kl: Callable[[Tensor, Distribution], Tensor]
+
+    def __call__(self, z: Tensor, q: Distribution) -> Tensor:
+        return self.reconstruction(z, q) + self.kl(z, q)
+
+
+Integrand = Callable[[Tensor, Distribution], Tensor] | Terms
+"""``f(z, q)``: latents ``(K, B, *event)`` and the distribution they came from, to ``(K, B)``."""
+
 
 class Objective(nn.Module, metaclass=Recorded):
-    """A bound: integrand, reduction over samples and penalty.
+    """What is maximised: integrand, reduction over samples and penalty.
 
-    A bound of one's own derives from :class:`Average` or :class:`LogMeanExp` and writes the
-    integrand; one with another reduction derives from this class. Estimators name the classes that
-    they are defined for.
+    An objective of one's own derives from :class:`Average` or :class:`LogMeanExp` and writes the
+    integrand; one with another reduction of log importance weights derives from
+    :class:`ImportanceWeighted`, any other from this class. Estimators name the classes that they
+    are defined for.
 
     Attributes:
         num_samples: K. It defines the bound, so it belongs here and not to the estimator.
         holds_log_q: Whether f contains ``-log q(z)``.
+        bounds: What it bounds, in words that complete "is ...": numbers are labelled by it.
+        pathwise_only: Whether f depends on q otherwise than through log q(z), so that only what
+            differentiates all of f estimates its gradient
+            (:attr:`vae.estimators.Estimator.differentiates_all`).
+        smooth: Whether the reduction is differentiable everywhere.
+        for_q_only: Whether it must not train the model, whose log p(x) it would lower; then it
+            belongs into :class:`vae.Separate`.
     """
 
     num_samples: int
     holds_log_q: bool = True
+    pathwise_only: bool = False
+    smooth: bool = True
+    for_q_only: bool = False
 
     def __init__(self, num_samples: int) -> None:
         super().__init__()
@@ -71,9 +118,34 @@ class Objective(nn.Module, metaclass=Recorded):
             raise ValueError(f"num_samples must be at least 1, got {num_samples}")
         self.num_samples = num_samples
 
+    @property
+    def bounds(self) -> str:
+        return "not known to bound log p(x)"
+
     @abstractmethod
     def integrand(self, model: Model, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
         """f, with shape (K, B), of images ``(B, *image)`` and latents ``(K, B, *event)``."""
+
+    def at(self, model: Model, x: Tensor) -> Integrand:
+        """f of a model at images ``(B, *image)``, as a function of z and q."""
+        return lambda z, q: self.integrand(model, x, z, q)
+
+    def estimate(
+        self, model: Model, x: Tensor, q: Distribution, estimator: Callable[..., Any]
+    ) -> Any:
+        """The objective at images, with an estimator's gradient: :func:`vae.models.bound.bound`.
+
+        Arguments:
+            model: p(x|z), p(z) and q(z|x).
+            x: Images ``(B, *image)``.
+            q: The posterior, with batch shape (B,).
+            estimator: A :class:`vae.estimators.Estimator`, which is called.
+
+        Returns:
+            Its :class:`vae.estimators.Estimate`.
+        """
+        estimate = estimator(q, self.at(model, x), self, context=x)
+        return estimate._replace(bound=estimate.bound - self.penalty(model, q))
 
     def penalty(self, model: Model, q: Distribution) -> Tensor | float:
         """The part of the bound that needs no samples, with shape (B,), to be subtracted."""
@@ -94,6 +166,10 @@ class Objective(nn.Module, metaclass=Recorded):
         r"""The terms of :math:`h_k(a)` that depend on sample k; (K, B), (K, B) to (K, B)."""
         return self.swap_one_out(f, value)
 
+    def own(self, f: Tensor) -> Tensor:
+        """The terms of R that depend on sample k, with shape (K, B): :meth:`share` at f itself."""
+        return self.reduce(f).expand_as(f)
+
     def signal(self, f: Tensor, baseline: Tensor | None = None) -> Tensor:
         r"""The learning signal: what multiplies the score of sample k, with shape (K, B).
 
@@ -102,9 +178,9 @@ class Objective(nn.Module, metaclass=Recorded):
         Arguments:
             f: The integrand at the K samples, with shape (K, B).
             baseline: What each :math:`f_k` is compared with, with shape (K, B). Without one the
-                signal is R, under an average :math:`f_k / K`.
+                signal is :meth:`own`: R, under an average :math:`f_k / K`.
         """
-        own = self.reduce(f).expand_as(f)
+        own = self.own(f)
         return own if baseline is None else own - self.share(f, baseline)
 
     def weights(self, f: Tensor) -> Tensor:
@@ -131,7 +207,7 @@ class Objective(nn.Module, metaclass=Recorded):
 
 
 class Average(Objective):
-    """A bound whose reduction is the mean over the K samples.
+    """An objective whose reduction is the mean over the K samples.
 
     A term ``-log q(z)`` in f then has a score of mean zero, which estimators drop, and the terms
     of the other samples do not depend on sample k. To multiply its score by them too would cost no
@@ -148,35 +224,38 @@ class Average(Objective):
     def share(self, f: Tensor, value: Tensor) -> Tensor:
         return value / f.shape[0]
 
-    def signal(self, f: Tensor, baseline: Tensor | None = None) -> Tensor:
-        own = f / f.shape[0]
-        return own if baseline is None else own - self.share(f, baseline)
+    def own(self, f: Tensor) -> Tensor:
+        return f / f.shape[0]
 
     def path_weights(self, f: Tensor) -> Tensor:
         return torch.full_like(f, 1 / f.shape[0])
 
 
-class LogMeanExp(Objective):
-    r"""A bound whose reduction is :math:`\log \frac1K \sum_k e^{f_k}`, of log importance weights."""
+class ImportanceWeighted(Objective):
+    r"""A smooth reduction of the log importance weights.
+
+    .. math:: f(z) = \log \frac{p(x, z)}{q(z|x)}
+
+    The weights hold ``-log q(z)`` once, as the doubly reparameterized estimators need it.
+    """
+
+    def integrand(self, model: Model, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
+        return log_weight(model, x, z, q)
+
+
+class LogMeanExp(ImportanceWeighted):
+    r"""A reduction that is :math:`\log \frac1K \sum_k e^{f_k}`, of log importance weights."""
 
     def reduce(self, f: Tensor, dim: int = 0) -> Tensor:
-        # where no sample is possible, log 0 as a finite number: its weights are not NaN
-        possible = f.clamp_min(torch.finfo(f.dtype).min)
-        bound = possible.logsumexp(dim) - math.log(f.shape[dim])
-        return bound.masked_fill((f == -math.inf).all(dim), -math.inf)
+        return log_mean_exp(f, dim)
 
     def swap_one_out(self, f: Tensor, alternative: Tensor) -> Tensor:
-        # The sum over the others, from the left and from the right: no subtraction, so nothing
-        # cancels.
-        nothing = torch.full_like(f[:1], -math.inf)
-        left = torch.cat([nothing, f[:-1]]).logcumsumexp(0)
-        right = torch.cat([nothing, f[1:].flip(0)]).logcumsumexp(0).flip(0)
-        others = torch.logaddexp(left, right)
-        impossible = (others == -math.inf) & (alternative == -math.inf)
-        least = torch.finfo(f.dtype).min
-        total = torch.logaddexp(others.clamp_min(least), alternative.clamp_min(least))
-        return (total - math.log(f.shape[0])).masked_fill(impossible, -math.inf)
+        return swap_in_log_mean_exp(f, alternative)
 
     def path_weights(self, f: Tensor) -> Tensor:
-        w = f.clamp_min(torch.finfo(f.dtype).min).softmax(0)
-        return w.square()  # w - w (1 - w)
+        return normalized(f).square()  # w - w (1 - w)
+
+
+def log_weight(model: Model, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
+    """The log importance weight log p(x, z) - log q(z), with shape (K, B)."""
+    return model.decode(z).log_prob(x) + model.prior().log_prob(z) - q.log_prob(z)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae.objectives.base import Average, Model
+from vae.objectives.base import Average, Integrand, Model, Terms
+from vae.ranges import assert_not_negative
 
 __all__ = ["ELBO"]
 
@@ -35,16 +34,31 @@ class ELBO(Average):
 
     def __init__(self, num_samples: int = 1, beta: float = 1.0, analytic_kl: bool = True) -> None:
         super().__init__(num_samples)
-        if not 0 <= beta < math.inf:
-            raise ValueError(f"beta must be finite and not negative, got {beta}")
+        assert_not_negative("beta", beta)
         self.analytic_kl, self.holds_log_q = analytic_kl, not analytic_kl
         self.register_buffer("beta", torch.tensor(float(beta)))
 
+    @property
+    def bounds(self) -> str:
+        if self.beta >= 1:
+            return "a lower bound of log p(x)"
+        return "no guaranteed bound of log p(x), since beta is less than 1"
+
     def integrand(self, model: Model, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
         log_likelihood = model.decode(z).log_prob(x)  # (K, B)
-        if self.analytic_kl:
-            return log_likelihood
-        return log_likelihood + self.beta * (model.prior().log_prob(z) - q.log_prob(z))
+        return (
+            log_likelihood if self.analytic_kl else log_likelihood + self._log_ratio(model, z, q)
+        )
+
+    def at(self, model: Model, x: Tensor) -> Integrand:
+        if self.analytic_kl or type(self).integrand is not ELBO.integrand:  # one of one's own
+            return super().at(model, x)
+        return Terms(
+            lambda z, q: model.decode(z).log_prob(x), lambda z, q: self._log_ratio(model, z, q)
+        )
+
+    def _log_ratio(self, model: Model, z: Tensor, q: Distribution) -> Tensor:
+        return self.beta * (model.prior().log_prob(z) - q.log_prob(z))
 
     def penalty(self, model: Model, q: Distribution) -> Tensor | float:
         return self.beta * model.kl(q) if self.analytic_kl else 0.0

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-from torch.distributions import Distribution
-
-from vae.objectives.base import LogMeanExp, Model
+from vae.objectives.base import LogMeanExp
 
 __all__ = ["IWAE"]
 
@@ -26,5 +23,6 @@ class IWAE(LogMeanExp):
     def __init__(self, num_samples: int = 5) -> None:
         super().__init__(num_samples)
 
-    def integrand(self, model: Model, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
-        return model.decode(z).log_prob(x) + model.prior().log_prob(z) - q.log_prob(z)
+    @property
+    def bounds(self) -> str:
+        return "a lower bound of log p(x)"

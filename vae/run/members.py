@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vae.data.description import data_names
 from vae.data.source import ImageSource
+from vae.models.schedules import scheduled
 from vae.run.lock import RunLock
 from vae.run.metrics import JSONLLogger
 from vae.training.many.module import Ensemble
@@ -144,9 +145,8 @@ class MemberRuns(Callback):
         values |= {name: total / batch.shape[1] for name, total in terms.items()}
         pl_module.latest = {"bound": pl_module.bounds.mean()}
         for run, row in zip(self.runs, _rows(values), strict=True):
-            for name, buffer in run.model.named_buffers():
-                if name.endswith(("beta", ".temperature")):
-                    row[f"schedule/{name.rpartition('.')[2]}"] = float(buffer)
+            for name, buffer in scheduled(run.model, run.model.schedules).items():
+                row[f"schedule/{name}"] = float(buffer)
             run.log(row, step - 1, trainer.current_epoch)
 
     def on_validation_batch_end(

@@ -26,7 +26,7 @@ from vae.data.source import ImageSource, mean_of
 from vae.devices import asynchronous, keep_freed_memory
 from vae.evaluation import terms as evaluation
 from vae.models.centering import center
-from vae.models.schedules import Scheduled
+from vae.models.schedules import Scheduled, scheduled
 from vae.training.chosen_step import make_step, what_is_compiled
 from vae.training.composed import ComposedModule
 from vae.training.grouping import group_steps
@@ -253,9 +253,8 @@ class VAEModule(ComposedModule):
             name: value.mean() for name, value in terms.named().items()
         }
         values = {f"train/{name}": float(value) for name, value in self.latest.items()}
-        for name, buffer in self.named_buffers():
-            if name.endswith(("beta", ".temperature")):
-                values[f"schedule/{name.rpartition('.')[2]}"] = float(buffer)
+        for name, buffer in scheduled(self, self.schedules).items():
+            values[f"schedule/{name}"] = float(buffer)
         for logger in self.trainer.loggers:
             logger.log_metrics(values | {"epoch": self.current_epoch}, step)
 

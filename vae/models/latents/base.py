@@ -14,8 +14,9 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from torch import Tensor, nn
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import Distribution, Independent, kl_divergence
 
+from vae.distributions.operations import describe
 from vae.estimators import Estimate, Estimator, Integrand
 from vae.objectives import ELBO, Objective
 from vae.recorded import Recorded
@@ -118,3 +119,23 @@ class Latent(nn.Module, metaclass=Recorded):
             return q.log_prob(z) - prior.log_prob(z)
 
         return estimator(q, log_ratio, ELBO(num_samples)).bound
+
+    def kl_per_variable(self, q: Distribution, prior: Distribution | None = None) -> Tensor:
+        """KL(q(z_d) || prior(z_d)) of each of D independent variables, in nats, with shape (B, D).
+
+        Arguments:
+            q: The posterior.
+            prior: The prior; by default the layer's own.
+
+        Raises:
+            NotImplementedError: If there is no closed form, or the variables of one of the two are
+                not independent.
+        """
+        p = self.prior() if prior is None else prior
+        for one in (q, p):
+            if not isinstance(one, Independent) or one.reinterpreted_batch_ndims != 1:
+                raise NotImplementedError(
+                    f"{describe(one)} does not say the KL of each latent variable: it is no product"
+                )
+        assert isinstance(q, Independent) and isinstance(p, Independent)
+        return kl_divergence(q.base_dist, p.base_dist.expand(q.base_dist.batch_shape))

@@ -90,9 +90,16 @@ class RelaxedOneHot(Latent):
         if estimator is not None:
             return super().kl(q, prior, estimator, num_samples)
 
-        def hard(q: Distribution) -> Distribution:
-            return Independent(
-                OneHotCategorical(logits=logits_of(q), validate_args=False), 1, validate_args=False
-            )
+        return self.discrete.kl(_hard(q), _hard(self.prior() if prior is None else prior))
 
-        return self.discrete.kl(hard(q), hard(self.prior() if prior is None else prior))
+    def kl_per_variable(self, q: Distribution, prior: Distribution | None = None) -> Tensor:
+        return self.discrete.kl_per_variable(
+            _hard(q), _hard(self.prior() if prior is None else prior)
+        )
+
+
+def _hard(q: Distribution) -> Distribution:
+    """The one-hot variables of the same logits."""
+    return Independent(
+        OneHotCategorical(logits=logits_of(q), validate_args=False), 1, validate_args=False
+    )
