@@ -22,7 +22,7 @@ _PUBLIC = {
     ),
     "models.composition": "Composition compose",
     "models.latents": (
-        "BetaLatent Binary DiagonalGaussian DirichletLatent FullGaussian GammaLatent"
+        "BetaLatent Binary DiagonalGaussian DirichletLatent FlowLatent FullGaussian GammaLatent"
         " GaussianMixtureLatent Hierarchy KumaraswamyLatent LaplaceLatent Latent"
         " LogisticNormalLatent MISVAELatent OneHot PoissonLatent PowerSphericalLatent"
         " RelaxedOneHot VonMisesLatent"
@@ -36,6 +36,7 @@ _PUBLIC = {
         "ConvDecoder ConvEncoder MLPDecoder MLPEncoder ResidualDecoder ResidualEncoder"
     ),
     "models.prior": "Prior",
+    "models.priors": "AutoregressivePrior FlowPrior MixturePrior VampPrior",
     "models.schedules": "Cyclical ExponentialDecay LinearWarmup Schedule SigmoidWarmup",
     "models.vae": "VAE",
     "objectives": (

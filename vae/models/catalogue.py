@@ -72,6 +72,7 @@ LATENTS: dict[str, Part] = {
     "gaussian": Part("DiagonalGaussian", {"latent_dim": 3}, ("real",)),
     "binary": Part("Binary", {"num_variables": 5}, ("binary",), "disarm"),
     "one_hot": Part("OneHot", {"num_variables": 3, "num_categories": 4}, ("one-hot",), "reinmax"),
+    "flow": Part("FlowLatent", {"latent_dim": 3, "hidden": [8]}, ("real",)),
     "relaxed_one_hot": Part("RelaxedOneHot", {"num_variables": 3, "num_categories": 4}),
     "gamma": Part("GammaLatent", {"num_variables": 3}, ("real",)),
     "beta": Part("BetaLatent", {"num_variables": 3}, ("real",)),
@@ -98,7 +99,15 @@ LATENTS: dict[str, Part] = {
 """Latent layers, by the short names of tables. Relaxed ones, and several layers, have no kind: no
 prior but their own."""
 
-PRIORS: dict[str, Part] = {}
+ANY = ("real", "binary", "one-hot", "simplex", "count")
+"""The kinds of all latents with a density."""
+
+PRIORS: dict[str, Part] = {
+    "mixture": Part("MixturePrior", {"num_components": 3}, ANY),
+    "vamp": Part("VampPrior", {"num_components": 4}, ANY),
+    "autoregressive": Part("AutoregressivePrior", {"hidden": [8]}, ("binary", "one-hot")),
+    "flow": Part("FlowPrior", {"hidden": [8], "transforms": 2}, ("real",)),
+}
 """Priors in place of the latent layer's own."""
 
 LIKELIHOODS: dict[str, Part] = {

@@ -8,7 +8,7 @@ https://arxiv.org/abs/1705.07120). Most do not look at it.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -54,3 +54,14 @@ class Prior(nn.Module, metaclass=Recorded):
         Arguments:
             posterior: Images ``(B, *image)`` to q(z|x), with the gradient of the encoder.
         """
+
+    def build(self, image_shape: Sequence[int]) -> None:  # noqa: B027  # there may be nothing
+        """Makes the parameters that depend on the shape of the images, once; most have none."""
+
+    def needed_images(self) -> int:
+        """How many training images :meth:`start_from` still waits for, before the first step."""
+        return 0
+
+    def start_from(self, images: Tensor) -> None:
+        """Takes in the first training images ``(M, *image)``, where :meth:`needed_images` asks."""
+        raise NotImplementedError(f"{type(self).__name__} starts from no images")

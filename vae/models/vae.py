@@ -78,6 +78,8 @@ class VAE(nn.Module):
         self.own_prior = prior
         shape = getattr(encoder, "image_shape", None) if image_shape is None else image_shape
         self.image_shape = None if shape is None else Size(shape)
+        if prior is not None and self.image_shape is not None:
+            prior.build(self.image_shape)
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:

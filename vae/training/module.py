@@ -178,6 +178,9 @@ class VAEModule(ComposedModule):
             center(self, partial(mean_of, data))
             if isinstance(data, ImageSource):
                 group_steps(self.trainer, self, data)
+            prior = self.vae.own_prior
+            if prior is not None and prior.needed_images():
+                prior.start_from(self._first_images(data, prior.needed_images()))
 
     def on_fit_start(self) -> None:
         if not self._generators:
@@ -224,6 +227,16 @@ class VAEModule(ComposedModule):
         self._compiled = checkpoint["vae"].get("compiled", False)
         if isinstance(data := getattr(self.trainer, "datamodule", None), ImageSource):
             regroup(checkpoint, data.steps_per_batch)
+
+    def _first_images(self, data: Any, number: int) -> Tensor:
+        """The first training images, ``(number, *image)`` or fewer, on the CPU."""
+        if not isinstance(data, ImageSource):
+            raise ValueError(
+                f"{type(self.vae.own_prior).__name__} starts from training images, and there is no"
+                " data module of this library to take them from"
+            )
+        with evaluation.fixed_noise(self.device, 0):
+            return next(data.loader("train", "cpu", batch_size=number, limit=number).batches())
 
     def _train_on(self, x: Tensor, step: int) -> Tensor:
         """Takes one optimiser step at images ``(B, *image)``; returns the bound, with shape ()."""

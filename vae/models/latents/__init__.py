@@ -4,6 +4,7 @@ from vae.models.latents.base import Latent
 from vae.models.latents.beta import BetaLatent
 from vae.models.latents.binary import Binary
 from vae.models.latents.dirichlet import DirichletLatent
+from vae.models.latents.flow import FlowLatent
 from vae.models.latents.full_gaussian import FullGaussian
 from vae.models.latents.gamma import GammaLatent
 from vae.models.latents.gaussian import DiagonalGaussian
@@ -24,6 +25,7 @@ __all__ = [
     "Binary",
     "DiagonalGaussian",
     "DirichletLatent",
+    "FlowLatent",
     "FullGaussian",
     "GammaLatent",
     "Hierarchy",

@@ -85,6 +85,12 @@ def check_mappable(member: VAEModule, x: Tensor) -> None:
             f"{type(member).__name__}.{hooks[0]} is not called for many models at once: train the"
             " seeds one by one"
         )
+    prior = member.vae.own_prior
+    if prior is not None and prior.needed_images():
+        raise NotImplementedError(
+            f"{type(prior).__name__} starts from training images, which many models at once do not"
+            " wait for: train the seeds one by one"
+        )
     if kept := _plain_tensors(member):
         raise NotImplementedError(
             f"{kept[0]} is a tensor, and no buffer: of many models at once all would have the first"
