@@ -99,7 +99,7 @@ LATENTS: dict[str, Part] = {
 """Latent layers, by the short names of tables. Relaxed ones, and several layers, have no kind: no
 prior but their own."""
 
-ANY = ("real", "binary", "one-hot", "simplex", "count")
+ANY = ("real", "binary", "one-hot", "simplex", "count", "sphere")
 """The kinds of all latents with a density."""
 
 PRIORS: dict[str, Part] = {
