@@ -36,6 +36,7 @@ from vae.estimators.names import (
 )
 from vae.estimators.ovis import OVIS, OVISMonteCarlo
 from vae.estimators.pathwise import Pathwise, Reparameterization, Sampler
+from vae.estimators.per_layer import PerLayer
 from vae.estimators.relaxed import REBAR, RELAX
 from vae.estimators.rodeo import RODEO
 from vae.estimators.score_function import (
@@ -95,6 +96,7 @@ __all__ = [
     "OVIS",
     "OVISMonteCarlo",
     "Pathwise",
+    "PerLayer",
     "REBAR",
     "RELAX",
     "RLOO",

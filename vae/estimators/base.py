@@ -151,6 +151,11 @@ class Estimator(nn.Module, metaclass=Recorded):
         name = self.extra_name()
         if not self.supports(q):
             raise NotImplementedError(f"{name} is not defined for {describe(q)}{self.hint()}")
+        self.check_objective(objective)
+
+    def check_objective(self, objective: Objective) -> None:
+        """Raises what :meth:`forward` says of the objective."""
+        name = self.extra_name()
         if not isinstance(objective, self.objectives):
             taken = [c.__name__ for base in self.objectives for c in _concrete(base)]
             raise NotImplementedError(

@@ -26,6 +26,7 @@ from vae.estimators.measure_valued import MeasureValued
 from vae.estimators.muprop import MuProp
 from vae.estimators.ovis import OVIS, OVISMonteCarlo
 from vae.estimators.pathwise import Pathwise
+from vae.estimators.per_layer import PerLayer
 from vae.estimators.relaxed import REBAR, RELAX
 from vae.estimators.rodeo import RODEO
 from vae.estimators.score_function import RLOO, VIMCO, Learned, MovingAverage, ScoreFunction
@@ -181,6 +182,7 @@ ESTIMATORS: dict[str, Callable[..., Estimator]] = {
     "local_expectation": LocalExpectation,
     "wake_sleep": WakeSleep,
     "defensive_wake_wake": DefensiveWakeWake,
+    "per_layer": PerLayer,
     "enumerate": Enumerate,
 }
 """Paper name to class, or to a function that composes several: ``ESTIMATORS["nvil"](hidden=50)``."""
