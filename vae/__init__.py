@@ -16,11 +16,8 @@ _PUBLIC = {
         "ARM ARMS ARS ARSM Baseline BitFlip CARMS ClippedDisARM DefensiveWakeWake DisARM DisARMIW DisARMStickBreaking DisARMTree DoubleControlVariates"
         " DoublyReparameterized ESTIMATORS Enumerate Estimate Estimator GappedStraightThrough"
         " GeneralizedDReG GumbelRao GumbelSoftmax Learned LeaveOneOut LocalExpectation MeasureValued"
-<<<<<<< HEAD
-        " MovingAverage MuProp NoBaseline OVIS OVISMonteCarlo Pathwise REBAR RELAX RLOO RODEO ReinMax"
-=======
-        " MovingAverage MuProp NoBaseline OVIS OVISMonteCarlo Pathwise PerLayer REBAR RELAX RLOO ReinMax"
->>>>>>> 12862ca (One estimator a layer: PerLayer nests them, and refuses what would be biased)
+        " MovingAverage MuProp NoBaseline OVIS OVISMonteCarlo Pathwise PerLayer REBAR RELAX RLOO RODEO"
+        " ReinMax"
         " Reparameterization Sampler ScoreFunction StickingTheLanding StraightThrough"
         " StraightThroughGumbel SumAndSample UnorderedSet VIMCO WakeSleep"
     ),

@@ -303,6 +303,23 @@ MUTANTS: dict[str, Mutant] = {
         "the score of the variable that is stepped in is not stepped",
         "a.sum(2, keepdim=True) - a - h",
         "a.sum(2, keepdim=True) - h",
+    "samples of another": mutant(
+        "per_layer binary_chain elbo2",
+        "upper samples stand beside lower ones that they were not drawn from",
+        "z.expand(times, *z.shape).flatten(0, 1)",
+        "z.repeat_interleave(times, 0)",
+    ),
+    "upper layer taken for a number": mutant(
+        "per_layer one_hot_chain elbo3",
+        "the inner estimate is detached: the upper layer's network learns nothing",
+        "return bound.reshape(J, M * B)",
+        "return bound.detach().reshape(J, M * B)",
+    ),
+    "log q of one layer": mutant(
+        "per_layer gaussian_chain elbo2",
+        "log q(z_2 | z_1) is left out of f: only log q(z_1) is in it",
+        "zip(layers, self.laws, strict=True)",
+        "zip(layers[:1], self.laws[:1], strict=True)",
     ),
 }
 """By name. Errors that leave the mean alone and raise the variance only are not here: no test of

@@ -98,6 +98,7 @@ class Chain(Distribution):
         drawn = [number, *(link.size for link in self.links)]
         self.sizes: tuple[int, ...] = tuple(reversed(drawn) if reverse else drawn)
         self.has_rsample = first.has_rsample and all(link.has_rsample for link in links)
+        self.stratified = getattr(base_of(first), "stratified", False)
         event = Size([sum(drawn), *self.variable_shape])
         super().__init__(first.batch_shape, event, validate_args=False)
 
