@@ -303,6 +303,7 @@ MUTANTS: dict[str, Mutant] = {
         "the score of the variable that is stepped in is not stepped",
         "a.sum(2, keepdim=True) - a - h",
         "a.sum(2, keepdim=True) - h",
+    ),
     "samples of another": mutant(
         "per_layer binary_chain elbo2",
         "upper samples stand beside lower ones that they were not drawn from",
