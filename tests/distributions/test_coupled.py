@@ -20,8 +20,12 @@ from vae.distributions.operations import support
 from vae.estimators import Estimate, ScoreFunction, attach
 from vae.estimators.antithetic import ARM, DisARM, antithetic_bits
 from vae.estimators.arms import ARMS, dirichlet_copula
+from vae.estimators.arsm import ARS, ARSM
+from vae.estimators.bitflip import BitFlip, ClippedDisARM
+from vae.estimators.carms import CARMS, DisARMIW
 from vae.estimators.categorical_disarm import DisARMStickBreaking, DisARMTree
 from vae.estimators.local_expectation import LocalExpectation
+from vae.estimators.sum_and_sample import SumAndSample
 from vae.estimators.unordered_set import UnorderedSet, leave_one_out_weights
 from vae.objectives import ELBO, IWAE
 
@@ -35,6 +39,13 @@ CASES = {  # estimator, problem, objective
     "disarm_tree": (DisARMTree, ONE_HOT, ELBO(2)),
     "unordered_set": (UnorderedSet, ONE_HOT, ELBO(4)),
     "local_expectation": (LocalExpectation, ONE_HOT, ELBO(2)),
+    "bitflip_1": (BitFlip, BERNOULLI, ELBO(2)),
+    "ugc": (ClippedDisARM, BERNOULLI, ELBO(2)),
+    "ars": (ARS, ONE_HOT, ELBO(2)),
+    "arsm": (ARSM, ONE_HOT, ELBO(2)),
+    "carms": (CARMS, ONE_HOT, ELBO(4)),
+    "disarm_iw": (DisARMIW, ONE_HOT, ELBO(2)),
+    "sum_and_sample": (SumAndSample, ONE_HOT, ELBO(3)),
 }
 
 

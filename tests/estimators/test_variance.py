@@ -7,12 +7,23 @@ fails with a probability below 1e-11, were its seed redrawn.
 """
 
 import pytest
+import torch
 
 from vae.certify.assertions import assert_lower_variance_than
 from vae.certify.named import example
 from vae.certify.problems import OBJECTIVES, PROBLEMS, defined
-from vae.estimators import ESTIMATORS, Pathwise, named
+from vae.distributions.operations import support
+from vae.estimators import (
+    ESTIMATORS,
+    Baseline,
+    Estimate,
+    Pathwise,
+    ScoreFunction,
+    attach,
+    named,
+)
 from vae.estimators.straight_through import GumbelRao, StraightThroughGumbel
+from vae.objectives import ELBO
 
 N = 50_000
 
@@ -45,6 +56,55 @@ def test_local_expectations_below_reinforce(family, key):
     # the term of each sample, averaged over one variable given all the rest
     assert_lower_variance_than(
         named("local_expectation"), named("reinforce"), PROBLEMS[family], OBJECTIVES[key], N
+    )
+
+
+@pytest.mark.parametrize("key", ["elbo1", "iwae3"])
+def test_arsm_below_ars(key):
+    # the mean over all references given the noise (Yin et al., 2019)
+    assert_lower_variance_than(
+        named("arsm"), named("ars"), PROBLEMS["one_hot"], OBJECTIVES[key], N
+    )
+
+
+@pytest.mark.parametrize("key", ["elbo1", "iwae3"])
+def test_local_expectations_below_a_flipped_bit(key):
+    # the mean over all bits given the sample
+    assert_lower_variance_than(
+        named("local_expectation"), named("bitflip_1"), PROBLEMS["bernoulli"], OBJECTIVES[key], N
+    )
+
+
+class Constant(Baseline):
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, f, context):
+        return torch.full_like(f, self.value), 0.0
+
+
+@pytest.mark.parametrize("family", ["bernoulli", "one_hot"])
+def test_sum_and_sample_below_the_share_of_what_is_sampled(family):
+    # given whether, and where, a sample falls into the sum (Liu et al., 2019): the variance of the
+    # score function with the same constant baseline is lower by a factor of 1 - Q, or more
+    problem, T = PROBLEMS[family], 3
+    q = problem.make_q(*(p[None] for p in problem.parameters))
+    z = support(q)
+    log_q, f = q.log_prob(z)[:, 0], problem.f(z, q)[:, 0]
+    top = log_q.topk(T).indices
+    q_top = log_q[top].exp()
+    baseline = ((q_top * f[top]).sum() / q_top.sum()).item()
+    share = 1 - q_top.sum().item()
+    assert 0.1 < share < 0.5
+
+    class Scaled(ScoreFunction):
+        def estimate(self, q, f, objective, context):
+            bound = super().estimate(q, f, objective, context).bound
+            return Estimate(attach(bound.detach(), bound * share**0.5))
+
+    assert_lower_variance_than(
+        named("sum_and_sample", {"summed": T}), Scaled(Constant(baseline)), problem, ELBO(1), N
     )
 
 

@@ -139,4 +139,4 @@ class ARSM(Swapped):
         number = low * (2 * C - low - 1) // 2 + high - low - 1  # of the pair, in that order
         table = found[number.masked_fill(low == high, -1)]  # (C, C, K, B): c, then j
         centred = (table - table.mean(0)).movedim((0, 1), (-2, -1))  # (K, B, C, C)
-        return weight @ centred.mT / C
+        return weight.to(centred.dtype) @ centred.mT / C
