@@ -25,7 +25,9 @@ RESULTS = HERE / "results" / "models"
 
 EVALUATION = [
     *("--log_likelihood", "1000", "--log_likelihood_images", "1000"),
-    *("--ais", "--gaps", "--codes"),
+    *("--ais", "--ais_chains", "4", "--ais_simulated", "20"),
+    *("--gaps", "--gaps_images", "50", "--gaps_steps", "500"),
+    *("--codes", "--codes_images", "2000"),
 ]
 """What is asked of each model."""
 

@@ -15,7 +15,7 @@ def test_a_configuration_says_what_it_is_and_has_the_budget_of_all(path):
     first, options = text.partition("\n")[0], yaml.safe_load(text)
     assert re.fullmatch(r"# [^;]+; [^;]+; [^;]+", first), "latents; prior; objective"
     assert options["name"] == path.stem
-    assert options["trainer"] == {"max_epochs": 30} and options["model"]["class_path"]
+    assert options["trainer"] == {"max_epochs": 20} and options["model"]["class_path"]
     assert options["data"]["init_args"]["batch_size"] == 100
 
 
