@@ -16,7 +16,7 @@ from pathlib import Path
 from vae.cli.app import VAECLI
 from vae.cli.errors import one_line_errors
 from vae.cli.parser import ScriptParser
-from vae.data.mnist_files import find_mnist
+from vae.data.images.mnist import MNIST
 from vae.run.finding import find_runs
 from vae.run.lock import record_of
 
@@ -74,7 +74,7 @@ def quickstart(arguments: list[str]) -> None:
         pass
     config = "gaussian.yaml"
     try:
-        find_mnist()
+        MNIST().prepare_data()
     except FileNotFoundError as error:
         config = "digits.yaml"
         stars = "*" * 20

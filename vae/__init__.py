@@ -9,9 +9,16 @@ from importlib import import_module
 from typing import Any
 
 _PUBLIC = {
+    "data.array": "ArrayDataModule",
+    "data.binarized_mnist": "BinarizedMNISTDataModule",
+    "data.burda_omniglot": "BurdaOmniglotDataModule",
+    "data.cifar10": "CIFAR10DataModule",
     "data.digits": "DigitsDataModule",
-    "data.mnist": "MNISTDataModule",
+    "data.emnist": "EMNISTDataModule",
+    "data.image_folder": "ImageFolderDataModule",
+    "data.mnist": "FashionMNISTDataModule KMNISTDataModule MNISTDataModule",
     "data.module": "ImageDataModule",
+    "data.omniglot": "OmniglotDataModule",
     "estimators": (
         "ARM ARMS ARS ARSM Baseline BitFlip CARMS ClippedDisARM DefensiveWakeWake DisARM DisARMIW DisARMStickBreaking DisARMTree DoubleControlVariates"
         " DoublyReparameterized ESTIMATORS Enumerate Estimate Estimator GappedStraightThrough"

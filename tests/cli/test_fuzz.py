@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from small import MODULES, fit
 from wandb.proto import wandb_internal_pb2 as pb
 
-import vae.data.mnist_files
+import vae
+from vae.data.idx_files import read_idx
+from vae.data.idx_sets import MNIST
 from vae.data.load import load_data
-from vae.data.mnist_files import load_mnist, read_idx
 from vae.models.checkpoint import read_checkpoint
 from vae.run.atomic import PREVIOUS, AtomicCheckpointIO
 from vae.run.checkpoint import load
@@ -256,12 +257,12 @@ def test_any_change_of_a_data_file_is_found(suffix, count, tmp_path, monkeypatch
     good = idx(2051, 10000, 28, 28) + bytes(10000 * 28 * 28)
     good = gzip.compress(good, mtime=0) if suffix else good
     md5 = hashlib.md5(good).hexdigest()
-    monkeypatch.setitem(vae.data.mnist_files.MD5, name + suffix, md5)
+    monkeypatch.setitem(MNIST.md5, name + suffix, md5)
     monkeypatch.setenv("VAE_DATA_DIR", str(tmp_path))
     path = tmp_path / "MNIST" / "raw" / (name + suffix)
     path.parent.mkdir(parents=True)
     path.write_bytes(good)
-    assert load_mnist(train=False, download=False).shape == (10000, 28, 28)
+    assert MNIST.images(train=False, download=False).shape == (10000, 28, 28)
 
     @search(count, damaged(good))
     def _(content):
@@ -269,7 +270,7 @@ def test_any_change_of_a_data_file_is_found(suffix, count, tmp_path, monkeypatch
         if content == good:
             return
         with pytest.raises(ValueError, match=f"{path.name} is not MNIST's file"):
-            load_mnist(train=False, download=False)
+            MNIST.images(train=False, download=False)
 
 
 def history_file(rows):

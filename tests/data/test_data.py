@@ -10,12 +10,13 @@ import torch
 import torchvision
 
 import vae.data.folder
-import vae.data.mnist_files
 from vae.data.digits import DigitsDataModule
 from vae.data.folder import data_dir
+from vae.data.idx_sets import FASHION_MNIST, KMNIST, MNIST, emnist
+from vae.data.images.cifar10 import MD5 as CIFAR
+from vae.data.images.omniglot import MD5 as OMNIGLOT
 from vae.data.loader import ImageLoader, binarize
 from vae.data.mnist import MNISTDataModule
-from vae.data.mnist_files import MD5, load_mnist
 from vae.data.module import ImageDataModule
 
 
@@ -162,11 +163,11 @@ def test_mnist_is_read_from_gz_and_unpacked_files_and_nothing_is_written(
     monkeypatch.setenv("VAE_DATA_DIR", str(tmp_path))
     with gzip.open(source) as packed:
         (raw / name).write_bytes(packed.read())
-    unpacked = load_mnist(train=False, download=False)
+    unpacked = MNIST.images(train=False, download=False)
     (raw / name).unlink()
     shutil.copy(source, raw)
     raw.chmod(0o500)
-    assert torch.equal(load_mnist(train=False, download=False), unpacked)
+    assert torch.equal(MNIST.images(train=False, download=False), unpacked)
     assert [p.name for p in raw.iterdir()] == [f"{name}.gz"]
     raw.chmod(0o700)
 
@@ -179,13 +180,22 @@ def test_a_damaged_file_is_named(tmp_path, monkeypatch, content, suffix):
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f"{path.name} is not MNIST's file"):
-        load_mnist(train=True)
+        MNIST.images(train=True)
 
 
-def test_checksums_are_those_of_torchvision():
-    theirs = dict(torchvision.datasets.MNIST.resources)
-    packed = {name: md5 for name, md5 in MD5.items() if name.endswith(".gz")}
-    assert len(packed) == 4 and packed.items() <= theirs.items()
+@pytest.mark.parametrize("files", [MNIST, FASHION_MNIST, KMNIST], ids=lambda files: files.title)
+def test_checksums_are_those_of_torchvision(files):
+    theirs = dict(getattr(torchvision.datasets, files.title).resources)
+    packed = {name: md5 for name, md5 in files.md5.items() if name.endswith(".gz")}
+    assert packed == theirs
+
+
+def test_checksums_of_archives_are_those_of_torchvision():
+    assert emnist("letters").md5["gzip.zip"] == torchvision.datasets.EMNIST.md5
+    cifar = torchvision.datasets.CIFAR10
+    assert dict(cifar.train_list + cifar.test_list) == CIFAR
+    theirs = torchvision.datasets.Omniglot.zips_md5
+    assert theirs.items() <= OMNIGLOT.items()
 
 
 def test_missing_data_name_the_variable_and_the_folder(tmp_path, monkeypatch):
@@ -196,7 +206,7 @@ def test_missing_data_name_the_variable_and_the_folder(tmp_path, monkeypatch):
 
     monkeypatch.setattr("torchvision.datasets.MNIST", no_network)
     with pytest.raises(FileNotFoundError, match="VAE_DATA_DIR") as error:
-        load_mnist(train=True)
+        MNIST.images(train=True)
     assert str(tmp_path) in str(error.value) and "no network" in str(error.value)
 
 

@@ -10,9 +10,10 @@ from sklearn.datasets import load_digits
 
 from vae.data.batch import DataError
 from vae.data.digits import DigitsDataModule
+from vae.data.idx_files import read_idx
+from vae.data.idx_sets import MNIST
 from vae.data.labels import labelled_batches, labels_in
 from vae.data.mnist import MNISTDataModule
-from vae.data.mnist_files import load_mnist_labels, read_idx
 from vae.data.module import ImageDataModule
 from vae.data.source import images_of
 
@@ -238,7 +239,7 @@ def test_a_damaged_file_of_labels_is_named(content, words, packed, monkeypatch, 
     path.parent.mkdir(parents=True)
     path.write_bytes(gzip.compress(content) if packed else content)
     with pytest.raises(ValueError, match=f"{path.name} is not MNIST's file .{words}"):
-        load_mnist_labels(train=True)
+        MNIST.labels(train=True)
 
 
 def test_labels_of_an_idx_file():

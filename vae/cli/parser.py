@@ -97,8 +97,11 @@ def data_parser(
     if any(re.match(r"(-h|--help|--data\b)", word) for word in words):
         from lightning.pytorch import LightningDataModule
 
-        from vae.data import digits, mnist  # noqa: F401  # so that --data DigitsDataModule is known
+        import vae
+        from vae.data.load import data_modules
 
+        for name in data_modules():  # so that --data DigitsDataModule is known
+            getattr(vae, name)
         parser.add_argument(
             "--data",
             type=LightningDataModule | None,

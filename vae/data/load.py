@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import vae
 from vae.data.batch import DataError
 from vae.data.source import ImageSource, images_of
 from vae.models.load import instantiate_class
@@ -14,14 +15,8 @@ from vae.models.trust import assert_trusted, resolve
 if TYPE_CHECKING:
     from lightning.pytorch import LightningDataModule
 
-__all__ = ["load_data", "load_images"]
+__all__ = ["data_modules", "load_data", "load_images", "without_lightning"]
 
-
-WITHOUT_LIGHTNING = {
-    "vae.DigitsDataModule": "vae.data.images.digits.Digits",
-    "vae.MNISTDataModule": "vae.data.images.mnist.MNIST",
-}
-"""The images of our own data modules, by the modules' public names."""
 
 STATE = "PlainImages"
 """Where Lightning keeps the state of a user's plain data module in a checkpoint."""
@@ -47,10 +42,36 @@ def load_images(
         return _ready(images_of(data), contents, type(data).__name__)
     spec = _spec(contents)
     name = current_name(spec["class_path"])
-    if name not in WITHOUT_LIGHTNING:
+    own = without_lightning(name)
+    if own is None:
         return load_data(contents)
-    made = _made({**spec, "class_path": WITHOUT_LIGHTNING[name]}, ImageSource)
+    made = _made({**spec, "class_path": own}, ImageSource)
     return _ready(made, contents, name.rpartition(".")[2])
+
+
+def without_lightning(name: str) -> str | None:
+    """The class of the images of one of our own data modules; None of another data module.
+
+    The images of ``XDataModule`` in ``vae/data/file.py`` are ``X`` in ``vae/data/images/file.py``.
+
+    Arguments:
+        name: The data module's public name.
+    """
+    kind = name.removeprefix("vae.")
+    if name == kind or kind not in data_modules():
+        return None
+    place = vae.PLACES[kind].replace("vae.data.", "vae.data.images.")
+    return f"{place}.{kind.removesuffix('DataModule')}"
+
+
+def data_modules() -> list[str]:
+    """The names of our own data modules, without ``vae.``; none is imported."""
+    base = "ImageDataModule"
+    return [
+        name
+        for name, place in vae.PLACES.items()
+        if place.startswith("vae.data.") and name.endswith("DataModule") and name != base
+    ]
 
 
 def load_data(contents: Mapping[str, Any]) -> ImageSource:

@@ -67,6 +67,22 @@ class ImageSource(ABC):
     def setup(self, stage: str | None = None) -> None:  # noqa: B027
         """Loads the images of a stage, ``fit`` or ``test``, or of all; a second time does nothing."""
 
+    def report(self) -> str:
+        """Finds or downloads the data, loads and verifies them; returns a line about them.
+
+        Raises:
+            FileNotFoundError: If they are not there.
+            ValueError: If a file is damaged.
+        """
+        self.prepare_data()
+        self.setup()
+        words = {"train": "training", "val": "validation", "test": "test"}
+        counts = {word: self.count(split) for split, word in words.items()}
+        images = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+        labels, sides = self.labels("train"), " x ".join(map(str, self.image_shape))
+        classes = "no labels" if labels is None else f"{len(labels.unique())} classes"
+        return f"{type(self).__name__}: {images or 'any number of'} images of {sides}; {classes}"
+
     @abstractmethod
     def count(self, split: str) -> int | None:
         """The number of images in a split: 0 without one, None where it cannot be told."""
@@ -143,9 +159,9 @@ class ImageSource(ABC):
 
     def describe(self) -> dict[str, Any]:
         """The class path and arguments of the data module (:mod:`vae.data.description`)."""
-        from vae.data.description import describe
+        from vae.data.description import describe_data
 
-        return describe(self)
+        return describe_data(self)
 
     def assert_served(self) -> None:  # noqa: B027
         """Looks at the first batch of every split, before anything is trained.

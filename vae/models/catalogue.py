@@ -161,6 +161,15 @@ SCHEDULES: dict[str, Part] = {
 DATA: dict[str, Part] = {
     "digits": Part("DigitsDataModule"),
     "mnist": Part("MNISTDataModule"),
+    "fashion_mnist": Part("FashionMNISTDataModule"),
+    "kmnist": Part("KMNISTDataModule"),
+    "emnist": Part("EMNISTDataModule", {"subset": "letters"}),
+    "binarized_mnist": Part("BinarizedMNISTDataModule", note="Larochelle's draw"),
+    "omniglot": Part("OmniglotDataModule", {"subset": "small"}),
+    "burda_omniglot": Part("BurdaOmniglotDataModule", note="what papers call OMNIGLOT"),
+    "cifar10": Part("CIFAR10DataModule", note="colour"),
+    "image_folder": Part("ImageFolderDataModule", {"path": "photos", "size": 32}),
+    "array": Part("ArrayDataModule", {"path": "photos.npz"}),
 }
 """Data sets. One of your own: a subclass of ``vae.ImageDataModule``, or any ``LightningDataModule``."""
 

@@ -161,7 +161,9 @@ class Array(ImagesInMemory):
         elif x.dim() == 4 and (layout := self.layout or _layout_of(x)):
             x = x if layout == "NCHW" else x.permute(0, 3, 1, 2)
         else:
-            said = "its layout is not plain: give --data.layout NCHW or NHWC" if x.dim() == 4 else ""
+            said = (
+                "its layout is not plain: give --data.layout NCHW or NHWC" if x.dim() == 4 else ""
+            )
             raise DataError(
                 f"{self.path} holds {key} of shape {tuple(x.shape)}:"
                 f" {said or 'expected (N, H, W), (N, C, H, W) or (N, H, W, C)'}"
@@ -174,7 +176,9 @@ class Array(ImagesInMemory):
         """Images as uint8, of which 255 is white."""
         if x.dtype == torch.bool:
             return x.to(torch.uint8) * 255
-        least, most = (float(value) for value in torch.aminmax(x)) if not x.is_complex() else (0, 0)
+        least, most = (
+            (float(value) for value in torch.aminmax(x)) if not x.is_complex() else (0, 0)
+        )
         if x.dtype == torch.uint8:
             if most == 1:
                 raise DataError(
@@ -184,7 +188,9 @@ class Array(ImagesInMemory):
             return x.contiguous()
         kind = str(x.dtype).removeprefix("torch.")
         if not x.is_floating_point():
-            raise DataError(f"{self.path} holds {key} in {kind}: store uint8, bool, or floats in [0, 1]")
+            raise DataError(
+                f"{self.path} holds {key} in {kind}: store uint8, bool, or floats in [0, 1]"
+            )
         if not (least >= 0 and most <= 1):  # NaN too
             raise DataError(
                 f"{self.path} holds {key} from {least:.3g} to {most:.3g}: floats must be in [0, 1]"

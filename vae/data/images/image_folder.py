@@ -114,6 +114,8 @@ class ImageFolder(ImagesInMemory):
         if None in labels:
             return {}
         numbers = {name: number for number, name in enumerate(sorted(set(labels)))}  # type: ignore[type-var]
+        if len(numbers) == 1:
+            return {}
         return {
             split: torch.tensor([numbers[image.label] for image in images])
             for split, images in self._splits.items()
@@ -196,9 +198,12 @@ def _common_folder(names: list[PurePosixPath]) -> int:
     """
     words = {word for known in SPLITS.values() for word in known}
     depth = 0
-    while all(
-        len(name.parts) > depth + 2 and name.parts[depth] == names[0].parts[depth]
-        for name in names
-    ) and names[0].parts[depth].lower() not in words:
+    while (
+        all(
+            len(name.parts) > depth + 2 and name.parts[depth] == names[0].parts[depth]
+            for name in names
+        )
+        and names[0].parts[depth].lower() not in words
+    ):
         depth += 1
     return depth

@@ -75,6 +75,7 @@ class ImagesInMemory(ImageSource):
         self.binarization: Binarization = binarization
         self.seed, self.binarization_seed = seed, binarization_seed
         self.splits: dict[str, Tensor] = {}
+        self._black_and_white: bool | None = None
         self._judged: dict[str, Tensor] = {}
         self._classes: dict[str, Tensor] = {}  # of those splits whose labels were asked for
         if hasattr(self, "save_hyperparameters"):  # a Lightning data module: a subclass's too
@@ -110,7 +111,18 @@ class ImagesInMemory(ImageSource):
 
     @property
     def is_binary(self) -> bool:
-        return self.binarization != "none"
+        return self.binarization != "none" or self._holds_binary()
+
+    def _holds_binary(self) -> bool:
+        """Whether the images are black and white by themselves, once they are set up."""
+        if self._black_and_white is None and self.splits:
+            splits = (images for images in self.splits.values() if len(images))
+            self._black_and_white = all(
+                bool(((part == 0) | (part == 255)).all())
+                for images in splits
+                for part in images.split(1000)
+            )
+        return bool(self._black_and_white)
 
     @property
     def levels(self) -> int:

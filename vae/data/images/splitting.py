@@ -59,8 +59,4 @@ def parts_of(count: int, fractions: Sequence[float], seed: int) -> dict[str, Ten
         raise ValueError(f"of {count} images, {val} to validate and {test} to test, none is left")
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     sizes = [count - val - test, val, test]
-    return {
-        name: part
-        for name, part in zip(SPLITS, order.split(sizes), strict=True)
-        if len(part)
-    }
+    return {name: part for name, part in zip(SPLITS, order.split(sizes), strict=True) if len(part)}
