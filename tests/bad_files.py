@@ -95,7 +95,7 @@ def _checkpoints(folder):
         "other-version": of(options | {"colour": "red"}),
         "other-layers": {"state_dict": {k: v for k, v in weights.items() if "decoder" not in k}},
         "other-shapes": {"state_dict": weights | {"vae.encoder.1.bias": torch.zeros(3)}},
-        "other-data": on("CIFAR10DataModule", {}),
+        "other-data": on("SVHNDataModule", {}),
         "bad-data": on("DigitsDataModule", {"batch_size": 0}),
         "options-no-mapping": of(3),
         "no-loops": {"loops": {}},

@@ -299,7 +299,7 @@ CHECKPOINTS = {
     "options that are none": ("sample.py options-no-mapping.ckpt", "names no class for its model"),
     "of unknown data": (
         "evaluate.py other-data.ckpt",
-        "names vae.CIFAR10DataModule, which is not there",
+        "names vae.SVHNDataModule, which is not there",
     ),
     "of impossible data": ("reconstruct.py bad-data.ckpt", "batch sizes must be at least 1"),
     "continued: nothing there": (f"{TRAIN} --ckpt_path last", "no checkpoint at last"),

@@ -98,9 +98,8 @@ class Omniglot(ImagesInMemory):
         **kwargs: Any,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, **kwargs)
-        choices = {"subset": (subset, Subset), "held_out": (held_out, HeldOut)}
-        choices |= {"label": (label, Label)}
-        for name, (value, words) in choices.items():
+        given: dict[str, str] = {"subset": subset, "held_out": held_out, "label": label}
+        for (name, value), words in zip(given.items(), (Subset, HeldOut, Label), strict=True):
             if value not in get_args(words):
                 known = ", ".join(get_args(words))
                 raise ValueError(f"unknown {name} {value!r} of Omniglot: choose from {known}")
@@ -110,7 +109,8 @@ class Omniglot(ImagesInMemory):
             raise ValueError(
                 f"held_out alphabets is for the full set, not for {subset}: use drawings"
             )
-        self.subset, self.held_out, self.label = subset, held_out, label
+        self.subset, self.label = subset, label
+        self.by_alphabet = held_out == "alphabets"
         self.image_shape = (1, size, size)
         self._of_splits: dict[str, list[_Drawing]] = {}
 
@@ -161,7 +161,7 @@ class Omniglot(ImagesInMemory):
     def _split(self, name: str, drawing: _Drawing) -> str:
         """The split of a drawing in a file of that name."""
         last = drawing.drawer > DRAWINGS - 2
-        if self.held_out == "alphabets":
+        if self.by_alphabet:
             return "test" if name == "images_evaluation" else "val" if last else "train"
         return "test" if last else "val" if drawing.drawer > DRAWINGS - 4 else "train"
 
