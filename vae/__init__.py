@@ -22,17 +22,17 @@ _PUBLIC = {
     "estimators": (
         "ARM ARMS ARS ARSM Baseline BitFlip CARMS ClippedDisARM DefensiveWakeWake DisARM DisARMIW DisARMStickBreaking DisARMTree DoubleControlVariates"
         " DoublyReparameterized ESTIMATORS Enumerate Estimate Estimator GappedStraightThrough"
-        " GeneralizedDReG GumbelRao GumbelSoftmax Learned LeaveOneOut LocalExpectation MeasureValued"
+        " GeneralizedDReG GumbelRao GumbelSoftmax GumbelTopK ImplicitMLE Learned LeaveOneOut LocalExpectation MeasureValued"
         " MovingAverage MuProp NoBaseline OVIS OVISMonteCarlo Pathwise PerLayer REBAR RELAX RLOO RODEO"
         " ReinMax"
-        " Reparameterization Sampler ScoreFunction StickingTheLanding StraightThrough"
-        " StraightThroughGumbel SumAndSample UnorderedSet VIMCO WakeSleep"
+        " Reparameterization SIMPLE Sampler ScoreFunction StickingTheLanding StraightThrough"
+        " StraightThroughGumbel StraightThroughGumbelTopK SumAndSample UnorderedSet VIMCO WakeSleep"
     ),
     "models.composition": "Composition compose",
     "models.latents": (
-        "BetaLatent Binary DiagonalGaussian DirichletLatent FlowLatent FullGaussian GammaLatent"
+        "BetaLatent Binary ConditionalBernoulliLatent DiagonalGaussian DirichletLatent FlowLatent FullGaussian GammaLatent"
         " GaussianMixtureLatent Hierarchy KumaraswamyLatent LaplaceLatent Latent"
-        " LogisticNormalLatent MISVAELatent OneHot PoissonLatent PowerSphericalLatent"
+        " LogisticNormalLatent MISVAELatent OneHot PlackettLuceLatent PoissonLatent PowerSphericalLatent"
         " RelaxedOneHot VonMisesLatent"
     ),
     "models.likelihoods": (

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vae.analysis.truth import assert_defined, sizes
-from vae.distributions.operations import base_of
+from vae.analysis.truth import assert_defined
+from vae.distributions.operations import base_of, sizes
 from vae.estimators import ESTIMATORS, Enumerate, Estimator, accepts, named
 from vae.models.trust import resolve, trusting
 from vae.models.vae import VAE

@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from vae.analysis.cost import cost
 from vae.analysis.gradients import posterior_gradients
 from vae.analysis.moments import Moments, summarize
+from vae.distributions.operations import sizes
 from vae.estimators import ESTIMATORS, Enumerate, Estimator
 from vae.models.vae import VAE
 from vae.objectives import Average, Objective
 
-__all__ = ["Truth", "assert_defined", "measure", "sizes", "true_gradient"]
+__all__ = ["Truth", "assert_defined", "measure", "true_gradient"]
 
 
 MAX_DECODED, MAX_TUPLES = 2**16, 2**22
@@ -115,9 +115,3 @@ def _assert_enumerable(vae: VAE, objective: Objective, x: Tensor) -> None:
         or D * K * math.log(C) > math.log(MAX_TUPLES / K / len(x))
     ):
         raise ValueError(f"{C}^{D} configurations for {len(x)} images are too many to enumerate")
-
-
-def sizes(q: Distribution) -> tuple[int, int]:
-    """The number of latent variables, and of the categories of each (2 if it has none)."""
-    shape = q.event_shape
-    return (shape[0], shape[1]) if len(shape) == 2 else (shape[0], 2)

@@ -55,10 +55,12 @@ from vae.certify.problems import (
     PROBLEMS,
     bernoulli_problem,
     cases,
+    conditional_bernoulli_problem,
     defined,
     gaussian_problem,
     has_truth,
     one_hot_problem,
+    plackett_luce_problem,
 )
 
 __all__ = [
@@ -79,6 +81,7 @@ __all__ = [
     "binary_chain",
     "bias_z_scores",
     "cases",
+    "conditional_bernoulli_problem",
     "defined",
     "example",
     "exact_gradient",
@@ -89,5 +92,6 @@ __all__ = [
     "named_cases",
     "one_hot_chain",
     "one_hot_problem",
+    "plackett_luce_problem",
     "z_limit",
 ]

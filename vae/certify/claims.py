@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 from vae.certify.assertions import assert_unbiased
 from vae.certify.exact import gradients
 from vae.certify.problems import OBJECTIVES, PROBLEMS, Problem, cases
-from vae.distributions.operations import base_of
+from vae.distributions.operations import base_of, sizes
 from vae.estimators import Estimator
 from vae.objectives import Objective
 
@@ -63,8 +63,7 @@ def assert_cost(estimator: Estimator, problem: Problem, objective: Objective) ->
 
     gradients(estimator, problem._replace(f=f), objective, 2)
     q = problem.make_q(*(p[None] for p in problem.parameters))
-    D, C = q.event_shape if len(q.event_shape) == 2 else (q.event_shape[0], 2)
-    claim = estimator.cost(objective.num_samples, D, C, type(base_of(q)))
+    claim = estimator.cost(objective.num_samples, *sizes(q), type(base_of(q)))
     assert sum(rows) == claim, (
         f"{estimator.extra_name()} evaluates f {sum(rows)} times an image, and its cost says {claim}"
     )

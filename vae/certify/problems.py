@@ -10,7 +10,9 @@ from torch.distributions import Bernoulli, Distribution, Independent, Normal
 from vae.certify.chains import binary_chain, gaussian_chain, one_hot_chain
 from vae.certify.nodes import MOST_TERMS, nodes_of
 from vae.certify.problem import MOST_COORDINATES, Problem, is_gaussian, problem_of, weights
+from vae.distributions.conditional_bernoulli import ConditionalBernoulli
 from vae.distributions.one_hot import OneHotCategorical
+from vae.distributions.plackett_luce import PlackettLuceSubset
 from vae.estimators import Estimator
 from vae.objectives import CIWAE, CUBO, ELBO, IWAE, MIWAE, TVO, Average, Objective, Renyi, VRMax
 
@@ -21,10 +23,12 @@ __all__ = [
     "Problem",
     "bernoulli_problem",
     "cases",
+    "conditional_bernoulli_problem",
     "defined",
     "gaussian_problem",
     "has_truth",
     "one_hot_problem",
+    "plackett_luce_problem",
 ]
 
 
@@ -59,9 +63,29 @@ def gaussian_problem(dim: int = 2) -> Problem:
     return problem_of(make_q, [loc, log_scale], dim)
 
 
+def conditional_bernoulli_problem(n: int = 5, k: int = 2) -> Problem:
+    """Binary variables given that k of n are ones, by their logits."""
+    return problem_of(
+        lambda logits: ConditionalBernoulli(k, logits, validate_args=False),
+        [0.8 * weights(n, seed=0)],
+        n,
+    )
+
+
+def plackett_luce_problem(n: int = 4, k: int = 2) -> Problem:
+    """The first k of n items of a Plackett-Luce ranking, by the logarithms of their weights."""
+    return problem_of(
+        lambda logits: PlackettLuceSubset(k, logits, validate_args=False),
+        [0.8 * weights(n, seed=0)],
+        n,
+    )
+
+
 PROBLEMS: dict[str, Problem] = {
     "bernoulli": bernoulli_problem(),
     "one_hot": one_hot_problem(),
+    "conditional_bernoulli": conditional_bernoulli_problem(),
+    "plackett_luce": plackett_luce_problem(),
     "gaussian": gaussian_problem(),
     "gaussian_1d": gaussian_problem(1),  # few enough coordinates for K samples by quadrature
     "binary_chain": binary_chain(),

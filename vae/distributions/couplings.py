@@ -23,7 +23,9 @@ from torch.distributions import Bernoulli, Distribution, Independent
 
 from vae.distributions.one_hot import OneHotCategorical, gumbel_like
 from vae.distributions.operations import describe, logits_of
+from vae.distributions.plackett_luce import PlackettLuceSubset
 from vae.distributions.special import change, finite, one_hot, softmax
+from vae.distributions.subsets import top
 
 __all__ = [
     "condition",
@@ -62,6 +64,11 @@ def _(q: OneHotCategorical, sample_shape: Size) -> Tensor:
 
 
 @perturb.register
+def _(q: PlackettLuceSubset, sample_shape: Size) -> Tensor:
+    return q.logits + gumbel_like(q.logits, q._extended_shape(sample_shape))
+
+
+@perturb.register
 def _(q: Bernoulli, sample_shape: Size) -> Tensor:
     # a logistic variable is the difference of two Gumbel variables
     shape = q._extended_shape(sample_shape)
@@ -85,6 +92,19 @@ def _(q: OneHotCategorical, perturbed: Tensor, temperature: Tensor | float) -> T
 
 
 @soften.register
+def _(q: PlackettLuceSubset, perturbed: Tensor, temperature: Tensor | float) -> Tensor:
+    # k softmaxes, each of what the one before it leaves
+    chosen = softmax(perturbed / temperature)
+    total = chosen
+    most = 1 - torch.finfo(perturbed.dtype).eps
+    for _ in range(q.k - 1):
+        perturbed = perturbed + torch.log1p(-chosen.clamp_max(most))
+        chosen = softmax(perturbed / temperature)
+        total = total + chosen
+    return total
+
+
+@soften.register
 def _(q: Bernoulli, perturbed: Tensor, temperature: Tensor | float) -> Tensor:
     return (perturbed / temperature).sigmoid()
 
@@ -104,6 +124,11 @@ def _(q: Independent, perturbed: Tensor) -> Tensor:
 def _(q: OneHotCategorical, perturbed: Tensor) -> Tensor:
     index = perturbed.argmax(-1)
     return one_hot(index, perturbed)
+
+
+@harden.register
+def _(q: PlackettLuceSubset, perturbed: Tensor) -> Tensor:
+    return top(perturbed, q.k)
 
 
 @harden.register

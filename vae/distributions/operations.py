@@ -24,11 +24,13 @@ __all__ = [
     "configurations",
     "describe",
     "detach",
+    "differentiable",
     "joint_support",
     "logits_of",
     "parameters",
     "rebuild",
     "select",
+    "sizes",
     "support",
     "with_logits",
 ]
@@ -216,6 +218,24 @@ def joint_support(
     joint = values[torch.stack(digits, -1)]
     joint = joint.reshape(-1, *[1] * len(q.batch_shape), *q.event_shape)
     return joint.expand(-1, *q.batch_shape, *q.event_shape)
+
+
+@singledispatch
+def differentiable(q: Distribution) -> bool:
+    """Whether ``log_prob`` of ``q`` has a derivative in z, off the support of a discrete one too."""
+    return True
+
+
+@differentiable.register
+def _(q: Independent) -> bool:
+    return differentiable(q.base_dist)
+
+
+@singledispatch
+def sizes(q: Distribution) -> tuple[int, int]:
+    """The number of variables, and of the categories of each (2 if it has none): (D, C)."""
+    shape = q.event_shape
+    return (shape[0], shape[1]) if len(shape) == 2 else (shape[0], 2)
 
 
 def _assert_finite(base: Distribution, q: Distribution) -> None:

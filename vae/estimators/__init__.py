@@ -14,6 +14,8 @@ from vae.estimators.doubly_reparameterized import (
     StickingTheLanding,
 )
 from vae.estimators.enumerate import Enumerate
+from vae.estimators.gumbel_top_k import GumbelTopK, StraightThroughGumbelTopK
+from vae.estimators.implicit_mle import ImplicitMLE
 from vae.estimators.local_expectation import LocalExpectation
 from vae.estimators.measure_valued import MeasureValued
 from vae.estimators.muprop import MuProp
@@ -24,6 +26,7 @@ from vae.estimators.names import (
     gapped_straight_through,
     gumbel_rao,
     gumbel_softmax,
+    gumbel_top_k,
     muprop,
     named,
     nvil,
@@ -31,7 +34,9 @@ from vae.estimators.names import (
     reinforce,
     reinforce_moving_average,
     reinmax,
+    simple,
     st_gumbel,
+    st_gumbel_top_k,
     straight_through,
 )
 from vae.estimators.ovis import OVIS, OVISMonteCarlo
@@ -49,6 +54,7 @@ from vae.estimators.score_function import (
     NoBaseline,
     ScoreFunction,
 )
+from vae.estimators.simple import SIMPLE
 from vae.estimators.straight_through import (
     GappedStraightThrough,
     GumbelRao,
@@ -85,6 +91,8 @@ __all__ = [
     "GeneralizedDReG",
     "GumbelRao",
     "GumbelSoftmax",
+    "GumbelTopK",
+    "ImplicitMLE",
     "Integrand",
     "Learned",
     "LeaveOneOut",
@@ -103,11 +111,13 @@ __all__ = [
     "RODEO",
     "ReinMax",
     "Reparameterization",
+    "SIMPLE",
     "Sampler",
     "ScoreFunction",
     "StickingTheLanding",
     "StraightThrough",
     "StraightThroughGumbel",
+    "StraightThroughGumbelTopK",
     "SumAndSample",
     "UnorderedSet",
     "VIMCO",
@@ -118,6 +128,7 @@ __all__ = [
     "gapped_straight_through",
     "gumbel_rao",
     "gumbel_softmax",
+    "gumbel_top_k",
     "muprop",
     "named",
     "nvil",
@@ -125,7 +136,9 @@ __all__ = [
     "reinforce",
     "reinforce_moving_average",
     "reinmax",
+    "simple",
     "st_gumbel",
+    "st_gumbel_top_k",
     "straight_through",
     "without_score",
 ]

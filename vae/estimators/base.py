@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vae.distributions.operations import base_of, describe, detach
+from vae.distributions.operations import base_of, describe, detach, differentiable
 from vae.objectives import Average, Model, Objective
 from vae.recorded import Recorded
 
@@ -151,6 +151,12 @@ class Estimator(nn.Module, metaclass=Recorded):
         name = self.extra_name()
         if not self.supports(q):
             raise NotImplementedError(f"{name} is not defined for {describe(q)}{self.hint()}")
+        if self.needs_gradient and objective.holds_log_q and not differentiable(q):
+            raise NotImplementedError(
+                f"{name} differentiates f, and log q(z) of {describe(q)}, which is a part of f under"
+                f" {type(objective).__name__}, has no derivative in z: take ELBO with the KL in closed"
+                " form, or a score function"
+            )
         self.check_objective(objective)
 
     def check_objective(self, objective: Objective) -> None:

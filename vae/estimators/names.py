@@ -21,6 +21,8 @@ from vae.estimators.doubly_reparameterized import (
     StickingTheLanding,
 )
 from vae.estimators.enumerate import Enumerate
+from vae.estimators.gumbel_top_k import GumbelTopK, StraightThroughGumbelTopK
+from vae.estimators.implicit_mle import ImplicitMLE
 from vae.estimators.local_expectation import LocalExpectation
 from vae.estimators.measure_valued import MeasureValued
 from vae.estimators.muprop import MuProp
@@ -30,6 +32,7 @@ from vae.estimators.per_layer import PerLayer
 from vae.estimators.relaxed import REBAR, RELAX
 from vae.estimators.rodeo import RODEO
 from vae.estimators.score_function import RLOO, VIMCO, Learned, MovingAverage, ScoreFunction
+from vae.estimators.simple import SIMPLE
 from vae.estimators.straight_through import (
     GappedStraightThrough,
     GumbelRao,
@@ -97,6 +100,29 @@ def st_gumbel(temperature: float = 1.0) -> Estimator:
     return Pathwise(StraightThroughGumbel(temperature))
 
 
+def simple() -> Estimator:
+    """Creates the SIMPLE estimator of k-subsets."""
+    return Pathwise(SIMPLE())
+
+
+def gumbel_top_k(temperature: float = 1.0) -> Estimator:
+    """Creates the Gumbel top-k relaxation of Plackett-Luce subsets.
+
+    Arguments:
+        temperature: The temperature of the relaxation.
+    """
+    return Pathwise(GumbelTopK(temperature))
+
+
+def st_gumbel_top_k(temperature: float = 1.0) -> Estimator:
+    """Creates the straight-through Gumbel top-k estimator.
+
+    Arguments:
+        temperature: The temperature of the relaxation.
+    """
+    return Pathwise(StraightThroughGumbelTopK(temperature))
+
+
 def reinforce_moving_average(decay: float = 0.99) -> Estimator:
     """Creates REINFORCE with a moving average of earlier f as its baseline.
 
@@ -153,6 +179,10 @@ ESTIMATORS: dict[str, Callable[..., Estimator]] = {
     "gumbel_rao": gumbel_rao,
     "gst": gapped_straight_through,
     "reinmax": reinmax,
+    "simple": simple,
+    "gumbel_top_k": gumbel_top_k,
+    "st_gumbel_top_k": st_gumbel_top_k,
+    "imle": ImplicitMLE,
     "reinforce": reinforce,
     "reinforce_moving_average": reinforce_moving_average,
     "nvil": nvil,

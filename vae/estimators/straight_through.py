@@ -62,7 +62,7 @@ class Tempered(Sampler):
         temperature: The temperature :math:`\tau > 0`.
     """
 
-    families = (OneHotCategorical, Bernoulli)
+    families: tuple[type[Distribution], ...] = (OneHotCategorical, Bernoulli)
     temperature: Tensor
 
     def __init__(self, temperature: float = 1.0) -> None:

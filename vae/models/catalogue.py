@@ -95,6 +95,16 @@ LATENTS: dict[str, Part] = {
     "misvae": Part(
         "MISVAELatent", {"latent_dim": 3, "num_components": 3, "hidden": 16}, ("real",), "stl"
     ),
+    "conditional_bernoulli": Part(
+        "ConditionalBernoulliLatent", {"num_variables": 6, "k": 2}, ("k-subset",), "simple"
+    ),
+    "plackett_luce": Part(
+        "PlackettLuceLatent",
+        {"num_variables": 6, "k": 2},
+        ("k-subset",),
+        "gumbel_top_k",
+        "k at most 10; the KL is closed-form for few sets only, such as 3 of 20",
+    ),
 }
 """Latent layers, by the short names of tables. Relaxed ones, and several layers, have no kind: no
 prior but their own."""

@@ -18,11 +18,13 @@ from vae.models.latents.one_hot import OneHot
 from vae.models.latents.poisson import PoissonLatent
 from vae.models.latents.power_spherical import PowerSphericalLatent
 from vae.models.latents.relaxed_one_hot import RelaxedOneHot
+from vae.models.latents.subset import ConditionalBernoulliLatent, PlackettLuceLatent
 from vae.models.latents.von_mises import VonMisesLatent
 
 __all__ = [
     "BetaLatent",
     "Binary",
+    "ConditionalBernoulliLatent",
     "DiagonalGaussian",
     "DirichletLatent",
     "FlowLatent",
@@ -36,6 +38,7 @@ __all__ = [
     "LogisticNormalLatent",
     "MISVAELatent",
     "OneHot",
+    "PlackettLuceLatent",
     "PoissonLatent",
     "PowerSphericalLatent",
     "RelaxedOneHot",
