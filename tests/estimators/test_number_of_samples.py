@@ -42,7 +42,8 @@ def positive(make_q, *parameters: float) -> Problem:
     )
 
 
-FAMILIES = {name: distant(PROBLEMS[name]) for name in ("bernoulli", "one_hot", "gaussian")} | {
+DISCRETE = ("bernoulli", "one_hot", "conditional_bernoulli", "plackett_luce")
+FAMILIES = {name: distant(PROBLEMS[name]) for name in DISCRETE + ("gaussian",)} | {
     "poisson": distant(positive(Poisson, (0.7, 2.0))),
     "von_mises": distant(positive(VonMises, (0.3, -1.0), (0.8, 2.0))),
 }
@@ -109,7 +110,7 @@ def test_every_estimator_of_an_average_is_here():
 
 @pytest.mark.parametrize("name", EXCEPT)
 def test_the_exceptions_fall_faster(name):
-    for family in ("bernoulli", "one_hot"):
+    for family in DISCRETE:
         two, eight = (variance(make(name), FAMILIES[family], ELBO(K), 500) for K in (2, 8))
         assert eight <= two / 4 + 1e-20
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from subset_models import SUBSETS
 
 from vae import ELBO
 from vae.estimators import ESTIMATORS, StickingTheLanding, accepts
@@ -33,7 +34,9 @@ MODELS = {
         for name in ("gamma", "dirichlet", "von_mises", "poisson")
     },
 }
+MODELS |= {name: (make, {}) for name, make in SUBSETS.items()}
 OPTIONS = {
+    "imle": {"step": 0.3},
     "gumbel_rao": {"num_inner": 1},
     "gst": {"gap": 0.0},
     "reinforce_moving_average": {"decay": 0.5},
@@ -69,7 +72,7 @@ def cases(model: str, counts: tuple[int, ...]) -> Iterator[tuple[Case, dict]]:
         bounds = [("elbo", {}), ("iwae", {})]
     for name, (objective, kl), K in itertools.product(ESTIMATORS, bounds, counts):
         second = [{k: v} for k, v in OPTIONS.get(name, {}).items()]
-        if make is DiscreteVAE and accepts(name, "temperature"):
+        if (make is DiscreteVAE or model in SUBSETS) and accepts(name, "temperature"):
             second.append({"temperature": 0.3})
         for given in [{}, *second]:
             form = "" if objective == "iwae" else kl.get("kl", "monte_carlo")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 # Inductor draws Bernoulli variables in its own way, so that noise can be common to both sides
 # everywhere but there: the Bernoulli problem is for those that are defined for nothing else.
-FAMILIES = ("one_hot", "gaussian_1d", "bernoulli")
+FAMILIES = ("one_hot", "gaussian_1d", "bernoulli", "conditional_bernoulli", "plackett_luce")
 KEYS = ("elbo2", "iwae2")
 
 BREAKS: dict[str, str] = {}

@@ -11,6 +11,7 @@ import torch
 import wandb_offline
 from chaos import UNTIMED
 from lightning.pytorch import Trainer
+from subset_models import SUBSETS
 from torch.func import vmap
 
 from vae.cli.errors import one_line_errors
@@ -31,6 +32,7 @@ FAMILIES = {
     "gaussian": lambda **options: GaussianVAE(latent_dim=3, **SMALL, **options),
     "one_hot": lambda **options: DiscreteVAE(**ONE_HOT, **SMALL, **options),
     "binary": lambda **options: DiscreteVAE(latent="binary", num_variables=4, **SMALL, **options),
+    **SUBSETS,
 }
 
 

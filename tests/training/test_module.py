@@ -1,11 +1,13 @@
 """The Lightning modules: what they build, optimise, log, refuse, save and load."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from lightning.pytorch import Callback
 from small import MODULES, ONE_HOT, SMALL, fit, logged
+from subset_models import SUBSETS
 
 from vae.data.digits import DigitsDataModule
 from vae.data.load import load_data
@@ -233,6 +235,10 @@ def test_what_does_not_fit_together_says_so_before_training(make, words):
         make()
 
 
+def _of_subsets(make, estimator):
+    return make(estimator=estimator, **SMALL)
+
+
 @pytest.mark.e2e
 def test_every_estimator_fits_some_module():
     for name in ESTIMATORS:
@@ -244,6 +250,7 @@ def test_every_estimator_fits_some_module():
                 estimator=n, objective="iwae", num_samples=2, **ONE_HOT, **SMALL
             ),
             lambda n: GaussianVAE(estimator=n, kl="monte_carlo", num_samples=2, **SMALL),
+            *(partial(_of_subsets, make) for make in SUBSETS.values()),
             lambda n: GaussianVAE(
                 estimator=n, objective="iwae", num_samples=2, learned_prior=True, **SMALL
             ),

@@ -8,6 +8,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from small import ONE_HOT, SMALL, fit
+from subset_models import SUBSETS
 from torch import nn
 from torch.testing import assert_close
 
@@ -31,6 +32,7 @@ KINDS = {
         latent="von_mises", latent_options=THREE, **SMALL, **kw
     ),
     "poisson": lambda **kw: ContinuousVAE(latent="poisson", latent_options=THREE, **SMALL, **kw),
+    **SUBSETS,
 }
 BOUNDS = {
     "elbo": {},

@@ -14,9 +14,8 @@ is a sum over them, not a difference: nothing cancels.
 
 from __future__ import annotations
 
-from functools import cache
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Size, Tensor
@@ -26,7 +25,7 @@ from torch.types import _size
 
 from vae.distributions.one_hot import gumbel_like
 from vae.distributions.operations import configurations, describe, differentiable, support
-from vae.distributions.subsets import Subset, top
+from vae.distributions.subsets import Subset, tables, top
 
 __all__ = ["MAX_ITEMS", "PlackettLuceSubset"]
 
@@ -119,8 +118,9 @@ def _(q: PlackettLuceSubset) -> bool:
 
 def _log_first(inside: Tensor, rest: Tensor) -> Tensor:
     """log A(S) of the log-weights of S, ``(k, *)``, and that of all other items together, ``(*)``."""
-    build = _levels.__wrapped__ if torch.compiler.is_compiling() else _levels
-    levels = build(len(inside), inside.device)
+    k = len(inside)
+    found = iter(tables(_levels, k, device=inside.device))
+    levels = [_Level(*(next(found) for _ in _Level._fields)) for _ in range(k)]
     left = [rest[None]]  # log w(D \ T), from T = S down to the empty set
     for level in reversed(levels):
         left.append(torch.logaddexp(left[-1][level.larger], inside[level.added]))
@@ -146,20 +146,19 @@ class _Level(NamedTuple):
     without: Tensor
 
 
-@cache
-def _levels(k: int, device: torch.device) -> list[_Level]:
-    found = []
+def _levels(k: int) -> list[list[Any]]:
+    """The tables of all levels, one after the other."""
+    found: list[list[Any]] = []
     for j in range(k):
         few, more = (list(combinations(range(k), size)) for size in (j, j + 1))
         number, larger = ({T: i for i, T in enumerate(sets)} for sets in (few, more))
         added = [next(i for i in range(k) if i not in T) for T in few]
-        level = (
+        found += [
             added,
             [larger[tuple(sorted((*T, i)))] for T, i in zip(few, added, strict=True)],
             [list(T) for T in more],
             [[number[T[:m] + T[m + 1 :]] for m in range(j + 1)] for T in more],
-        )
-        found.append(_Level(*(torch.tensor(values, device=device) for values in level)))
+        ]
     return found
 
 

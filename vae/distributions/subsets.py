@@ -8,11 +8,12 @@ are left to choose, begins the next :math:`\binom{n - 1 - i}{m - 1}` sets.
 from __future__ import annotations
 
 import math
-from functools import cache
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Size, Tensor
+from torch._subclasses import FakeTensor
 from torch.distributions import Distribution, constraints
 from torch.types import _size
 
@@ -29,7 +30,7 @@ from vae.distributions.operations import (
 )
 from vae.distributions.special import finite
 
-__all__ = ["KHot", "Subset", "listed", "top"]
+__all__ = ["KHot", "Subset", "listed", "tables", "top"]
 
 
 class KHot(constraints.Constraint):
@@ -82,7 +83,7 @@ def listed(n: int, k: int, like: Tensor, first: int = 0, last: int | None = None
     last = math.comb(n, k) if last is None else min(last, math.comb(n, k))
     number = torch.arange(first, last, device=like.device)
     left, items = torch.full_like(number, k), []
-    for begun in _begun(n, k, like.device):
+    for begun in tables(_begun, n, k, device=like.device)[0]:
         count = begun[left]
         taken = (number < count) & (left > 0)
         number, left = torch.where(taken, number, number - count), left - taken.long()
@@ -90,13 +91,35 @@ def listed(n: int, k: int, like: Tensor, first: int = 0, last: int | None = None
     return torch.stack(items, -1).to(like.dtype)
 
 
-@cache
-def _begun(n: int, k: int, device: torch.device) -> Tensor:
+def _begun(n: int, k: int) -> list[list[list[int]]]:
     """How many sets each item begins, ``(n, k + 1)``, where 0, ..., k are left to choose."""
-    counts = [
-        [0, *(min(math.comb(n - 1 - i, m - 1), 2**62) for m in range(1, k + 1))] for i in range(n)
+    return [
+        [
+            [0, *(min(math.comb(n - 1 - i, m - 1), 2**62) for m in range(1, k + 1))]
+            for i in range(n)
+        ]
     ]
-    return torch.tensor(counts, device=device)
+
+
+_KEPT: dict[Any, list[Tensor]] = {}
+
+
+def tables(make: Callable[..., list[Any]], *sizes: int, device: torch.device) -> list[Tensor]:
+    """Tensors of the integers that ``make`` lists for some sizes, copied to a device once.
+
+    A graph on a GPU can copy nothing from the CPU. What belongs to a trace, or to inference alone,
+    is made anew.
+    """
+    key = (make, sizes, device)
+    if torch.compiler.is_compiling():
+        return [torch.tensor(values, device=device) for values in make(*sizes)]
+    if key not in _KEPT:
+        with torch.inference_mode(False):
+            found = [torch.tensor(values, device=device) for values in make(*sizes)]
+        if any(isinstance(table, FakeTensor) for table in found):
+            return found
+        _KEPT[key] = found
+    return _KEPT[key]
 
 
 class Subset(Distribution):
