@@ -115,6 +115,18 @@ def test_densities_are_those_of_scipy():
     assert_close(q.log_prob(z).exp(), torch.as_tensor(density))
 
 
+def test_zeros_above_the_diagonal_of_a_factor_are_no_parameters():
+    factor = FACTOR.clone().requires_grad_()
+    q, p = (
+        MultivariateNormal(torch.zeros(3).double(), scale_tril=factor),
+        PRIORS["multivariate_normal"],
+    )
+    z = q.rsample(Size([5]))
+    for value in (z.sum(), q.log_prob(z.detach()).sum(), kl_divergence(q, p)):
+        (grad,) = torch.autograd.grad(value, factor, retain_graph=True)
+        assert (grad.triu(1) == 0).all() and (grad != 0).any()
+
+
 @pytest.mark.parametrize("a, b", [(0.7, 1.4), (2.5, 0.8), (6.0, 40.0)])
 def test_kumaraswamy_s_distribution_function_density_and_quantiles_agree(a, b):
     q = Kumaraswamy(*double(a, b))

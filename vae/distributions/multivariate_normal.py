@@ -33,7 +33,8 @@ class MultivariateNormal(TorchMultivariateNormal):
         shape = self._extended_shape(Size(sample_shape))
         noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
         with torch.autocast(noise.device.type, enabled=False):
-            return self.loc + _rows(self.scale_tril @ self._columns(noise), shape)
+            factor = self.scale_tril.tril()  # no derivative in the zeros above the diagonal
+            return self.loc + _rows(factor @ self._columns(noise), shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
