@@ -24,11 +24,19 @@ from typing import NamedTuple
 
 import torch
 from torch import Size, Tensor
-from torch.distributions import Distribution, Independent, Transform, VonMises, biject_to
+from torch.distributions import (
+    Distribution,
+    Independent,
+    Transform,
+    VonMises,
+    biject_to,
+    constraints,
+)
 from torch.distributions.transforms import identity_transform
 
 from vae.devices import asynchronous, double
 from vae.distributions.operations import describe
+from vae.distributions.power_spherical import HypersphericalUniform, PowerSpherical, sphere
 from vae.evaluation.pairwise import log_probs
 from vae.models.log_likelihood import CHUNKS
 from vae.models.vae import VAE
@@ -96,6 +104,45 @@ def _(p: VonMises) -> Domain:
     return Domain(identity_transform, 2 * math.pi)
 
 
+@domain.register(PowerSpherical)
+@domain.register(HypersphericalUniform)
+def _(p: Distribution) -> Domain:
+    (size,) = p.event_shape
+    if size > 2:
+        raise _NoGrid(f"z is a point of a sphere in {size} dimensions: quadrature is for a circle")
+    return Domain(OnCircle(), 2 * math.pi)
+
+
+class _NoGrid(NotImplementedError):
+    """Of a density that could be integrated, but not here."""
+
+
+class OnCircle(Transform):
+    """An angle ``(*, 1)`` to the unit vector ``(*, 2)`` there."""
+
+    domain = constraints.real_vector
+    codomain = sphere
+    bijective = True
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OnCircle)
+
+    def _call(self, x: Tensor) -> Tensor:
+        return torch.cat([x.cos(), x.sin()], -1)
+
+    def _inverse(self, y: Tensor) -> Tensor:
+        return torch.atan2(y[..., 1:], y[..., :1])
+
+    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
+        return torch.zeros_like(x[..., 0])
+
+    def forward_shape(self, shape: Size) -> Size:
+        return Size([*shape[:-1], 2])
+
+    def inverse_shape(self, shape: Size) -> Size:
+        return Size([*shape[:-1], 1])
+
+
 @domain.register
 def _(p: Independent) -> Domain:
     found = domain(p.base_dist)
@@ -115,6 +162,8 @@ def domain_of(vae: VAE, x: Tensor) -> tuple[Domain, Size]:
         prior = vae.posterior(x[:1])
         try:
             found = domain(prior)
+        except _NoGrid:
+            raise
         except NotImplementedError:
             raise NotImplementedError(f"{describe(prior)} has no density to integrate") from None
     shape = Size(found.transform.inverse_shape(prior.event_shape))

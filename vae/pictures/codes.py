@@ -11,6 +11,7 @@ from torch.distributions import Distribution, MultivariateNormal, Normal, VonMis
 from torch.distributions.constraints import nonnegative_integer
 
 from vae.distributions.operations import base_of
+from vae.distributions.power_spherical import PowerSpherical
 
 __all__ = ["center", "is_discrete", "ways"]
 
@@ -58,7 +59,7 @@ def ways(q: Distribution, prior: Distribution) -> dict[str, Way]:
 
     - ``spherical``, of Gaussians: around the prior's mean; the straight way between two typical
       codes passes through codes that are not.
-    - ``arc``, of angles: the shorter one.
+    - ``arc``, of angles and of directions: the shorter one.
     - ``steps``, of discrete variables: one changes after the other.
     - ``rounded``, of counts.
     - ``linear``, of whatever else is continuous.
@@ -67,6 +68,8 @@ def ways(q: Distribution, prior: Distribution) -> dict[str, Way]:
     base = base_of(q)
     if isinstance(base, VonMises):
         return {"arc": _arc}
+    if isinstance(base, PowerSpherical):
+        return {"arc": _great_circle}
     if isinstance(base, (Normal, MultivariateNormal)):
         return {"spherical": _around(prior), "linear": _straight}
     if not is_discrete(base):
@@ -90,6 +93,16 @@ def _arc(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     turn = (b - a + math.pi).remainder(2 * math.pi) - math.pi
     z = a + _columns(t, a) * turn
     return (z + math.pi).remainder(2 * math.pi) - math.pi
+
+
+def _great_circle(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """Between unit vectors, each of the last dimension."""
+    t = _columns(t, a)
+    angle = torch.atan2((a - b).norm(dim=-1, keepdim=True), (a + b).norm(dim=-1, keepdim=True)) * 2
+    z = ((1 - t) * angle).sin() * a + (t * angle).sin() * b
+    same = angle.sin().abs() < 1e-4  # or opposite: no arc, or no one arc
+    z = torch.where(same, (1 - t) * a + t * b + 1e-6, z)
+    return z / z.norm(dim=-1, keepdim=True)
 
 
 def _around(prior: Distribution) -> Way:

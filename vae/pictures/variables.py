@@ -15,6 +15,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Dirichlet, Distribution, Independent, Poisson, VonMises
 
+from vae.distributions.logistic_normal import LogisticNormal
 from vae.distributions.operations import base_of
 
 __all__ = ["Values", "factors", "levels_of", "values_of"]
@@ -101,10 +102,11 @@ def _(base: Poisson, levels: Tensor) -> Values:
     return Values(z, [f"{count:.0f}" for count in counts.tolist()], "count")
 
 
-@_values.register
-def _(base: Dirichlet, levels: Tensor) -> Values:
+@_values.register(Dirichlet)
+@_values.register(LogisticNormal)
+def _(base: Distribution, levels: Tensor) -> Values:
     """Towards each corner: one share at the prior's highest level, the others alike."""
-    *_, size = base.concentration.shape
+    (size,) = base.event_shape
     sample = base.sample(Size([DRAWN]))  # (N, L, C)
     high = sample.sort(0).values[int(levels[-1] * (DRAWN - 1))]  # (L, C)
     corner = torch.eye(size).to(high)[:, None]  # (C, 1, C)
