@@ -6,6 +6,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -66,7 +67,7 @@ def download(missing: str, fill: Callable[[Path], object]) -> None:
     root = data_dir()
     if root.exists() and not root.is_dir():
         raise FileNotFoundError(f"{root} is no folder: {missing}")
-    new = not root.exists()
+    before = root.stat() if root.exists() else None
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(30)  # torchvision's download would wait for ever
     try:
@@ -78,11 +79,14 @@ def download(missing: str, fill: Callable[[Path], object]) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(path, target)
     except (OSError, RuntimeError) as error:
+        if before is not None:
+            with suppress(OSError):  # as it was, to the time of its change
+                os.utime(root, ns=(before.st_atime_ns, before.st_mtime_ns))
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise FileNotFoundError(f"{missing} (the download failed: {reason})") from None
     finally:
         socket.setdefaulttimeout(timeout)
-        if new and root.is_dir() and not any(root.iterdir()):
+        if before is None and root.is_dir() and not any(root.iterdir()):
             root.rmdir()
 
 

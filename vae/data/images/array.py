@@ -105,7 +105,7 @@ class Array(ImagesInMemory):
                 raise DataError(f"{self.path} has no {self.labels_key}: it has {_listed(held)}")
             return {}
         rows = {key: labels.flatten() for key, labels in _of_splits(held, name).items()}
-        return rows if "{split}" in name else self._parted(rows["all"])
+        return rows if "{split}" in name else self._parted(rows[name])
 
     @cached_property
     def _content(self) -> dict[str, Tensor]:
@@ -148,7 +148,7 @@ class Array(ImagesInMemory):
         if "{split}" in name:
             refuse_fractions(str(self.path), *self._given)
             return images
-        return self._parted(images["all"])
+        return self._parted(images[name])
 
     def _parted(self, rows: Tensor) -> dict[str, Tensor]:
         parts = parts_of(len(rows), self.fractions, self.split_seed)
@@ -210,9 +210,9 @@ def _has(held: Mapping[str, Tensor], key: str) -> bool:
 
 
 def _of_splits(held: Mapping[str, Tensor], key: str) -> dict[str, Tensor]:
-    """The arrays under a key: by their split where {split} is in it, else under "all"."""
+    """The arrays under a key: by their split where {split} is in it, else by the key."""
     if "{split}" not in key:
-        return {"all": held[key]} if key in held else {}
+        return {key: held[key]} if key in held else {}
     return {
         split: held[key.format(split=word)]
         for split, words in SPLITS.items()
