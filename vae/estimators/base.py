@@ -83,6 +83,7 @@ class Estimator(nn.Module, metaclass=Recorded):
         needs_gradient: Whether it differentiates f in z.
         differentiates_all: Whether the estimate is right where f depends on q in other ways than
             through log q(z) too.
+        trains_prior: Whether it has an estimate of its own for the prior's parameters too.
         min_samples: The smallest K.
         paper: Authors and year of its source.
     """
@@ -93,6 +94,7 @@ class Estimator(nn.Module, metaclass=Recorded):
     exact_for: str | None = None
     needs_gradient: bool = False
     differentiates_all: bool = False
+    trains_prior: bool = False
     min_samples: int = 1
     paper: str = ""
 

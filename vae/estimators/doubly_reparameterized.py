@@ -161,6 +161,7 @@ class GeneralizedDReG(_Reparameterized):
     """
 
     objectives = (LogMeanExp,)
+    trains_prior = True
     paper = "Bauer & Mnih 2021"
 
     def __init__(self, prior: Callable[[], Distribution] | None = None) -> None:

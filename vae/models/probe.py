@@ -53,12 +53,14 @@ def assert_parts_fit(vae: VAE, objective: Objective, estimator: Estimator, x: Te
                 " (*, channels, *image_shape), or it changes them"
             )
 
-    def checked(*arguments: Any, **named: Any) -> Estimate:
-        estimate = estimator(*arguments, **named)
-        _assert_estimate(estimate, vae, estimator, size)
-        return estimate
+    def check(estimator: nn.Module, arguments: Any, estimate: Any) -> None:
+        _assert_estimate(estimate, vae, cast(Estimator, estimator), size)
 
-    bound(vae, objective, checked, x)  # type: ignore[arg-type]
+    hook = estimator.register_forward_hook(check)
+    try:
+        bound(vae, objective, estimator, x)
+    finally:
+        hook.remove()
 
 
 def _assert_estimate(estimate: Estimate, vae: VAE, estimator: Estimator, size: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, cast
 
 from torch import Size, Tensor, nn
@@ -47,9 +46,12 @@ class Separate(Objective):
     def bounds(self) -> str:
         return f"{self.for_model.bounds}; q is trained by {type(self.for_q).__name__} instead"
 
-    def estimate(
-        self, model: Model, x: Tensor, q: Distribution, estimator: Callable[..., Any]
-    ) -> Any:
+    def estimate(self, model: Model, x: Tensor, q: Distribution, estimator: Any) -> Any:
+        if estimator.trains_prior:
+            raise NotImplementedError(
+                f"{estimator.extra_name()} trains the prior too, and under Separate the prior follows"
+                " for_model: use vae.DoublyReparameterized"
+            )
         fixed = cast(Model, _Still(model))
         found = self.for_q.estimate(fixed, x, q, estimator)
         still = detach(q)
