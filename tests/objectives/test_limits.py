@@ -40,7 +40,7 @@ def test_where_they_meet(K):
         assert_close(same_as_iwae.reduce(f), iwae)
         assert_close(same_as_iwae.weights(f), IWAE(K).weights(f))
     assert_close(Renyi(K, 1 - 1e-6).reduce(f), elbo, atol=1e-5, rtol=0)  # no jump at 1
-    assert_close(CUBO(K, 3).reduce(f), -Renyi(K, -2).reduce(f))
+    assert_close(CUBO(max(2, K), 3).reduce(f), -Renyi(K, -2).reduce(f))
     assert_close(Renyi(K, -1e4).reduce(f), VRMax(K).reduce(f), atol=2e-4, rtol=0)
     assert_close(TVO(K, 4000, 1e-4).reduce(f), iwae, atol=2e-3, rtol=0)
 
@@ -111,7 +111,8 @@ def test_the_limits_of_many_samples_are_the_papers_bounds():
         (lambda: MIWAE(5, 2), "groups must divide num_samples"),
         (lambda: CIWAE(3, 1.5), "beta of CIWAE"),
         (lambda: Renyi(3, math.inf), "alpha must be finite"),
-        (lambda: CUBO(3, 0.5), "order of CUBO"),
+        (lambda: CUBO(3, 1.0), "order of CUBO"),
+        (lambda: CUBO(1), "CUBO of one sample is the ELBO"),
         (lambda: TVO(3, 0), "partitions must be at least 1"),
         (lambda: TVO(3, 3, 1.0), "beta_min must be between 0 and 1"),
         (lambda: TVO(3, riemann="middle"), "riemann must be left or right"),

@@ -44,7 +44,7 @@ REDUCTIONS = {
     "renyi_beyond": lambda K: Renyi(K, 1.7),
     "renyi_negative": lambda K: Renyi(K, -0.5),
     "renyi_one": lambda K: Renyi(K, 1.0),
-    "cubo": CUBO,
+    "cubo": lambda K: CUBO(max(2, K)),
     "vr_max": VRMax,
     "tvo": lambda K: TVO(K, 4, 0.1),
     "tvo_right": lambda K: TVO(K, 4, 0.1, "right"),

@@ -7,6 +7,7 @@ from vae.estimators.base import Estimate, Estimator, Integrand, attach, without_
 from vae.estimators.bitflip import BitFlip, ClippedDisARM
 from vae.estimators.carms import CARMS, DisARMIW
 from vae.estimators.categorical_disarm import DisARMStickBreaking, DisARMTree
+from vae.estimators.chi import ChiVI
 from vae.estimators.double_control_variates import DoubleControlVariates
 from vae.estimators.doubly_reparameterized import (
     DoublyReparameterized,
@@ -54,6 +55,7 @@ from vae.estimators.score_function import (
     NoBaseline,
     ScoreFunction,
 )
+from vae.estimators.separately import Separately
 from vae.estimators.simple import SIMPLE
 from vae.estimators.straight_through import (
     GappedStraightThrough,
@@ -68,6 +70,8 @@ from vae.estimators.unordered_set import UnorderedSet
 from vae.estimators.wake_sleep import DefensiveWakeWake, WakeSleep
 
 __all__ = [
+    "ChiVI",
+    "Separately",
     "ARM",
     "ARMS",
     "ARS",

@@ -94,23 +94,30 @@ class CUBO(PowerMean):
 
     .. math:: -\mathbb{E} \, \frac1n \log \frac1K \sum_k \Big(\frac{p(x, z_k)}{q(z_k|x)}\Big)^n
 
-    With all samples it is at least log p(x); with K its mean is lower, on either side. A model
-    that lowered it would make the data improbable: it is for q only (:class:`Separate`).
+    In the limit of many samples it is at least log p(x). Of K samples the mean is lower, of one it
+    is the ELBO, which q would lower: with few samples use :class:`vae.ChiVI`, which estimates the
+    limit's gradient. A model that lowered the bound would make the data improbable: it is for q
+    only (:class:`Separate`).
 
     References:
         | Variational Inference via chi Upper Bound Minimization (Dieng et al., 2017), equation 3
         | (https://arxiv.org/abs/1611.00328).
 
     Arguments:
-        num_samples: K.
-        order: n, at least 1; the authors take 2.
+        num_samples: K, at least 2.
+        order: n, more than 1; the authors take 2.
     """
 
     for_q_only = True
 
     def __init__(self, num_samples: int = 5, order: float = 2.0) -> None:
-        if not 1 <= order < math.inf:
-            raise ValueError(f"order of CUBO must be at least 1 and finite, got {order}")
+        if not 1 < order < math.inf:
+            raise ValueError(f"order of CUBO must be more than 1 and finite, got {order}")
+        if num_samples < 2:
+            raise ValueError(
+                f"CUBO of one sample is the ELBO, which q would lower: num_samples must be at least"
+                f" 2, got {num_samples}"
+            )
         super().__init__(num_samples, order, sign=-1)
         self.order = order
 
