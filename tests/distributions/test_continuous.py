@@ -16,13 +16,14 @@ from torch.testing import assert_close
 
 from vae.distributions.gamma import Beta
 from vae.distributions.gaussian_mixture import GaussianMixture, StratifiedGaussianMixture
-from vae.distributions.kumaraswamy import Kumaraswamy
+from vae.distributions.kumaraswamy import Kumaraswamy, PowerFunction
 from vae.distributions.laplace import Laplace
 from vae.distributions.logistic_normal import LogisticNormal, centred_logits, log_ratios
 from vae.distributions.multivariate_normal import MultivariateNormal
 from vae.distributions.normal import Normal
 from vae.distributions.operations import detach, parameters, rebuild, select
 from vae.distributions.power_spherical import HypersphericalUniform, PowerSpherical
+from vae.models.latents.kumaraswamy import KumaraswamyLatent
 
 DRAWS = Size([50_000])
 
@@ -179,6 +180,18 @@ def test_divergences_are_the_mean_of_the_log_ratio(name, assert_mean):
     assert_mean(q.log_prob(z) - p.log_prob(z), kl_divergence(q, p))
     if type(p) is type(q):
         assert_close(kl_divergence(q, q), torch.zeros_like(kl_divergence(q, p)))
+
+
+def test_a_power_function_is_a_beta_and_its_divergence_needs_no_quadrature():
+    c, q = double([0.6, 3.0])[0], EXAMPLES["kumaraswamy"]
+    power, beta = PowerFunction(c), Beta(c, torch.ones_like(c))
+    z = q.sample(Size([9]))
+    assert_close(power.log_prob(z), beta.log_prob(z))
+    assert_close(kl_divergence(q, power), kl_divergence(q, beta))
+    assert power.expand(Size([4, 2])).sample().shape == (4, 2)
+    layer = KumaraswamyLatent(5, 3)
+    assert isinstance(layer.prior().base_dist, PowerFunction)
+    assert isinstance(KumaraswamyLatent(5, 3, learned_prior=True).prior().base_dist, Beta)
 
 
 def test_a_kumaraswamy_of_ones_is_the_uniform_beta():

@@ -25,7 +25,7 @@ from torch.distributions.kl import register_kl
 from torch.distributions.utils import broadcast_all
 from torch.types import _size
 
-__all__ = ["Kumaraswamy"]
+__all__ = ["Kumaraswamy", "PowerFunction"]
 
 EULER = 0.5772156649015329
 
@@ -119,6 +119,25 @@ class Kumaraswamy(Distribution):
         return 1 - 1 / b + (1 - 1 / a) * _harmonic(b) - a.log() - b.log()
 
 
+class PowerFunction(Kumaraswamy):
+    r"""Creates the distribution of density :math:`a z^{a-1}`: Kumaraswamy, and Beta, with b = 1.
+
+    As a prior it needs no quadrature: :math:`\mathbb{E}[\log(1 - z)]` is not in its divergence. With
+    a = 1 it is the uniform distribution.
+
+    Arguments:
+        concentration1: a > 0.
+    """
+
+    arg_constraints = {"concentration1": constraints.positive}
+
+    def __init__(self, concentration1: Tensor, validate_args: bool | None = None) -> None:
+        super().__init__(concentration1, torch.ones_like(concentration1), validate_args)
+
+    def expand(self, batch_shape: _size, _instance: Distribution | None = None) -> PowerFunction:
+        return PowerFunction(self.concentration1.expand(batch_shape), validate_args=False)
+
+
 def _inside(z: Tensor) -> Tensor:
     """z, at most as near to the ends as there are numbers."""
     finfo = torch.finfo(z.dtype)
@@ -155,11 +174,19 @@ def _mean_log_rest(q: Kumaraswamy) -> Tensor:
     return (weights * log1mexp(minus_log_z)).sum(0)
 
 
+def _without_rest(p: Kumaraswamy, c: Tensor) -> Tensor:
+    """The divergence from a Beta of first shape c, without its normaliser and E[log(1 - z)]."""
+    a, b = p.concentration1, p.concentration0
+    return a.log() + b.log() - (b - 1) / b - (1 - c / a) * _harmonic(b)
+
+
 @register_kl(Kumaraswamy, TorchBeta)
 def _kl_kumaraswamy_beta(p: Kumaraswamy, q: TorchBeta) -> Tensor:
-    a, b, c, d = broadcast_all(
-        p.concentration1, p.concentration0, q.concentration1, q.concentration0
-    )
+    c, d = q.concentration1, q.concentration0
     log_beta = c.lgamma() + d.lgamma() - (c + d).lgamma()
-    closed = a.log() + b.log() - (b - 1) / b - (1 - c / a) * _harmonic(b) + log_beta
-    return closed - (d - 1) * _mean_log_rest(p)
+    return _without_rest(p, c) + log_beta - (d - 1) * _mean_log_rest(p)
+
+
+@register_kl(Kumaraswamy, PowerFunction)
+def _kl_kumaraswamy_power(p: Kumaraswamy, q: PowerFunction) -> Tensor:
+    return _without_rest(p, q.concentration1) - q.concentration1.log()

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from vae.distributions.gamma import Beta
-from vae.distributions.kumaraswamy import Kumaraswamy
+from vae.distributions.kumaraswamy import Kumaraswamy, PowerFunction
 from vae.models.latents.positive import PositiveLatent
 
 __all__ = ["KumaraswamyLatent"]
@@ -54,7 +54,12 @@ class KumaraswamyLatent(PositiveLatent):
 
     def prior(self) -> Distribution:
         shapes = {name: getattr(self, f"prior_log_{name}").exp() for name in self.start}
-        return Independent(Beta(**shapes, validate_args=False), 1, validate_args=False)
+        base: Distribution
+        if self.start["concentration0"] == 1 and not self.learned_prior:
+            base = PowerFunction(shapes["concentration1"], validate_args=False)  # a Beta too
+        else:
+            base = Beta(**shapes, validate_args=False)
+        return Independent(base, 1, validate_args=False)
 
     def code(self, z: Tensor) -> Tensor:
         return math.sqrt(12) * (z - 0.5)
