@@ -76,5 +76,6 @@ def test_many_variables_are_no_obstacle():
 def test_a_sum_over_everything_is_refused():
     with pytest.raises(ValueError, match="leaves nothing to sample: .* has 8 configurations, and"):
         gradients(SumAndSample(8), PROBLEMS["bernoulli"], ELBO(2), 2)
-    with pytest.raises(ValueError, match="sum_and_sample: summed must be at least 1"):
-        named("sum_and_sample", {"summed": 0})
+    for summed, words in ((0, "at least 1"), (101, "at most 100")):
+        with pytest.raises(ValueError, match=f"sum_and_sample: summed must be {words}"):
+            named("sum_and_sample", {"summed": summed})

@@ -37,6 +37,9 @@ from vae.ranges import assert_at_least_one
 
 __all__ = ["SumAndSample", "draw_outside", "most_probable"]
 
+MAX_SUMMED = 100
+"""The most configurations that are summed over: each is compared with each."""
+
 
 @singledispatch
 def categories(q: Distribution) -> Tensor:
@@ -96,7 +99,7 @@ def draw_outside(log_p: Tensor, listed: Tensor, count: int) -> tuple[Tensor, Ten
     alike = (listed[:, None] == listed).to(log_p.dtype).cumprod(-1)
     alike = torch.cat([torch.ones_like(alike[..., :1]), alike[..., :-1]], -1)  # (T, T, B, D)
     # at each place of the walk: the values with which a listed configuration goes on
-    onward = (alike.unsqueeze(-1) * vertex).sum(1) > 0  # (T, B, D, C)
+    onward = torch.einsum("stbd,tbdc->sbdc", alike, vertex) > 0
     leave = log_p.masked_fill(onward, -torch.inf).logsumexp(-1)  # (T, B, D)
     step = (vertex * log_p).sum(-1)
     place = leave + step.cumsum(-1) - step
@@ -130,7 +133,7 @@ class SumAndSample(Estimator):
         | https://arxiv.org/abs/1810.04777).
 
     Arguments:
-        summed: T, less than the number of configurations.
+        summed: T, at most ``MAX_SUMMED``, and less than the number of configurations.
     """
 
     families = (Bernoulli, OneHotCategorical)
@@ -140,6 +143,8 @@ class SumAndSample(Estimator):
     def __init__(self, summed: int = 3) -> None:
         super().__init__()
         assert_at_least_one("summed", summed)
+        if summed > MAX_SUMMED:
+            raise ValueError(f"summed must be at most {MAX_SUMMED}, got {summed}")
         self.summed = summed
 
     def cost(self, K: int, D: int, C: int, family: type[Distribution] = Distribution) -> int:
@@ -150,8 +155,8 @@ class SumAndSample(Estimator):
         if not self.summed < configurations(q):
             raise ValueError(
                 f"{self.extra_name()} leaves nothing to sample: {describe(q)} has"
-                f" {configurations(q)} configurations, and summed is {self.summed}; with num_samples"
-                f" = {objective.num_samples}, enumerate is exact"
+                f" {configurations(q)} configurations, and summed is {self.summed}: use enumerate,"
+                " which is exact"
             )
 
     def estimate(
