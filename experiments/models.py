@@ -51,7 +51,7 @@ def models(names: list[str] | None = None, jobs: int = 1, evaluate_only: bool = 
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     left = [name for name in wanted if not (RESULTS / f"{name}.json").exists()]
-    print(f"{len(left)} of {len(wanted)} configurations to do")
+    print(f"{len(left)} of {len(wanted)} configurations to do", flush=True)
     with ThreadPoolExecutor(jobs) as pool:
         done = list(pool.map(lambda name: _do(known[name], evaluate_only), left))
     if failed := [name for name, fine in zip(left, done, strict=True) if not fine]:
@@ -89,7 +89,7 @@ def _ended(name: str) -> Path | None:
 
 def _ran(name: str, script: str, *words: str) -> bool:
     """Whether a script ended well; prints its last lines if not."""
-    command = [sys.executable, str(HERE / script), *words]
+    command = [sys.executable, os.path.relpath(HERE / script), *words]  # which a result names
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         print(f"{name}: {script}", *done.stderr.splitlines()[-5:], sep="\n  ", flush=True)

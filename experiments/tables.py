@@ -12,6 +12,7 @@ from typing import Any
 import bad_input
 import mutants
 from benchmark import readme
+from evaluations import models as models_table
 from evaluations import tables as evaluation_tables
 
 from vae.cli.errors import one_line_errors
@@ -109,6 +110,7 @@ TABLES = {
     "evaluation": evaluation_tables.evaluation,
     "study": study,
     "estimators": markdown,
+    "models": models_table.table,
     "own_parts": own_parts,
     "mutants": mutants.markdown,
     "evaluator_mutants": mutants.markdown_evaluator,
