@@ -20,13 +20,15 @@ _PUBLIC = {
     "data.module": "ImageDataModule",
     "data.omniglot": "OmniglotDataModule",
     "estimators": (
-        "ARM ARMS ARS ARSM Baseline BitFlip CARMS ChiVI ClippedDisARM DefensiveWakeWake DisARM DisARMIW DisARMStickBreaking DisARMTree DoubleControlVariates"
-        " DoublyReparameterized ESTIMATORS Enumerate Estimate Estimator GappedStraightThrough"
-        " GeneralizedDReG GumbelRao GumbelSoftmax GumbelTopK ImplicitMLE Learned LeaveOneOut LocalExpectation MeasureValued"
-        " MovingAverage MuProp NoBaseline OVIS OVISMonteCarlo Pathwise PerLayer REBAR RELAX RLOO RODEO"
-        " ReinMax"
-        " Reparameterization SIMPLE Sampler ScoreFunction Separately StickingTheLanding StraightThrough"
-        " StraightThroughGumbel StraightThroughGumbelTopK SumAndSample UnorderedSet VIMCO WakeSleep"
+        "ARM ARMS ARS ARSM Baseline BitFlip CARMS ChiVI ClippedDisARM"
+        " DecoupledStraightThroughGumbel DefensiveWakeWake DisARM DisARMIW DisARMStickBreaking"
+        " DisARMTree DoubleControlVariates DoublyReparameterized ESTIMATORS Enumerate Estimate"
+        " Estimator FouST GappedStraightThrough GeneralizedDReG GumbelRao GumbelSoftmax GumbelTopK"
+        " ImplicitMLE Learned LeaveOneOut LocalExpectation MeasureValued MovingAverage MuProp"
+        " NoBaseline OVIS OVISMonteCarlo Pathwise PerLayer REBAR RELAX RLOO RODEO ReinMax"
+        " ReinMaxCV ReinMaxRao Reparameterization SIMPLE Sampler ScoreFunction Separately"
+        " StickingTheLanding StraightThrough StraightThroughGumbel StraightThroughGumbelTopK"
+        " SumAndSample UnorderedSet VIMCO WakeSleep"
     ),
     "models.composition": "Composition compose",
     "models.latents": (

@@ -89,6 +89,31 @@ MUTANTS: dict[str, Mutant] = {
         "f(fixed + from_q + from_prior, frozen)",
         "f(fixed + from_q + from_prior, q)",
     ),
+    "derivative at another temperature": mutant(
+        "straight_through one_hot elbo2",
+        "the Jacobian of a softmax at twice the temperature",
+        "soften(q, logits_of(q), 1.0))\n\n\nclass StraightThroughGumbel",
+        "soften(q, logits_of(q), 2.0))\n\n\nclass StraightThroughGumbel",
+    ),
+    "factor 2 before the middle": mutant(
+        "reinmax bernoulli elbo1",
+        "the Jacobian in the middle of vertex and mean counts once",
+        "z + 2 * soft_differential(q, middle)",
+        "z + soft_differential(q, middle)",
+    ),
+    "equation 18 as printed": mutant(
+        "reinmax_cv one_hot elbo2",
+        "the paper's formula, without the factor 2 before ReinMax's first term",
+        "z + 2 * first",
+        "z + first",
+    ),
+    "a control variate of another mean": mutant(
+        "reinmax_cv one_hot elbo1",
+        "the noise whose mean is subtracted is drawn freely, not given the vertex",
+        "if self.free",
+        "if True",
+        {"eta": 1.5, "num_inner": 2},
+    ),
     "analytic term forgotten": mutant(
         "muprop one_hot elbo2",
         "the gradient of the Taylor expansion's mean is not added back",

@@ -24,7 +24,8 @@ class Mutant(NamedTuple):
         make: Builds the mutant.
         make_original: Builds what it is a mutant of, with the same options.
         original: The original's name in ``ESTIMATORS``.
-        problem: A name in ``vae.certify.PROBLEMS``.
+        problem: A name in ``vae.certify.PROBLEMS``; of an original that is exact for a class of f
+            alone, with an f of that class.
         objective: A name in ``vae.certify.OBJECTIVES``.
         wrong: What is wrong with it, in one line.
     """
@@ -41,6 +42,9 @@ def mutate(estimator: Estimator, old: str, new: str) -> Estimator:
     """The estimator, its classes taken from a copy of its module with ``old`` replaced by
     ``new``."""
     module = sys.modules[type(estimator).__module__]
+    sampler = sys.modules[type(getattr(estimator, "sampler", estimator)).__module__]
+    if old in inspect.getsource(sampler):  # of a pathwise estimator it is the sampler
+        module = sampler
     source = inspect.getsource(module)
     found = source.count(old)
     if found != 1:

@@ -15,11 +15,13 @@ Each function is dispatched on the family; an ``Independent`` passes the call on
 
 from __future__ import annotations
 
+import math
 from functools import singledispatch
 
 import torch
 from torch import Size, Tensor
 from torch.distributions import Bernoulli, Distribution, Independent
+from torch.nn.functional import logsigmoid
 
 from vae.distributions.one_hot import OneHotCategorical, gumbel_like
 from vae.distributions.operations import describe, logits_of
@@ -31,6 +33,7 @@ __all__ = [
     "condition",
     "differential",
     "harden",
+    "middle_logits",
     "perturb",
     "perturb_given",
     "soft_differential",
@@ -278,3 +281,29 @@ def _(q: OneHotCategorical, z: Tensor, gap: float) -> Tensor:
 def _(q: Bernoulli, z: Tensor, gap: float) -> Tensor:
     logits = q.logits.detach()  # over a second category, of logit zero
     return torch.where(z > 0.5, logits.clamp_min(gap), logits.clamp_max(-gap))
+
+
+@singledispatch
+def middle_logits(q: Distribution, z: Tensor) -> Tensor:
+    """The logits whose probabilities lie in the middle of a vertex and those of ``q``.
+
+    They carry no gradient."""
+    raise NotImplementedError(f"{describe(q)} has no relaxation")
+
+
+@middle_logits.register
+def _(q: Independent, z: Tensor) -> Tensor:
+    return middle_logits(q.base_dist, z)
+
+
+@middle_logits.register
+def _(q: OneHotCategorical, z: Tensor) -> Tensor:
+    logits = q.logits.detach()  # normalized
+    return torch.where(z > 0.5, logits.exp().log1p(), logits)
+
+
+@middle_logits.register
+def _(q: Bernoulli, z: Tensor) -> Tensor:
+    sign = 2 * z - 1
+    other = -sign * finite(q.logits.detach())  # the logit of the value that z is not
+    return sign * ((-other.sigmoid() / 2).log1p() - logsigmoid(other) + math.log(2))

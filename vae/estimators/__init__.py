@@ -4,10 +4,12 @@ from vae.estimators.antithetic import ARM, DisARM
 from vae.estimators.arms import ARMS
 from vae.estimators.arsm import ARS, ARSM
 from vae.estimators.base import Estimate, Estimator, Integrand, attach, without_score
+from vae.estimators.beyond_reinmax import ReinMaxCV, ReinMaxRao
 from vae.estimators.bitflip import BitFlip, ClippedDisARM
 from vae.estimators.carms import CARMS, DisARMIW
 from vae.estimators.categorical_disarm import DisARMStickBreaking, DisARMTree
 from vae.estimators.chi import ChiVI
+from vae.estimators.decoupled import DecoupledStraightThroughGumbel
 from vae.estimators.double_control_variates import DoubleControlVariates
 from vae.estimators.doubly_reparameterized import (
     DoublyReparameterized,
@@ -15,6 +17,7 @@ from vae.estimators.doubly_reparameterized import (
     StickingTheLanding,
 )
 from vae.estimators.enumerate import Enumerate
+from vae.estimators.foust import FouST
 from vae.estimators.gumbel_top_k import GumbelTopK, StraightThroughGumbelTopK
 from vae.estimators.implicit_mle import ImplicitMLE
 from vae.estimators.local_expectation import LocalExpectation
@@ -24,6 +27,8 @@ from vae.estimators.names import (
     ESTIMATORS,
     accepts,
     constructor,
+    decoupled_st_gumbel,
+    foust,
     gapped_straight_through,
     gumbel_rao,
     gumbel_softmax,
@@ -35,6 +40,8 @@ from vae.estimators.names import (
     reinforce,
     reinforce_moving_average,
     reinmax,
+    reinmax_cv,
+    reinmax_rao,
     simple,
     st_gumbel,
     st_gumbel_top_k,
@@ -81,6 +88,7 @@ __all__ = [
     "CARMS",
     "ClippedDisARM",
     "DefensiveWakeWake",
+    "DecoupledStraightThroughGumbel",
     "DisARM",
     "DisARMIW",
     "DisARMStickBreaking",
@@ -91,6 +99,7 @@ __all__ = [
     "Enumerate",
     "Estimate",
     "Estimator",
+    "FouST",
     "GappedStraightThrough",
     "GeneralizedDReG",
     "GumbelRao",
@@ -114,6 +123,8 @@ __all__ = [
     "RLOO",
     "RODEO",
     "ReinMax",
+    "ReinMaxCV",
+    "ReinMaxRao",
     "Reparameterization",
     "SIMPLE",
     "Sampler",
@@ -129,6 +140,8 @@ __all__ = [
     "accepts",
     "attach",
     "constructor",
+    "decoupled_st_gumbel",
+    "foust",
     "gapped_straight_through",
     "gumbel_rao",
     "gumbel_softmax",
@@ -141,6 +154,8 @@ __all__ = [
     "reinforce_moving_average",
     "reinmax",
     "simple",
+    "reinmax_cv",
+    "reinmax_rao",
     "st_gumbel",
     "st_gumbel_top_k",
     "straight_through",

@@ -11,9 +11,11 @@ from vae.estimators.antithetic import ARM, DisARM
 from vae.estimators.arms import ARMS
 from vae.estimators.arsm import ARS, ARSM
 from vae.estimators.base import Estimator
+from vae.estimators.beyond_reinmax import ReinMaxCV, ReinMaxRao
 from vae.estimators.bitflip import BitFlip, ClippedDisARM
 from vae.estimators.carms import CARMS, DisARMIW
 from vae.estimators.categorical_disarm import DisARMStickBreaking, DisARMTree
+from vae.estimators.decoupled import DecoupledStraightThroughGumbel
 from vae.estimators.double_control_variates import DoubleControlVariates
 from vae.estimators.doubly_reparameterized import (
     DoublyReparameterized,
@@ -21,6 +23,7 @@ from vae.estimators.doubly_reparameterized import (
     StickingTheLanding,
 )
 from vae.estimators.enumerate import Enumerate
+from vae.estimators.foust import FouST
 from vae.estimators.gumbel_top_k import GumbelTopK, StraightThroughGumbelTopK
 from vae.estimators.implicit_mle import ImplicitMLE
 from vae.estimators.local_expectation import LocalExpectation
@@ -79,6 +82,49 @@ def reinmax(temperature: float = 1.0) -> Estimator:
         temperature: The temperature of what the vertex is averaged with.
     """
     return Pathwise(ReinMax(temperature))
+
+
+def reinmax_rao(temperature: float = 1.0, num_inner: int = 10) -> Estimator:
+    """Creates the ReinMax-Rao estimator.
+
+    Arguments:
+        temperature: The temperature of the Gumbel-softmax between vertex and mean.
+        num_inner: Draws of its noise given each vertex.
+    """
+    return Pathwise(ReinMaxRao(temperature, num_inner))
+
+
+def reinmax_cv(
+    temperature: float = 1.0, num_inner: int = 10, eta: float = 0.5, free: bool = False
+) -> Estimator:
+    """Creates the ReinMax-CV estimator.
+
+    Arguments:
+        temperature: The temperature of the Gumbel-softmax between vertex and mean.
+        num_inner: Draws of its noise given each vertex.
+        eta: The weight of the control variate.
+        free: Whether the noise of the control variate is drawn freely, which changes the mean.
+    """
+    return Pathwise(ReinMaxCV(temperature, num_inner, eta, free))
+
+
+def decoupled_st_gumbel(temperature: float = 1.0, forward_temperature: float = 0.5) -> Estimator:
+    """Creates the straight-through Gumbel-softmax estimator with two temperatures.
+
+    Arguments:
+        temperature: The temperature of the relaxation whose derivative is taken.
+        forward_temperature: That of the posterior from which vertices are drawn.
+    """
+    return Pathwise(DecoupledStraightThroughGumbel(temperature, forward_temperature))
+
+
+def foust(low: float = 0.8) -> Estimator:
+    """Creates the FouST estimator, of binary variables.
+
+    Arguments:
+        low: The least factor by which a vertex is drawn to the middle.
+    """
+    return Pathwise(FouST(low))
 
 
 def gapped_straight_through(temperature: float = 1.0, gap: float = 1.0) -> Estimator:
@@ -176,6 +222,7 @@ ESTIMATORS: dict[str, Callable[..., Estimator]] = {
     "gumbel_softmax": gumbel_softmax,
     "straight_through": straight_through,
     "st_gumbel": st_gumbel,
+    "decoupled_st_gumbel": decoupled_st_gumbel,
     "gumbel_rao": gumbel_rao,
     "gst": gapped_straight_through,
     "reinmax": reinmax,
@@ -183,6 +230,9 @@ ESTIMATORS: dict[str, Callable[..., Estimator]] = {
     "gumbel_top_k": gumbel_top_k,
     "st_gumbel_top_k": st_gumbel_top_k,
     "imle": ImplicitMLE,
+    "reinmax_rao": reinmax_rao,
+    "reinmax_cv": reinmax_cv,
+    "foust": foust,
     "reinforce": reinforce,
     "reinforce_moving_average": reinforce_moving_average,
     "nvil": nvil,
