@@ -128,6 +128,16 @@ def test_zeros_above_the_diagonal_of_a_factor_are_no_parameters():
         assert (grad.triu(1) == 0).all() and (grad != 0).any()
 
 
+def test_the_derivative_in_a_mean_direction_is_along_the_sphere():
+    q = EXAMPLES["power_spherical"]
+    loc = q.loc.clone().requires_grad_()
+    free = rebuild(q, loc=loc)
+    z = free.rsample(Size([5]))
+    for value in (z.square().flatten(1)[:, 0].sum(), free.log_prob(z.detach()).sum()):
+        (grad,) = torch.autograd.grad(value, loc, retain_graph=True)
+        assert (grad != 0).any() and (grad * q.loc).sum(-1).abs().max() < 1e-12
+
+
 @pytest.mark.parametrize("a, b", [(0.7, 1.4), (2.5, 0.8), (6.0, 40.0)])
 def test_kumaraswamy_s_distribution_function_density_and_quantiles_agree(a, b):
     q = Kumaraswamy(*double(a, b))

@@ -72,7 +72,7 @@ class PowerSpherical(Distribution):
     """Creates a power spherical distribution, of events ``(d,)``, d at least 2.
 
     Arguments:
-        loc: The mean direction, unit vectors ``(*, d)``.
+        loc: The mean direction, unit vectors ``(*, d)``: of others the direction counts.
         concentration: How much it is preferred, 0 or more, ``(*)``.
     """
 
@@ -84,6 +84,7 @@ class PowerSpherical(Distribution):
         self, loc: Tensor, concentration: Tensor, validate_args: bool | None = None
     ) -> None:
         batch = torch.broadcast_shapes(loc.shape[:-1], concentration.shape)
+        loc = loc / loc.norm(dim=-1, keepdim=True)  # its derivative is along the sphere
         self.loc, self.concentration = (
             loc.expand(*batch, loc.shape[-1]),
             concentration.expand(batch),
@@ -227,8 +228,7 @@ class HypersphericalUniform(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)
-        zero = torch.zeros_like(value[..., 0] + self.loc[..., 0])
-        return zero - self.entropy()
+        return 0 * (value + self.loc).sum(-1) - self.entropy()  # with a derivative, of 0
 
     def entropy(self) -> Tensor:
         half = self.event_shape[0] / 2

@@ -49,6 +49,8 @@ class Density:
         with torch.enable_grad():
             leaf = z.detach().requires_grad_()
             value = self(leaf)
+            if not value.requires_grad:  # the same everywhere
+                return value, torch.zeros_like(z)
             (gradient,) = torch.autograd.grad(value.sum(), leaf)
         return value.detach(), gradient
 

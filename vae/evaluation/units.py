@@ -6,7 +6,7 @@ A unit's activity is the variance over images of its posterior mean, in the unit
 
 Variables that are no single numbers have a mean that is a vector, and their activity is the sum of
 the variances of its entries: one-hot variables that of their probabilities, points of a simplex that
-of their coordinates, angles that of :math:`\mathbb{E}_q[(\cos z, \sin z)]`, whose length tells how
+of their coordinates, directions too, angles that of :math:`\mathbb{E}_q[(\cos z, \sin z)]`, whose length tells how
 concentrated q is: the mean angle of a q that is uniform on the circle means nothing.
 
 References:
@@ -25,6 +25,7 @@ from torch.distributions import Distribution, Independent, VonMises, constraints
 
 from vae.devices import double
 from vae.distributions.operations import base_of
+from vae.distributions.power_spherical import sphere
 from vae.models.vae import VAE
 
 __all__ = ["Means", "UnitKL", "active_units", "activity", "unit_kl", "unit_means"]
@@ -69,7 +70,7 @@ def _(base: VonMises) -> Tensor:
 def _is_joint(base: Distribution) -> bool:
     """Whether an event is one variable, not one an entry."""
     try:
-        return base.support in (constraints.one_hot, constraints.simplex)
+        return base.support in (constraints.one_hot, constraints.simplex, sphere)
     except NotImplementedError:
         return False
 

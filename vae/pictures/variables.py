@@ -17,6 +17,7 @@ from torch.distributions import Dirichlet, Distribution, Independent, Poisson, V
 
 from vae.distributions.logistic_normal import LogisticNormal
 from vae.distributions.operations import base_of
+from vae.distributions.power_spherical import HypersphericalUniform, PowerSpherical
 
 __all__ = ["Values", "factors", "levels_of", "values_of"]
 
@@ -91,6 +92,19 @@ def _(base: VonMises, levels: Tensor) -> Values:
     angles = torch.arange(number) * (2 * math.pi / number) - math.pi
     z = angles.to(base.loc)[:, None].expand(-1, *base.batch_shape)
     return Values(z, [f"{math.degrees(a):.0f}°" for a in angles.tolist()], "angle")
+
+
+@_values.register(PowerSpherical)
+@_values.register(HypersphericalUniform)
+def _(base: Distribution, levels: Tensor) -> Values:
+    """Once round a circle; points of a sphere have no order."""
+    if base.event_shape[0] > 2:
+        raise NotImplementedError("points of a sphere have no order to go through")
+    number = len(levels)
+    angles = torch.arange(number) * (2 * math.pi / number) - math.pi
+    z = torch.stack([angles.cos(), angles.sin()], -1).to(base.sample())[:, None]
+    labels = [f"{math.degrees(a):.0f}°" for a in angles.tolist()]
+    return Values(z.expand(-1, *base.batch_shape, -1), labels, "angle")
 
 
 @_values.register
