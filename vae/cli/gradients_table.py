@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vae.analysis.plots import pareto
 from vae.cli.latent_names import LAYERS
+from vae.distributions.kinds import kind_of
 from vae.models.vae import VAE
 from vae.run.files import write_json
 
@@ -37,7 +38,15 @@ COLUMNS = {
 }
 
 
-DISCRETE = {"binary": "binary", "one_hot": "one-hot", "relaxed_one_hot": "relaxed one-hot"}
+TITLES = {
+    "binary": "binary",
+    "one_hot": "one-hot",
+    "relaxed_one_hot": "relaxed one-hot",
+    "full_gaussian": "Gaussian (full covariance)",
+    "logistic_normal": "logistic-normal",
+    "power_spherical": "power spherical",
+    "misvae": "MISVAE",
+}
 """The names in titles of families that are not named after a person."""
 
 
@@ -45,9 +54,10 @@ def in_words(vae: VAE, x: Tensor) -> str:
     """The latent variables of a model, as a title names them."""
     names = {layer.func: name for name, layer in LAYERS.items()}
     name = names.get(type(vae.latent), "")
-    name = DISCRETE.get(name, name.replace("_", " ").title()) or type(vae.latent).__name__
+    name = TITLES.get(name, name.replace("_", " ").title()) or type(vae.latent).__name__
     shape = vae.posterior(x[:1]).event_shape
-    categories = f" of {shape[1]} categories" if len(shape) == 2 else ""
+    what = "coordinates" if kind_of(vae.posterior(x[:1])) == "sphere" else "categories"
+    categories = f" of {shape[1]} {what}" if len(shape) == 2 else ""
     return f"{shape[0]} {name} variables{categories}"
 
 
