@@ -25,6 +25,7 @@ from vae.models.latents.base import Latent
 from vae.models.latents.binary import Binary
 from vae.models.latents.gaussian import DiagonalGaussian
 from vae.models.latents.one_hot import OneHot
+from vae.models.latents.subset import ConditionalBernoulliLatent, PlackettLuceLatent
 from vae.models.likelihoods import Bernoulli, Likelihood
 from vae.models.networks import MLPDecoder, MLPEncoder
 
@@ -236,6 +237,16 @@ def small_binary(seed: int = 0) -> VAE:
     return _small(Binary, 5, seed=seed)
 
 
+def small_conditional(seed: int = 0) -> VAE:
+    """2 of 5 items, conditional Bernoulli, and 6 pixels: 10 latents, as :func:`small_one_hot`."""
+    return _small(ConditionalBernoulliLatent, 5, 2, seed=seed)
+
+
+def small_ranking(seed: int = 0) -> VAE:
+    """The first 2 of 5 items of a Plackett-Luce ranking, as :func:`small_conditional`."""
+    return _small(PlackettLuceLatent, 5, 2, seed=seed)
+
+
 class Enumerated:
     """All that is to be known of a small discrete model, by sums in float64.
 
@@ -249,7 +260,13 @@ class Enumerated:
     def __init__(self, vae: VAE) -> None:
         self.vae = vae
         logits = vae.latent.prior_logits.detach().double()
-        if logits.dim() == 2:
+        if hasattr(vae.latent, "k"):
+            sets = list(itertools.combinations(range(len(logits)), vae.latent.k))
+            values = [torch.zeros(len(logits)).index_fill(0, torch.tensor(s), 1.0) for s in sets]
+            orders = isinstance(vae.latent, PlackettLuceLatent)
+            log_probs = [_log_ranked(logits, s) if orders else logits[list(s)].sum() for s in sets]
+            self.log_prior = torch.stack(log_probs).log_softmax(0)
+        elif logits.dim() == 2:
             eye = torch.eye(logits.shape[1])
             values = [torch.stack(rows) for rows in itertools.product(eye, repeat=len(logits))]
             log_probs = logits.log_softmax(-1)
@@ -321,6 +338,18 @@ class Enumerated:
         with torch.no_grad():
             means = self.vae.decode(z).mean
         return z, torch.bernoulli(means, generator=generator)
+
+
+def _log_ranked(logits: Tensor, items: tuple[int, ...]) -> Tensor:
+    """The log-probability that these items are drawn first, without replacement, in any order."""
+    w = logits.softmax(-1)
+    total = torch.zeros(()).double()
+    for order in itertools.permutations(items):
+        p = torch.ones(()).double()
+        for i, item in enumerate(order):
+            p = p * w[item] / (1 - w[list(order[:i])].sum())
+        total = total + p
+    return total.log()
 
 
 def _log_bernoulli(logits: Tensor, value: Tensor) -> Tensor:

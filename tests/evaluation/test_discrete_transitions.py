@@ -8,12 +8,14 @@ import math
 
 import pytest
 import torch
-from known import Enumerated, small_binary, small_one_hot
+from known import Enumerated, small_binary, small_conditional, small_one_hot, small_ranking
 from torch import nn
 from torch.distributions import Binomial, Categorical, Independent, MixtureSameFamily
 
 from vae import VAE
+from vae.distributions.conditional_bernoulli import ConditionalBernoulli
 from vae.distributions.one_hot import OneHotCategorical
+from vae.distributions.operations import support
 from vae.evaluation.ais import ais
 from vae.evaluation.annealing import Bridge, anneal, summed_up, temperatures_of
 from vae.evaluation.bdmc import bracket
@@ -22,6 +24,7 @@ from vae.evaluation.gibbs import Gibbs
 from vae.evaluation.gradient_flips import GradientFlips
 from vae.evaluation.hmc import HMC
 from vae.evaluation.redraws import IntegerSteps, Redraws
+from vae.evaluation.swaps import Swaps
 from vae.evaluation.transitions import Density, transition_of
 from vae.models.latents.base import Latent
 from vae.models.latents.gaussian import DiagonalGaussian
@@ -36,6 +39,9 @@ CASES = {
     "one-hot-flips": (small_one_hot, OneHotFlips()),
     "one-hot-gradient": (small_one_hot, GradientFlips(one_hot=True)),
     "one-hot-redraws": (small_one_hot, Redraws()),
+    "subset-swaps": (small_conditional, Swaps()),
+    "subset-redraws": (small_conditional, Redraws()),
+    "ranking-swaps": (small_ranking, Swaps()),
     "binary-gibbs": (small_binary, Gibbs(torch.tensor([0.0, 1.0]))),
     "binary-flips": (small_binary, BinaryFlips()),
     "binary-gradient": (small_binary, GradientFlips(one_hot=False)),
@@ -123,7 +129,7 @@ def test_the_mean_weight_is_the_enumerated_p_of_x_both_ways(case, start, assert_
     assert_mean((back + known.log_p(x)).exp(), 1.0)
 
 
-@pytest.mark.parametrize("make", [small_one_hot, small_binary])
+@pytest.mark.parametrize("make", [small_one_hot, small_binary, small_conditional])
 def test_bounds_bracket_the_enumerated_log_likelihood(make):
     vae = make()
     known = Enumerated(vae)
@@ -223,6 +229,8 @@ class SaysNothing(Independent):
 def test_the_transition_follows_the_support():
     assert isinstance(transition_of(small_one_hot()), OneHotFlips)
     assert isinstance(transition_of(small_binary()), BinaryFlips)
+    assert isinstance(transition_of(small_conditional()), Swaps)
+    assert isinstance(transition_of(small_ranking()), Swaps)
     steps = transition_of(counting(PoissonLatent, 2)[0])
     assert isinstance(steps, IntegerSteps) and (steps.lower, steps.upper) == (0, math.inf)
     steps = transition_of(counting(BinomialLatent)[0])
@@ -259,11 +267,12 @@ def test_a_family_that_says_nothing_is_redrawn_if_it_is_of_whole_numbers(monkeyp
         assert_mean((weights - known.log_p(x)).exp(), 1.0)
 
 
+@pytest.mark.parametrize("make, kind", [(small_one_hot, OneHotFlips), (small_conditional, Swaps)])
 @torch.no_grad()
-def test_each_proposal_is_decoded_once(monkeypatch):
-    vae = small_one_hot()
+def test_each_proposal_is_decoded_once(make, kind, monkeypatch):
+    vae = make()
     x = Enumerated(vae).draw(3)[1]
-    bridge, calls, decode = Bridge(vae, x, "q", OneHotFlips(proposals=5)), [], VAE.decode
+    bridge, calls, decode = Bridge(vae, x, "q", kind(proposals=5)), [], VAE.decode
 
     def look(self, z):
         calls.append(z)
@@ -288,3 +297,17 @@ def test_a_family_that_is_no_product_is_redrawn_as_a_whole(monkeypatch, assert_l
     moved = stepped(Bridge(vae, x, "q", Redraws()), 0.6, z, 3)
     assert (moved != z).flatten(2).any(-1).float().mean() > 0.3
     assert_law(moved, known.z, law)
+
+
+def test_swaps_keep_the_number_of_ones_and_reach_several_rows(assert_law):
+    """Independent subsets: a row is picked, and none is mixed with another."""
+    q = Independent(ConditionalBernoulli(2, torch.tensor([[0.5, -1.0, 0.3, 1.2]] * 2)), 1)
+    start = q.expand([3])
+    joint = support(q)  # (36, 2, 4)
+    law = q.log_prob(joint).double().softmax(0)[:, None].expand(-1, 3)
+    transition = Swaps().of(start, start)
+    z = joint[0].expand(CHAINS, 3, -1, -1)
+    for _ in range(5):
+        z, _ = transition.step(z, Density(q.log_prob), torch.tensor(1.0))
+        assert (z.sum(-1) == 2).all()
+    assert_law(z, joint, law)

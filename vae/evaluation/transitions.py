@@ -18,6 +18,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
+from vae.distributions.subsets import KHot
 from vae.evaluation.repeated import repeated
 from vae.models.vae import VAE
 
@@ -196,6 +197,13 @@ def _(support: Constraint) -> Transition:
     from vae.evaluation.flips import BinaryFlips
 
     return BinaryFlips()
+
+
+@discrete_transition.register
+def _(support: KHot) -> Transition:
+    from vae.evaluation.swaps import Swaps
+
+    return Swaps()
 
 
 @discrete_transition.register(type(constraints.nonnegative_integer))
