@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from rich.console import Console
@@ -43,7 +43,7 @@ def sections() -> list[Section]:
             part.estimator,
             _about(part),
         )
-        for part in catalogue.LATENTS.values()
+        for part in _each(catalogue.LATENTS)
     ]
     priors = [
         (f"vae.{part.name}", ", ".join(part.kinds), _about(part))
@@ -51,7 +51,7 @@ def sections() -> list[Section]:
     ]
     likelihoods = [
         (f"vae.{part.name}", " or ".join(part.kinds), _about(part))
-        for part in catalogue.LIKELIHOODS.values()
+        for part in _each(catalogue.LIKELIHOODS)
     ]
     networks = [
         (f"vae.{encoder.name}", f"vae.{decoder.name}", _about(encoder))
@@ -91,6 +91,24 @@ def sections() -> list[Section]:
     ]
 
 
+def _each(parts: Mapping[str, Part]) -> list[Part]:
+    """The parts, a class with several examples once; its estimators and notes together."""
+    groups: dict[str, list[Part]] = {}
+    for part in parts.values():
+        groups.setdefault(part.name, []).append(part)
+
+    def joined(words: Iterable[str]) -> str:
+        return ", ".join(dict.fromkeys(filter(None, words)))
+
+    return [
+        group[0]._replace(
+            estimator=joined(part.estimator for part in group),
+            note=joined(part.note for part in group),
+        )
+        for group in groups.values()
+    ]
+
+
 def _plain(parts: Mapping[str, Part]) -> list[tuple[str, ...]]:
     return [(f"vae.{part.name}", _about(part)) for part in parts.values()]
 
@@ -99,7 +117,8 @@ def _about(part: Part) -> str:
     """The first line of the class's docstring, and the catalogue's note."""
     first = (inspect.getdoc(part.made) or "").partition("\n")[0]
     first = re.sub(r":(class|math):|`|\\", "", first).removeprefix("Creates ")
-    return f"{first[:1].upper()}{first[1:]} {part.note}".strip()
+    start = first if first.startswith("scikit") else first[:1].upper() + first[1:]
+    return f"{start.removesuffix('.')} ({part.note})." if part.note else start
 
 
 def markdown() -> str:

@@ -64,7 +64,7 @@ def _with_classes(value: Any) -> Any:
 
 def _hierarchy(layer: str, estimator: str, **options: int) -> Part:
     layers = [Part(layer, options), Part(layer, options)]
-    note = f"layers of {layer}: a class each, from the lowest to the top"
+    note = f"of {layer} layers"
     return Part("Hierarchy", {"layers": layers, "hidden": [8]}, (), estimator, note)
 
 
@@ -151,7 +151,7 @@ OBJECTIVES: dict[str, Part] = {
     "ciwae": Part("CIWAE", {"num_samples": 3, "beta": 0.5}),
     "piwae": Part("PIWAE", {"num_samples": 4, "groups": 2}),
     "renyi": Part("Renyi", {"num_samples": 3, "alpha": 0.5}),
-    "vr_max": Part("VRMax", {"num_samples": 3}, note="no guaranteed bound"),
+    "vr_max": Part("VRMax", {"num_samples": 3}),
     "tvo": Part("TVO", {"num_samples": 3, "partitions": 3}),
     "cubo": Part("CUBO", {"num_samples": 3}, note="for q only: give it to Separate"),
     "separate": Part(
