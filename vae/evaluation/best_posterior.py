@@ -21,6 +21,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, Transform, transform_to
 
 from vae.devices import asynchronous, double
+from vae.distributions.chain import Chain
 from vae.distributions.operations import base_of, configurations, describe, parameters, rebuild
 from vae.estimators import RLOO, Enumerate, Estimator, StickingTheLanding
 from vae.models.bound import bound
@@ -75,6 +76,10 @@ def free_parameters(q: Distribution) -> dict[str, Transform]:
     Raises:
         NotImplementedError: If the family does not name its parameters.
     """
+    if isinstance(base_of(q), Chain):
+        raise NotImplementedError(
+            f"the best {describe(q)} for each image would have networks of its own for each"
+        )
     try:
         named, constraints = parameters(q), base_of(q).arg_constraints
     except (NotImplementedError, AttributeError):  # a family of one's own that says nothing

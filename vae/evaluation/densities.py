@@ -21,6 +21,7 @@ from torch.nn.functional import softplus
 
 from vae.devices import asynchronous, double
 from vae.distributions import bernoulli, gamma, normal, one_hot, von_mises
+from vae.distributions.chain import Chain
 
 __all__ = ["Densities", "log_densities"]
 
@@ -45,6 +46,8 @@ def log_densities(q: Distribution) -> Densities:
 
     Memory is bounded by that of the answer.
     """
+    if isinstance(q, Chain):
+        return _of_chain(q)
     base = q
     while type(base) is Independent:
         base = base.base_dist
@@ -56,6 +59,20 @@ def log_densities(q: Distribution) -> Densities:
     (count,) = q.batch_shape
     weights, constants = weights.reshape(count, -1).T, constants.reshape(count, -1).sum(1)
     return lambda z: statistics(double(z)).reshape(len(z), -1) @ weights + constants
+
+
+def _of_chain(q: Chain) -> Densities:
+    """Only the first layer's law is another one for each image."""
+    first = log_densities(q.first)
+
+    def densities(z: Tensor) -> Tensor:
+        layers = q.split(z)
+        total = first(layers[0])
+        for link, below, above in zip(q.links, layers[:-1], layers[1:], strict=True):
+            total = total + double(link(below).log_prob(above))[:, None]
+        return total
+
+    return densities
 
 
 def _by_log_prob(q: Distribution, z: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution
 
+from vae.distributions.chain import Chain
 from vae.distributions.operations import parameters
 from vae.models.vae import VAE
 
@@ -83,7 +84,12 @@ def posterior_mean(q: Distribution) -> Tensor | None:
 
 
 def parameters_of(q: Distribution) -> dict[str, Tensor]:
-    """The tensors that define q(z|x), ``(B, *)`` by name; those that all images share are left out."""
+    """The tensors that define q(z|x), ``(B, *)`` by name; those that all images share are left out.
+
+    Of stochastic layers they are those of the lowest.
+    """
+    if isinstance(q, Chain):  # of the others the networks are the parameters
+        q = q.first
     try:
         found = parameters(q)
     except (NotImplementedError, AttributeError):  # of a family that does not say

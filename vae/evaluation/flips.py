@@ -16,7 +16,7 @@ from abc import abstractmethod
 from copy import copy
 
 import torch
-from torch import Tensor
+from torch import Size, Tensor
 from torch.distributions import Distribution
 
 from vae.distributions.one_hot import OneHotCategorical
@@ -24,6 +24,9 @@ from vae.evaluation.transitions import Density, Transition
 
 __all__ = ["PROPOSALS", "BinaryFlips", "Flips", "Metropolis", "OneHotFlips"]
 
+
+SAMPLES = 200
+"""Of a family that does not say its mean."""
 
 PROPOSALS = 8
 """Of one step: enough that a temperature's own work, a fifth of a decoding, does not count."""
@@ -84,12 +87,7 @@ class Flips(Metropolis):
 
     def of(self, start: Distribution, q: Distribution) -> Transition:
         new = copy(self)
-        try:
-            new.start, new.end = (
-                self.marginals(d.mean).clamp_min(1e-30).log() for d in (start, q)
-            )
-        except NotImplementedError:  # a family without a mean
-            return self
+        new.start, new.end = (self.marginals(_mean(d)).clamp_min(1e-30).log() for d in (start, q))
         return new.at(1.0)
 
     def at(self, beta: float) -> Transition:
@@ -113,6 +111,16 @@ class Flips(Metropolis):
         if self.variables is None:
             return torch.randint(D, (chains, B), device=flat.device)
         return torch.multinomial(self.variables, chains, replacement=True).T
+
+
+def _mean(d: Distribution) -> Tensor:
+    """The mean, ``(B, *event)``; of a family that does not say it, that of samples."""
+    try:
+        return d.mean
+    except NotImplementedError:
+        z = d.sample(Size([SAMPLES]))
+        # so that no value counts as impossible that was not drawn
+        return z.mean(0).lerp(z.new_full((), 0.5), 1 / SAMPLES)
 
 
 class OneHotFlips(Flips):

@@ -11,11 +11,12 @@ from torch.distributions import Distribution
 from torch.nn.functional import one_hot
 
 from vae.data.loader import mix_seeds
+from vae.distributions.chain import Chain
 from vae.distributions.operations import describe
 from vae.evaluation.collapse import COLLAPSED, collapse_verdict
 from vae.evaluation.part import Bound, Number, Part, Subject, mean_of
 from vae.evaluation.terms import closed_kl, fixed_noise
-from vae.evaluation.units import activity, unit_kl, unit_means
+from vae.evaluation.units import activity, layer_rates, unit_kl, unit_means
 from vae.evaluation.usage import category_probs, entropy, perplexity, used_categories
 from vae.models.vae import VAE
 
@@ -51,11 +52,14 @@ class Units(Part):
             means = unit_means(q, self.samples)
             kl = unit_kl(vae, q, self.samples)
             rate = _rate(vae, q, self.samples) if kl is None else kl.value.sum(-1)
+            rates = layer_rates(vae, q, self.samples)
         values = {"mean": means.value, "rate": rate}
         if means.error is not None:
             values["error"] = means.error
         if kl is not None:
             values["kl_mc" if kl.monte_carlo else "kl"] = kl.value
+        if rates is not None:
+            values["layer_rates"] = rates
         probs = category_probs(q)
         if probs is not None:
             values |= {"probs": probs, "entropy": entropy(probs)}
@@ -79,6 +83,12 @@ class Units(Part):
                     warning=warning if lacking else "",
                 )
             )
+            found += _by_layer(subject.vae, variances, self.threshold)
+        if "layer_rates" in values:
+            found += [
+                mean_of(f"rate_layer_{i}", rate, labels={"samples": self.samples})
+                for i, rate in enumerate(values["layer_rates"].unbind(1), 1)
+            ]
         for name in ("kl", "kl_mc"):
             if name in values:
                 found += _kl_numbers(values[name], closed=name == "kl")
@@ -97,6 +107,22 @@ class Units(Part):
             rate = values["rate"].mean().item()
             said.append(collapse_verdict(rate, kl, variances, self.threshold))
         return said
+
+
+def _by_layer(vae: VAE, variances: Tensor, threshold: float) -> list[Number]:
+    """The active units of each stochastic layer, where there are several."""
+    prior = vae.prior()
+    if not isinstance(prior, Chain):
+        return []
+    return [
+        Number(
+            f"active_units_layer_{i}",
+            float((each > threshold).sum()),
+            unit="units",
+            labels={"of": len(each), "threshold": threshold},
+        )
+        for i, each in enumerate(variances.split(prior.sizes), 1)
+    ]
 
 
 def _rate(vae: VAE, q: Distribution, num_samples: int) -> Tensor:

@@ -24,11 +24,20 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, Independent, VonMises, constraints, kl_divergence
 
 from vae.devices import double
+from vae.distributions.chain import Chain
 from vae.distributions.operations import base_of
 from vae.distributions.power_spherical import sphere
 from vae.models.vae import VAE
 
-__all__ = ["Means", "UnitKL", "active_units", "activity", "unit_kl", "unit_means"]
+__all__ = [
+    "Means",
+    "UnitKL",
+    "active_units",
+    "activity",
+    "layer_rates",
+    "unit_kl",
+    "unit_means",
+]
 
 
 class Means(NamedTuple):
@@ -69,6 +78,8 @@ def _(base: VonMises) -> Tensor:
 
 def _is_joint(base: Distribution) -> bool:
     """Whether an event is one variable, not one an entry."""
+    if isinstance(base, Chain):
+        return _is_joint(base_of(base.first))
     try:
         return base.support in (constraints.one_hot, constraints.simplex, sphere)
     except NotImplementedError:
@@ -84,6 +95,8 @@ def unit_means(q: Distribution, num_samples: int = 64) -> Means:
         num_samples: K.
     """
     base = base_of(q)
+    if isinstance(base, Chain):
+        return _means_of_layers(base, num_samples)
     try:
         mean = _mean(base)
         return Means(mean.reshape(len(mean), -1, mean.shape[-1]), None)
@@ -92,6 +105,16 @@ def unit_means(q: Distribution, num_samples: int = 64) -> Means:
         entries = z.shape[-1] if _is_joint(base) else 1
         z = z.reshape(*z.shape[:2], -1, entries)
         return Means(z.mean(0), z.var(0) / num_samples)
+
+
+def _means_of_layers(q: Chain, num_samples: int) -> Means:
+    """Of upper layers, the mean over samples of those below."""
+    _, *laws = q.laws(q.sample(Size([num_samples])))
+    given = [_mean(base_of(law)) for law in laws]  # (K, B, L, E) each
+    first = _mean(base_of(q.first))
+    means = [first, *(each.mean(0) for each in given)]
+    errors = [torch.zeros_like(first), *(each.var(0) / num_samples for each in given)]
+    return Means(torch.cat(means, 1), torch.cat(errors, 1))
 
 
 def activity(mean: Tensor, error: Tensor | None = None) -> Tensor:
@@ -140,3 +163,19 @@ def unit_kl(vae: VAE, q: Distribution, num_samples: int = 64) -> UnitKL | None:
         z = whole.sample(Size([num_samples]))
         kl, monte_carlo = (q.log_prob(z) - p.log_prob(z)).mean(0), True
     return UnitKL(kl.reshape(len(kl), -1), monte_carlo)
+
+
+@torch.no_grad()
+def layer_rates(vae: VAE, q: Distribution, num_samples: int = 64) -> Tensor | None:
+    r"""What each stochastic layer adds to the rate, ``(B, L)``; None where there is one layer.
+
+    .. math:: \mathbb{E}_q\big[\log q(z_l | z_{l-1}) - \log p(z_l | z_{l+1})\big]
+
+    It is a divergence for the top layer only; their sum is KL(q(z|x) || p(z)).
+    """
+    prior = vae.prior()
+    if not isinstance(q, Chain) or not isinstance(prior, Chain):
+        return None
+    z = q.sample(Size([num_samples]))
+    terms = zip(q.log_probs(z), reversed(prior.log_probs(z)), strict=True)
+    return torch.stack([(ours - theirs).mean(0) for ours, theirs in terms], 1)

@@ -16,15 +16,20 @@ from collections.abc import Iterable
 from functools import singledispatch
 
 import torch
-from torch import Tensor
+from torch import Size, Tensor
 from torch.distributions import Categorical, Distribution, OneHotCategorical
 
 from vae.devices import double
+from vae.distributions.chain import Chain
 from vae.distributions.operations import base_of
 from vae.models.vae import VAE
+from vae.seeds import fixed_noise
 
 __all__ = ["category_probs", "code_usage", "entropy", "perplexity", "used_categories"]
 
+
+SAMPLES = 64
+"""Of the layers below a stochastic layer, over which its probabilities are averaged."""
 
 MOST_CATEGORIES = 4096
 """Of one variable. What takes more values is a number rather than a code."""
@@ -53,6 +58,18 @@ def _probs(base: Distribution) -> Tensor | None:
 @_probs.register(Categorical)
 def _(base: OneHotCategorical | Categorical) -> Tensor:
     return base.probs
+
+
+@_probs.register
+def _(base: Chain) -> Tensor | None:
+    """Those of the first layer, and of each other one the mean over samples of those before it."""
+    first = _probs(base_of(base.first))
+    if first is None:
+        return None
+    with fixed_noise(first.device, 0):
+        _, *others = base.laws(base.sample(Size([SAMPLES])))
+    found = [first, *(_probs(base_of(law)).mean(0) for law in others)]  # type: ignore[union-attr]
+    return torch.cat(found[::-1] if base.reverse else found, 1)  # (B, L, C)
 
 
 @torch.no_grad()

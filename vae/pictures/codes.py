@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal, Normal, VonMises
 from torch.distributions.constraints import nonnegative_integer
 
+from vae.distributions.chain import Chain
 from vae.distributions.operations import base_of
 from vae.distributions.power_spherical import PowerSpherical
 
@@ -32,8 +33,10 @@ def center(q: Distribution) -> Tensor:
     """The code that stands for each q(z|x), ``(B, *event)``.
 
     It is the mode of a discrete family and the mean of another; of one that knows neither, a
-    sample.
+    sample. Of stochastic layers it is that of one layer given that of the one before.
     """
+    if isinstance(q, Chain):  # one layer after the other
+        return q.follow(center, center(q.first))
     discrete = is_discrete(q)
     for name in ("mode",) if discrete else ("mean", "mode"):
         try:
@@ -66,6 +69,8 @@ def ways(q: Distribution, prior: Distribution) -> dict[str, Way]:
     - ``mix``, of what is discrete: no codes of the model, but what its decoder makes of mixtures.
     """
     base = base_of(q)
+    if isinstance(base, Chain):
+        return _ways_of_layers(base)
     if isinstance(base, VonMises):
         return {"arc": _arc}
     if isinstance(base, PowerSpherical):
@@ -78,6 +83,19 @@ def ways(q: Distribution, prior: Distribution) -> dict[str, Way]:
         return {"rounded": lambda a, b, t: _straight(a, b, t).round(), "mix": _straight}
     inner = len(base.event_shape)
     return {"steps": lambda a, b, t: _one_by_one(a, b, t, inner), "mix": _straight}
+
+
+def _ways_of_layers(q: Chain) -> dict[str, Way]:
+    """All layers at once."""
+    if not is_discrete(q):
+        return {"linear": _straight}
+    inner = len(q.variable_shape)
+
+    def steps(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        layers = zip(q.split(a), q.split(b), strict=True)
+        return torch.cat([_one_by_one(x, y, t, inner) for x, y in layers], dim=-1 - inner)
+
+    return {"steps": steps, "mix": _straight}
 
 
 def _columns(t: Tensor, like: Tensor) -> Tensor:

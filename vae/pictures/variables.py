@@ -15,6 +15,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Dirichlet, Distribution, Independent, Poisson, VonMises
 
+from vae.distributions.chain import Chain
 from vae.distributions.logistic_normal import LogisticNormal
 from vae.distributions.operations import base_of
 from vae.distributions.power_spherical import HypersphericalUniform, PowerSpherical
@@ -63,10 +64,21 @@ def values_of(prior: Distribution, levels: Tensor) -> Values:
         prior: p(z), with batch shape ().
         levels: Between 0 and 1, ascending.
     """
+    if isinstance(prior, Chain):
+        return _of_layers(prior, levels)
     base = factors(prior)
     if base is None:
         return _quantiles(prior.sample(Size([DRAWN])).flatten(1), levels)
     return _values(base, levels)
+
+
+def _of_layers(prior: Chain, levels: Tensor) -> Values:
+    """Variables of one kind: categories are those of each, others take quantiles of samples."""
+    base = factors(prior.first)
+    if base is None or not base.has_enumerate_support:
+        return _quantiles(prior.sample(Size([DRAWN])).flatten(1), levels)
+    found = _values(base, levels)
+    return found._replace(z=found.z[:, :1].expand(-1, sum(prior.sizes), *base.event_shape))
 
 
 @singledispatch
