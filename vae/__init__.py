@@ -26,16 +26,18 @@ _PUBLIC = {
         " Estimator FouST GappedStraightThrough GeneralizedDReG GumbelRao GumbelSoftmax GumbelTopK"
         " ImplicitMLE Learned LeaveOneOut LocalExpectation MeasureValued MovingAverage MuProp"
         " NoBaseline OVIS OVISMonteCarlo Pathwise PerLayer REBAR RELAX RLOO RODEO ReinMax"
-        " ReinMaxCV ReinMaxRao Reparameterization SIMPLE Sampler ScoreFunction Separately"
-        " StickingTheLanding StraightThrough StraightThroughGumbel StraightThroughGumbelTopK"
+        " ReinMaxCV ReinMaxRao Reparameterization RotationTrick SIMPLE Sampler ScoreFunction Separately"
+        " StickingTheLanding StraightThrough StraightThroughCodes StraightThroughGumbel"
+        " StraightThroughGumbelTopK"
         " SumAndSample UnorderedSet VIMCO WakeSleep"
     ),
     "models.composition": "Composition compose",
     "models.latents": (
-        "BetaLatent Binary ConditionalBernoulliLatent DiagonalGaussian DirichletLatent FlowLatent FullGaussian GammaLatent"
+        "BetaLatent Binary ConditionalBernoulliLatent DiagonalGaussian DirichletLatent"
+        " FiniteScalarQuantized FlowLatent FullGaussian GammaLatent"
         " GaussianMixtureLatent Hierarchy KumaraswamyLatent LaplaceLatent Latent"
         " LogisticNormalLatent MISVAELatent OneHot PlackettLuceLatent PoissonLatent PowerSphericalLatent"
-        " RelaxedOneHot VonMisesLatent"
+        " RelaxedOneHot VectorQuantized VonMisesLatent"
     ),
     "models.likelihoods": (
         "Bernoulli BetaBinomial ContinuousBernoulli Gaussian HeteroscedasticGaussian Likelihood"

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from vae.analysis.truth import assert_defined
 from vae.distributions.operations import base_of, sizes
-from vae.estimators import ESTIMATORS, Enumerate, Estimator, accepts, named
+from vae.distributions.quantised import Quantised
+from vae.estimators import ESTIMATORS, SURROGATES, Enumerate, Estimator, accepts, named
 from vae.models.trust import resolve, trusting
 from vae.models.vae import VAE
 from vae.objectives import ELBO, Objective
@@ -22,7 +23,7 @@ class Candidate(NamedTuple):
     """An estimator to measure.
 
     Attributes:
-        name: A key of ``ESTIMATORS``, or the class path of the user's own.
+        name: A key of ``ESTIMATORS`` or ``SURROGATES``, or the class path of the user's own.
         estimator: The estimator.
         objective: The bound of which it estimates the gradient, with its K.
     """
@@ -91,7 +92,7 @@ def candidates(
         label = f"{name}, Monte-Carlo KL" if analytic < analytic_kl else name
         chosen[label] = Candidate(name, estimator, bound)
 
-    for name in dict.fromkeys(names or ESTIMATORS):
+    for name in dict.fromkeys(names or ESTIMATORS | SURROGATES):
         choose(name, analytic_kl)
     if unmatched and (names or not chosen):
         raise ValueError(
@@ -115,9 +116,11 @@ def _samples(
     estimator: Estimator, vae: VAE, x: Tensor, num_samples: int, evaluations: int | None
 ) -> int | None:
     """K for an estimator, as given or to match the evaluations; None if no K does."""
+    q = vae.posterior(x[:1])
+    if isinstance(base_of(q), Quantised):  # whose samples are all the same
+        return 1
     if evaluations is None:
         return max(num_samples, estimator.min_samples)
-    q = vae.posterior(x[:1])
     D, C = sizes(q)
     if isinstance(estimator, Enumerate):
         return None

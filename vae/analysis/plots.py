@@ -203,6 +203,8 @@ def _commands(part: Any, commands: Mapping[str, Any], names: Mapping[str, str]) 
 
 def _names(axis: Axes, points: Sequence[tuple[float, float, str, str]]) -> None:
     """Names in a column at the right, each joined to its point, none above another."""
+    if not points:  # nothing that has noise
+        return
     low, high = (math.log10(v) for v in axis.get_ylim())
     gap, last = (high - low) / 42, -math.inf
     for x, y, name, color in sorted(points, key=lambda point: point[1]):

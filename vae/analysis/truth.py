@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor
 from vae.analysis.cost import cost
 from vae.analysis.gradients import posterior_gradients
 from vae.analysis.moments import Moments, summarize
-from vae.distributions.operations import sizes
-from vae.estimators import ESTIMATORS, Enumerate, Estimator
+from vae.distributions.operations import base_of, sizes
+from vae.distributions.quantised import Quantised
+from vae.estimators import ESTIMATORS, Enumerate, Estimator, StraightThroughCodes
 from vae.models.vae import VAE
 from vae.objectives import Average, Objective
 
@@ -40,6 +42,8 @@ def true_gradient(
 ) -> Truth:
     """The gradient of the mean bound: by enumeration, else the mean of many unbiased estimates.
 
+    Of a point mass it is zero, and what is called bias is all that an estimator puts in its place.
+
     Arguments:
         vae: The model.
         objective: The bound.
@@ -50,6 +54,10 @@ def true_gradient(
         those that are measured.
     """
     torch.manual_seed(seed + 1)
+    if isinstance(base_of(vae.posterior(x[:1])), Quantised):
+        moments = [Moments(), Moments()]
+        _add(moments, posterior_gradients(vae, objective, StraightThroughCodes(), x, 1, 1), 0.0)
+        return Truth(moments, "zero: q is a point mass, which does not change with its parameters")
     name, n = "enumerate", 1
     try:
         assert_defined(vae, objective, Enumerate(), x)
@@ -60,10 +68,7 @@ def true_gradient(
         n = replicates
     estimator = ESTIMATORS[name]()
     moments = [Moments(), Moments()]
-    for parts in posterior_gradients(vae, objective, estimator, x, n, chunk):
-        for m, g in zip(moments, parts, strict=True):
-            assert g is not None
-            m.add(g)
+    _add(moments, posterior_gradients(vae, objective, estimator, x, n, chunk))
     source = f"{name}, {n} of K = {objective.num_samples}" if n > 1 else "enumeration"
     return Truth(moments, source)
 
@@ -81,15 +86,22 @@ def measure(
     moments = [Moments(m.mean) for m in truth.moments]
     if isinstance(estimator, Enumerate):  # exact: all replicates are one
         replicates, chunk = 4, 1
-    for parts in posterior_gradients(vae, objective, estimator, x, replicates, chunk):
-        for m, g in zip(moments, parts, strict=True):
-            assert g is not None
-            m.add(g)
+    _add(moments, posterior_gradients(vae, objective, estimator, x, replicates, chunk))
     row: dict[str, Any] = {"num_samples": objective.num_samples, "bias": estimator.bias}
     for prefix, m, t in zip(("", "encoder_"), moments, truth.moments, strict=True):
         summary = summarize(m, t)
         row |= {f"{prefix}{key}": value for key, value in summary._asdict().items()}
     return row | cost(vae, objective, estimator, x)._asdict()
+
+
+def _add(
+    moments: list[Moments], chunks: Iterator[tuple[Tensor, Tensor | None]], factor: float = 1.0
+) -> None:
+    """Takes in replicates, times a factor."""
+    for parts in chunks:
+        for m, g in zip(moments, parts, strict=True):
+            assert g is not None
+            m.add(factor * g)
 
 
 def assert_defined(vae: VAE, objective: Objective, estimator: Estimator, x: Tensor) -> None:

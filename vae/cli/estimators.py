@@ -16,7 +16,7 @@ from vae.cli.latent_names import LAYERS
 from vae.cli.parser import ScriptParser
 from vae.distributions.kinds import is_discrete, kind_of
 from vae.distributions.operations import base_of
-from vae.estimators import ESTIMATORS, named
+from vae.estimators import ESTIMATORS, SURROGATES, named
 from vae.models.latents.base import Latent
 from vae.objectives import ELBO, IWAE, Model
 
@@ -29,7 +29,7 @@ def rows() -> list[tuple[str, ...]]:
     K, D, C = sympy.symbols("K D C")
     sets = _sets(layers)
     found: list[tuple[str, ...]] = []
-    for name in ESTIMATORS:
+    for name in ESTIMATORS | SURROGATES:
         families: set[str] = set()
         costs: dict[str, None] = {}
         for family, layer in layers.items():

@@ -23,7 +23,7 @@ from vae.cli.gradients_table import in_words, write
 from vae.cli.parser import data_parser
 from vae.data.load import load_images
 from vae.distributions.operations import describe
-from vae.estimators import ESTIMATORS, accepts
+from vae.estimators import ESTIMATORS, SURROGATES, accepts
 from vae.evaluation.terms import closed_kl
 from vae.models.memory import DECODINGS, assert_memory, floats_per_decoding
 from vae.objectives import ELBO, IWAE, OBJECTIVES, Average, Objective
@@ -196,8 +196,8 @@ def _assert_sensible(
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
     for name in estimators or []:
-        if name not in ESTIMATORS and "." not in name:
-            known = ", ".join(ESTIMATORS)
+        if name not in ESTIMATORS | SURROGATES and "." not in name:
+            known = ", ".join(ESTIMATORS | SURROGATES)
             raise ValueError(
                 f"unknown estimator {name!r}: choose from {known}, or give a class path"
             )

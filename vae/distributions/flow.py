@@ -20,7 +20,7 @@ from torch.distributions.constraints import Constraint
 from torch.func import functional_call
 from torch.types import _size
 
-from vae.distributions.operations import parameters, rebuild, select
+from vae.distributions.operations import detach, parameters, rebuild, select
 
 __all__ = ["Flow", "Moving"]
 
@@ -115,16 +115,19 @@ class Flow(Distribution):
 @parameters.register
 def _(q: Flow) -> dict[str, Tensor]:
     found = {"loc": q.loc, "scale": q.scale}
-    if q.context is not None:
-        found["context"] = q.context
-    return found | {f"moving.{name}": value for name, value in q.values.items()}
+    return found if q.context is None else found | {"context": q.context}
 
 
 @rebuild.register
 def _(q: Flow, **changes: Tensor) -> Flow:
-    new = parameters(q) | changes
-    values = {name: new[f"moving.{name}"] for name in q.values}
-    return Flow(q.moving, new["loc"], new["scale"], new.get("context"), values)
+    return Flow(q.moving, **(parameters(q) | changes), values=q.values)
+
+
+@detach.register
+def _(q: Flow) -> Flow:
+    fixed = {name: value.detach() for name, value in parameters(q).items()}
+    values = {name: value.detach() for name, value in q.values.items()}
+    return Flow(q.moving, **fixed, values=values)
 
 
 @select.register

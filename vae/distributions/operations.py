@@ -93,8 +93,13 @@ def _(q: Independent, **changes: Tensor) -> Distribution:
     )
 
 
+@singledispatch
 def detach(q: Distribution) -> Distribution:
-    """The same distribution, with no gradient to its parameters (pytorch #25783 asks for it)."""
+    """The same distribution, with no gradient to its parameters (pytorch #25783 asks for it).
+
+    A family with weights that all images share, as a flow, stops these too, though they are none of
+    its :func:`parameters`.
+    """
     return rebuild(q, **{name: value.detach() for name, value in parameters(q).items()})
 
 

@@ -15,7 +15,7 @@ from torch.distributions.kl import register_kl
 from torch.types import _size
 
 from vae.distributions.one_hot import OneHotCategorical
-from vae.distributions.operations import parameters, rebuild, select
+from vae.distributions.operations import parameters, rebuild, select, sizes
 from vae.distributions.special import one_hot
 
 __all__ = ["Embedded", "PointMass", "Quantised", "codes_of"]
@@ -67,17 +67,22 @@ class Quantised(Distribution):
 
 @parameters.register
 def _(q: Quantised) -> dict[str, Tensor]:
-    return {"encoded": q.encoded, "codebook": q.codebook}
+    return {"encoded": q.encoded}
 
 
 @rebuild.register
 def _(q: Quantised, **changes: Tensor) -> Quantised:
-    return Quantised(**(parameters(q) | changes))
+    return Quantised(**(parameters(q) | changes), codebook=q.codebook)
 
 
 @select.register
 def _(q: Quantised, some: slice) -> Quantised:
     return Quantised(q.encoded[some], q.codebook)
+
+
+@sizes.register
+def _(q: Quantised) -> tuple[int, int]:
+    return q.codes.shape[-2], q.codes.shape[-1]
 
 
 class Embedded(Distribution):

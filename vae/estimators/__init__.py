@@ -25,6 +25,7 @@ from vae.estimators.measure_valued import MeasureValued
 from vae.estimators.muprop import MuProp
 from vae.estimators.names import (
     ESTIMATORS,
+    SURROGATES,
     accepts,
     constructor,
     decoupled_st_gumbel,
@@ -50,6 +51,7 @@ from vae.estimators.names import (
 from vae.estimators.ovis import OVIS, OVISMonteCarlo
 from vae.estimators.pathwise import Pathwise, Reparameterization, Sampler
 from vae.estimators.per_layer import PerLayer
+from vae.estimators.quantised import RotationTrick, StraightThroughCodes
 from vae.estimators.relaxed import REBAR, RELAX
 from vae.estimators.rodeo import RODEO
 from vae.estimators.score_function import (
@@ -96,6 +98,7 @@ __all__ = [
     "DoubleControlVariates",
     "DoublyReparameterized",
     "ESTIMATORS",
+    "SURROGATES",
     "Enumerate",
     "Estimate",
     "Estimator",
@@ -128,7 +131,9 @@ __all__ = [
     "Reparameterization",
     "SIMPLE",
     "Sampler",
+    "RotationTrick",
     "ScoreFunction",
+    "StraightThroughCodes",
     "StickingTheLanding",
     "StraightThrough",
     "StraightThroughGumbel",

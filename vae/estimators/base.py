@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae.distributions.operations import base_of, describe, detach, differentiable
+from vae.distributions.quantised import Quantised
 from vae.objectives import Average, Model, Objective
 from vae.recorded import Recorded
 
@@ -133,9 +134,19 @@ class Estimator(nn.Module, metaclass=Recorded):
         Most do not care; an estimator that uses the model's prior takes ``model.prior`` here.
         """
 
+    def assert_fits(self, q: Distribution) -> None:
+        """Refuses a q on which the estimator is defined and trains nothing, when a model is made.
+
+        Unlike :meth:`check` it may look at values.
+        """
+
     def supports(self, q: Distribution) -> bool:
         """Whether the estimator is defined for the family of ``q``."""
-        return isinstance(base_of(q), self.families)
+        return isinstance(base_of(q), self.families) and self._takes_point_mass(q)
+
+    def _takes_point_mass(self, q: Distribution) -> bool:
+        """Whether q is random or, where it is not, the estimator says what to do then."""
+        return not isinstance(base_of(q), Quantised) or Quantised in self.families
 
     def cost(self, K: int, D: int, C: int, family: type[Distribution] = Distribution) -> int:
         """Evaluations of f an image.
@@ -151,6 +162,11 @@ class Estimator(nn.Module, metaclass=Recorded):
     def check(self, q: Distribution, objective: Objective) -> None:
         """Raises what :meth:`forward` says, naming both types."""
         name = self.extra_name()
+        if not self._takes_point_mass(q):
+            raise NotImplementedError(
+                f"{name} is not defined for {describe(q)}, a point mass:"
+                " straight_through_codes and rotation_trick are"
+            )
         if not self.supports(q):
             raise NotImplementedError(f"{name} is not defined for {describe(q)}{self.hint()}")
         if self.needs_gradient and objective.holds_log_q and not differentiable(q):

@@ -32,6 +32,7 @@ from vae.estimators.muprop import MuProp
 from vae.estimators.ovis import OVIS, OVISMonteCarlo
 from vae.estimators.pathwise import Pathwise
 from vae.estimators.per_layer import PerLayer
+from vae.estimators.quantised import RotationTrick, StraightThroughCodes
 from vae.estimators.relaxed import REBAR, RELAX
 from vae.estimators.rodeo import RODEO
 from vae.estimators.score_function import RLOO, VIMCO, Learned, MovingAverage, ScoreFunction
@@ -48,7 +49,7 @@ from vae.estimators.sum_and_sample import SumAndSample
 from vae.estimators.unordered_set import UnorderedSet
 from vae.estimators.wake_sleep import DefensiveWakeWake, WakeSleep
 
-__all__ = ["ESTIMATORS", "accepts", "constructor", "named"]
+__all__ = ["ESTIMATORS", "SURROGATES", "accepts", "constructor", "named"]
 
 
 def gumbel_softmax(temperature: float = 1.0) -> Estimator:
@@ -268,16 +269,24 @@ ESTIMATORS: dict[str, Callable[..., Estimator]] = {
 """Paper name to class, or to a function that composes several: ``ESTIMATORS["nvil"](hidden=50)``."""
 
 
+SURROGATES: dict[str, Callable[..., Estimator]] = {
+    "straight_through_codes": StraightThroughCodes,
+    "rotation_trick": RotationTrick,
+}
+"""Estimators of point masses, by name. Their exact gradient is zero: none can be certified."""
+
+
 def constructor(name: str) -> Callable[..., Estimator]:
     """The class or function of a name.
 
     Raises:
         ValueError: If the name is unknown.
     """
-    if name not in ESTIMATORS:
+    known = ESTIMATORS | SURROGATES
+    if name not in known:
         hint = f"; or the class path of your own ({name} was not found)" if "." in name else ""
-        raise ValueError(f"unknown estimator {name!r}: choose from {', '.join(ESTIMATORS)}{hint}")
-    return ESTIMATORS[name]
+        raise ValueError(f"unknown estimator {name!r}: choose from {', '.join(known)}{hint}")
+    return known[name]
 
 
 def named(name: str, options: Mapping[str, Any] | None = None) -> Estimator:

@@ -79,6 +79,14 @@ class RotationTrick(_OfCodes):
 
     paper = "Fifty et al. 2024"
 
+    def assert_fits(self, q: Distribution) -> None:
+        base = base_of(q)
+        if isinstance(base, Quantised) and bool((base.codebook == 0).all(-1).any()):
+            raise ValueError(
+                "RotationTrick has no gradient at a code of norm 0, and the codebook has one: use"
+                " straight_through_codes"
+            )
+
     def path(self, q: Quantised) -> Tensor:
         e, z = q.encoded, q.vectors.detach()
         fixed, least = e.detach(), torch.finfo(e.dtype).tiny

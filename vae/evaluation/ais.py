@@ -37,6 +37,7 @@ from vae.evaluation.bdmc import bracket, simulate
 from vae.evaluation.part import Number, Part, Subject, mean_of
 from vae.evaluation.terms import fixed_noise
 from vae.evaluation.transitions import transition_of, why_no_transition
+from vae.models.latents.quantised import QuantisedLatent
 
 __all__ = ["AIS", "ais"]
 
@@ -72,7 +73,7 @@ class AIS(Part):
         temperatures: Steps of each chain from its start to the posterior: the more, the tighter. By
             default 200, of discrete latents 2000.
         chains: Chains of each image.
-        start: What they start from, q or the prior.
+        start: What they start from, q or the prior; of quantised codes, always the prior.
         schedule: How temperatures lie, linear or sigmoid.
         simulated: Images that the model draws, whose log p(x) is bounded from both sides.
         batch: Images at a time; by default 1600 chains, of discrete latents 400.
@@ -115,11 +116,15 @@ class AIS(Part):
     def why_not(self, subject: Subject) -> str | None:
         return why_no_transition(subject.vae)
 
+    def _start(self, subject: Subject) -> Start:
+        """The prior where q is a point mass, from which no chain could move."""
+        return "prior" if isinstance(subject.trained.latent, QuantisedLatent) else self.start
+
     def seconds(self, subject: Subject) -> float | None:
         steps, images = 2, 10
         with fixed_noise(subject.device, subject.seed):
             _, x = simulate(subject.vae, images)
-            bridge = Bridge(subject.vae, x, self.start)
+            bridge = Bridge(subject.vae, x, self._start(subject))
             u, betas = bridge.sample(self.chains), temperatures_of(steps, self.schedule)
             took = 0.0
             for _ in range(2):  # the first one warms up
@@ -139,7 +144,7 @@ class AIS(Part):
             keep_freed_memory()
         betas = self.betas(subject)
         with fixed_noise(subject.device, mix_seeds(subject.seed, first, 0)):
-            found = ais(Bridge(subject.vae, x, self.start), betas, self.chains)
+            found = ais(Bridge(subject.vae, x, self._start(subject)), betas, self.chains)
         answers = {
             "lower": found.log_mean,
             "acceptance": found.acceptance,
@@ -152,7 +157,9 @@ class AIS(Part):
         if number > 0:
             with fixed_noise(subject.device, mix_seeds(subject.seed, first, 1)):
                 z, drawn = simulate(subject.vae, number)
-                both = bracket(Bridge(subject.vae, drawn, self.start), z, betas, self.chains)
+                both = bracket(
+                    Bridge(subject.vae, drawn, self._start(subject)), z, betas, self.chains
+                )
             acceptance = (both.forward.acceptance + both.reverse.acceptance) / 2
             for name, value in zip(names, (both.lower, both.upper, acceptance), strict=True):
                 answers[name][:number] = value
@@ -163,7 +170,7 @@ class AIS(Part):
         runs = {
             "temperatures": len(self.betas(subject)) - 1,
             "chains": self.chains,
-            "start": self.start,
+            "start": self._start(subject),
         }
         labels: dict[str, Any] = runs | {
             "acceptance": values["acceptance"].mean().item(),

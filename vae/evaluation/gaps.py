@@ -32,6 +32,7 @@ from vae.evaluation.generalization import elbo_of_both, generalization_gap
 from vae.evaluation.part import Number, Part, Subject, mean_of
 from vae.evaluation.relaxation import is_relaxed, relaxed_elbo
 from vae.evaluation.transitions import transition_of
+from vae.models.latents.quantised import QuantisedLatent
 from vae.models.vae import VAE
 from vae.seeds import fixed_noise, mix_seeds
 
@@ -164,6 +165,11 @@ class Gaps(Part):
         self.from_prior, self.batch = from_prior, batch
 
     def why_not(self, subject: Subject) -> str | None:
+        if isinstance(subject.trained.latent, QuantisedLatent):
+            return (
+                "q(z|x) is a point mass, and no family to look for a better one in: log p(x) - ELBO is"
+                " what --ais shows above elbo"
+            )
         try:
             free_parameters(subject.vae.posterior(first_images(subject, 1)))
         except NotImplementedError as error:

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vae.estimators import Estimate, Estimator
+from vae.models.vae import VAE
 from vae.objectives import Model, Objective
 
 __all__ = ["bound"]
@@ -18,7 +19,9 @@ def bound(
     x: Tensor,
     q: Distribution | None = None,
 ) -> Estimate:
-    """The objective at images, in nats, with shape (B,), and the estimator's own loss.
+    """The objective at images, in nats, with shape (B,), and the losses beside it.
+
+    These are the estimator's own loss, and that of the latent layer: the commitment of a codebook.
 
     Arguments:
         model: p(x|z), p(z) and q(z|x).
@@ -32,4 +35,6 @@ def bound(
     """
     q = model.posterior(x) if q is None else q
     estimate: Estimate = objective.estimate(model, x, q, estimator)
+    if isinstance(model, VAE):
+        return estimate._replace(auxiliary=estimate.auxiliary + model.auxiliary(q))
     return estimate

@@ -82,6 +82,20 @@ LATENTS: dict[str, Part] = {
     "gaussian_layers": _hierarchy("DiagonalGaussian", "pathwise", latent_dim=2),
     "binary_layers": _hierarchy("Binary", "rloo", num_variables=3),
     "one_hot_layers": _hierarchy("OneHot", "rloo", num_variables=2, num_categories=3),
+    "vq": Part(
+        "VectorQuantized",
+        {"num_variables": 3, "num_categories": 8, "code_dim": 2},
+        ("codes",),
+        "straight_through_codes",
+        "a point mass: K adds nothing; with rotation_trick too",
+    ),
+    "fsq": Part(
+        "FiniteScalarQuantized",
+        {"num_variables": 3, "levels": [4, 3]},
+        ("codes",),
+        "straight_through_codes",
+        "a point mass: K adds nothing",
+    ),
     "full_gaussian": Part("FullGaussian", {"latent_dim": 3}, ("real",)),
     "laplace": Part("LaplaceLatent", {"num_variables": 3}, ("real",)),
     "logistic_normal": Part(
@@ -113,9 +127,9 @@ ANY = ("real", "binary", "one-hot", "simplex", "count", "sphere")
 """The kinds of all latents with a density."""
 
 PRIORS: dict[str, Part] = {
-    "mixture": Part("MixturePrior", {"num_components": 3}, ANY),
+    "mixture": Part("MixturePrior", {"num_components": 3}, (*ANY, "codes")),
     "vamp": Part("VampPrior", {"num_components": 4}, ANY),
-    "autoregressive": Part("AutoregressivePrior", {"hidden": [8]}, ("binary", "one-hot")),
+    "autoregressive": Part("AutoregressivePrior", {"hidden": [8]}, ("binary", "one-hot", "codes")),
     "flow": Part("FlowPrior", {"hidden": [8], "transforms": 2}, ("real",)),
 }
 """Priors in place of the latent layer's own."""

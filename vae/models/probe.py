@@ -9,8 +9,11 @@ from torch import Size, Tensor, nn
 from torch.distributions import Distribution
 
 from vae.distributions.kinds import kind_of
+from vae.distributions.operations import base_of
+from vae.distributions.quantised import Quantised
 from vae.estimators import Estimate, Estimator
 from vae.models.bound import bound
+from vae.models.no_effect import refuse
 from vae.models.vae import VAE
 from vae.objectives import Objective
 
@@ -41,6 +44,12 @@ def assert_parts_fit(vae: VAE, objective: Objective, estimator: Estimator, x: Te
                 f" {tuple(p.event_shape)}, and q(z|x) {tuple(q.event_shape)}"
             )
         _assert_same_kind(vae, q, p)
+        if isinstance(base_of(q), Quantised) and objective.num_samples > 1:
+            refuse(
+                f"q(z|x) of {_name(vae.latent)} is a point mass: {objective.num_samples} samples are"
+                f" one, {objective.num_samples} times; set num_samples 1"
+            )
+        estimator.assert_fits(q)
         code = vae.latent.code(q.sample())
         _assert_shape(vae.latent, "code_features", code, (size, vae.latent.code_features))
         pixels = vae.likelihood(code)

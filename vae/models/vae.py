@@ -63,7 +63,7 @@ class VAE(nn.Module):
         image_shape: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        if prior is not None and latent.hard is not latent:
+        if prior is not None and latent.hard is not latent and not latent.shares_prior:
             raise ValueError(
                 f"{type(latent).__name__} is trained with a relaxed prior and evaluated with a"
                 f" discrete one, and {type(prior).__name__} can be only one of the two: use"
@@ -104,7 +104,9 @@ class VAE(nn.Module):
 
     def prior(self) -> Distribution:
         """p(z), with batch shape ()."""
-        return self.latent.prior() if self.own_prior is None else self.own_prior(self.posterior)
+        if self.own_prior is None:
+            return self.latent.prior()
+        return self.latent.embed(self.own_prior(self.posterior))
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z) of latents ``(*, *event)``, with batch shape ``(*)``.
@@ -176,6 +178,10 @@ class VAE(nn.Module):
                 " monte_carlo), which estimates it by samples"
             ) from error
 
+    def auxiliary(self, q: Distribution) -> Tensor | float:
+        """What the latent layer minimises beside the negative bound, with shape ()."""
+        return self.latent.auxiliary(q)
+
     def kl_per_variable(self, q: Distribution) -> Tensor:
         """KL(q(z_d|x) || p(z_d)) of each of D independent variables, in nats, with shape (B, D).
 
@@ -194,7 +200,7 @@ class VAE(nn.Module):
         latent = self.latent.hard
         if latent is self.latent:
             return self
-        return VAE(self.encoder, latent, self.likelihood, image_shape=self.image_shape)
+        return VAE(self.encoder, latent, self.likelihood, self.own_prior, self.image_shape)
 
     def _check_images(self, x: Tensor) -> None:
         if not x.is_floating_point():

@@ -266,6 +266,8 @@ class VAEModule(ComposedModule):
             name: value.mean() for name, value in terms.named().items()
         }
         values = {f"train/{name}": float(value) for name, value in self.latest.items()}
+        own = self.vae.latent.logged()
+        values |= {f"train/{name}": float(value) for name, value in own.items()}
         for name, buffer in scheduled(self, self.schedules).items():
             values[f"schedule/{name}"] = float(buffer)
         for logger in self.trainer.loggers:

@@ -4,6 +4,7 @@ from vae.models.latents.base import Latent
 from vae.models.latents.beta import BetaLatent
 from vae.models.latents.binary import Binary
 from vae.models.latents.dirichlet import DirichletLatent
+from vae.models.latents.finite_scalar import FiniteScalarQuantized
 from vae.models.latents.flow import FlowLatent
 from vae.models.latents.full_gaussian import FullGaussian
 from vae.models.latents.gamma import GammaLatent
@@ -19,6 +20,7 @@ from vae.models.latents.poisson import PoissonLatent
 from vae.models.latents.power_spherical import PowerSphericalLatent
 from vae.models.latents.relaxed_one_hot import RelaxedOneHot
 from vae.models.latents.subset import ConditionalBernoulliLatent, PlackettLuceLatent
+from vae.models.latents.vector_quantized import VectorQuantized
 from vae.models.latents.von_mises import VonMisesLatent
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "ConditionalBernoulliLatent",
     "DiagonalGaussian",
     "DirichletLatent",
+    "FiniteScalarQuantized",
     "FlowLatent",
     "FullGaussian",
     "GammaLatent",
@@ -42,5 +45,6 @@ __all__ = [
     "PoissonLatent",
     "PowerSphericalLatent",
     "RelaxedOneHot",
+    "VectorQuantized",
     "VonMisesLatent",
 ]

@@ -36,6 +36,8 @@ class Latent(nn.Module, metaclass=Recorded):
         rsample_error: The largest relative error of the sample's derivative in a parameter, between
             its 1st and 99th percentile; 0 where it is exact.
         takes_prior: Whether a prior may take the place of the layer's own.
+        shares_prior: Whether that is a prior over the latents of :attr:`hard`, where these are
+            others, which :meth:`embed` makes one of this layer's.
 
     Example:
         >>> import torch
@@ -62,6 +64,7 @@ class Latent(nn.Module, metaclass=Recorded):
     code_features: int
     rsample_error: float = 0.0
     takes_prior: bool = True
+    shares_prior: bool = False
 
     @abstractmethod
     def forward(self, features: Tensor) -> Distribution:
@@ -74,6 +77,18 @@ class Latent(nn.Module, metaclass=Recorded):
     def code(self, z: Tensor) -> Tensor:
         """What the decoder reads: latents ``(*, *event)`` to ``(*, D)``."""
         return z
+
+    def embed(self, prior: Distribution) -> Distribution:
+        """p(z) as this layer has it, of a prior over the latents of :attr:`hard`."""
+        return prior
+
+    def auxiliary(self, q: Distribution) -> Tensor | float:
+        """A loss of the layer's own, with shape (), that is minimised beside the negative bound."""
+        return 0.0
+
+    def logged(self) -> dict[str, Tensor]:
+        """Numbers, each with shape (), that training logs of the layer."""
+        return {}
 
     @property
     def hard(self) -> Latent:

@@ -27,8 +27,8 @@ class FiniteScalarQuantized(QuantisedLatent):
     :math:`C = \prod_j L_j` vectors: it is not learned, no code can die, and there is no loss beside
     the bound.
 
-    Its estimator is ``straight_through_codes``, as the authors'; ``rotation_trick`` has no gradient
-    at a code of norm 0, which a grid of odd levels has. q(z|x) is a point mass: see
+    Its estimator is ``straight_through_codes``, as the authors'. ``rotation_trick`` is refused: it has
+    no gradient at a code of norm 0, which the grid has. q(z|x) is a point mass: see
     :class:`vae.models.latents.quantised.QuantisedLatent`.
 
     References:
@@ -38,7 +38,7 @@ class FiniteScalarQuantized(QuantisedLatent):
     Arguments:
         in_features: The width H of the features.
         num_variables: N.
-        levels: The levels of each number of a code; (8, 8) is a codebook of 64.
+        levels: The levels of each number of a code, at least 3; (8, 8) is a codebook of 64.
         learned_prior: Whether the probabilities of the codes, independent ones, are trained.
         decay: The weight of the past in the moving average of how often a code is used, which is
             logged as ``perplexity``.
@@ -58,8 +58,8 @@ class FiniteScalarQuantized(QuantisedLatent):
         learned_prior: bool = False,
         decay: float = 0.99,
     ) -> None:
-        if not levels or min(levels) < 2:
-            raise ValueError(f"levels must be at least 2 of each number, got {list(levels)}")
+        if not levels or min(levels) < 3:
+            raise ValueError(f"levels must be at least 3 of each number, got {list(levels)}")
         C = math.prod(levels)
         super().__init__(in_features, num_variables, C, len(levels), learned_prior, decay)
         self.register_buffer("levels", torch.tensor(levels), persistent=False)
@@ -72,8 +72,10 @@ class FiniteScalarQuantized(QuantisedLatent):
         return self.grid
 
     def bounded(self, raw: Tensor) -> Tensor:
-        """Numbers ``(*, d)`` between the outermost levels; 0 stays at a level in the middle or, if
-        their number is even, half-way between two."""
+        """Numbers ``(*, d)`` between the outermost levels.
+
+        0 stays at the level in the middle or, of an even number of levels, half-way between two.
+        """
         half = (self.levels - 1) * (1 + EDGE) / 2
         offset = 0.5 * (self.levels % 2 == 0)
         shift = (offset / half).atanh()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily
 
 from vae.models.latents.base import Latent
+from vae.models.latents.quantised import QuantisedLatent
 from vae.models.prior import Posterior, Prior
 from vae.ranges import assert_at_least_one
 
@@ -42,7 +43,8 @@ class VampPrior(Prior):
             the authors' "VampPrior data".
 
     Raises:
-        ValueError: If there is no component, or random images are to stay as they are.
+        ValueError: If there is no component, or random images are to stay as they are, or
+            the posteriors are point masses.
     """
 
     pixels: Tensor
@@ -62,11 +64,18 @@ class VampPrior(Prior):
             raise ValueError(f"start must be random or data, got {start!r}")
         if not learned and start == "random":
             raise ValueError("pseudo-inputs that are not learned start from data: start=data")
+        if isinstance(latent, QuantisedLatent):
+            raise ValueError(
+                f"VampPrior needs posteriors with a density, and those of {type(latent).__name__} are"
+                " point masses: use MixturePrior or AutoregressivePrior"
+            )
         self.num_components, self.start, self.learned = num_components, start, learned
         self.register_buffer("started", torch.tensor(start == "random"))
         self.register_buffer("weights", torch.zeros(num_components), persistent=False)
 
     def build(self, image_shape: Sequence[int]) -> None:
+        if hasattr(self, "pixels"):  # the model with hard latents shares them
+            return
         pixels = torch.randn(self.num_components, *image_shape) - 2
         self.pixels = nn.Parameter(pixels, requires_grad=self.learned)
 

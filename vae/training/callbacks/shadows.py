@@ -108,6 +108,8 @@ class ShadowEstimators(Callback):
         x, values = batch[: self.images], dict[str, float]()
         own = cast(Estimator, pl_module.estimator)
         device = pl_module.device
+        following = vae.latent.training
+        vae.latent.eval()  # a codebook stands still
         with fixed_noise(device, step):
             for name, estimator in {"trained": own, **self.shadows}.items():
                 training = estimator.training
@@ -128,6 +130,7 @@ class ShadowEstimators(Callback):
                 values[f"grad/variance/{name}"] = summary.variance
                 if summary.variance > 0:
                     values[f"grad/snr/{name}"] = summary.snr
+        vae.latent.train(following)
         for logger in trainer.loggers:
             logger.log_metrics(values, step - 1)
 
