@@ -110,7 +110,10 @@ LATENTS: dict[str, Part] = {
         "MISVAELatent", {"latent_dim": 3, "num_components": 3, "hidden": 16}, ("real",), "stl"
     ),
     "conditional_bernoulli": Part(
-        "ConditionalBernoulliLatent", {"num_variables": 6, "k": 2}, ("k-subset",), "simple"
+        "ConditionalBernoulliLatent",
+        {"num_variables": 6, "k": 2},
+        ("k-subset", "relaxed k-subset"),
+        "simple",
     ),
     "plackett_luce": Part(
         "PlackettLuceLatent",
@@ -123,8 +126,8 @@ LATENTS: dict[str, Part] = {
 """Latent layers, by the short names of tables. Relaxed ones, and several layers, have no kind: no
 prior but their own."""
 
-ANY = ("real", "binary", "one-hot", "simplex", "count", "sphere")
-"""The kinds of all latents with a density."""
+ANY = ("real", "binary", "one-hot", "simplex", "count", "sphere", "relaxed k-subset")
+"""The kinds of all latents with a density; of k-subsets, where it has a derivative in z too."""
 
 PRIORS: dict[str, Part] = {
     "mixture": Part("MixturePrior", {"num_components": 3}, (*ANY, "codes")),
