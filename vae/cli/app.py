@@ -27,6 +27,7 @@ from vae.cli.checks import (
     assert_fits_in_memory,
     assert_no_nulls,
     assert_supported,
+    make_absolute,
     name_by_public_names,
 )
 from vae.cli.parser import OneLine
@@ -191,6 +192,7 @@ class VAECLI(LightningCLI):
         super().parse_arguments(parser, words)
         options = self.config[self.config.subcommand]
         name_by_public_names(options)
+        make_absolute(options.data)
         assert_no_nulls(options, vars(parser_of(self).get_defaults()))
         assert_trains(options.trainer, continued=bool(options.ckpt_path))
         assert_supported(options.trainer)

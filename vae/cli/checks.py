@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+from pathlib import Path
 from typing import Any
 
 import jsonargparse
@@ -27,6 +28,7 @@ __all__ = [
     "assert_no_nulls",
     "assert_runs_here",
     "assert_supported",
+    "make_absolute",
     "name_by_public_names",
 ]
 
@@ -54,6 +56,14 @@ def name_by_public_names(options: Any) -> None:
             name_by_public_names(value)
         elif key == "class_path":
             options[key] = current_name(value)
+
+
+def make_absolute(data: Any) -> None:
+    """Makes absolute the paths among the parsed options of a data module."""
+    given = data.get("init_args", jsonargparse.Namespace())
+    for name in getattr(class_of(data.class_path), "paths", ()):
+        if isinstance(given.get(name), str):
+            given[name] = str(Path(given[name]).expanduser().absolute())
 
 
 def defaults_of(class_: type) -> dict[str, Any]:

@@ -13,7 +13,10 @@ from typing import Any
 
 from vae.cli.app import VAECLI
 from vae.cli.parser import ScriptParser
-from vae.models.trust import assert_trusted
+from vae.data.load import without_lightning
+from vae.data.source import ImageSource
+from vae.models.parts import current_name
+from vae.models.trust import assert_trusted, resolve
 from vae.run.finding import find_runs, group_of, is_group
 from vae.run.folder import runs_dir
 from vae.run.lock import is_running
@@ -49,13 +52,24 @@ def resume(run: str | None, flags: list[str]) -> None:
     # What a user gives as --config is trusted; this file is found in the run's folder.
     found = {k: v for k, v in read_yaml(config).items() if k not in ("name", "group", "tags")}
     assert_trusted(found, config, also=("lightning.pytorch",))
-    assert_no_files(found, config)
+    assert_no_files(_without_images(found, config), config)
     # Lightning starts further processes with the arguments that this one has.
     sys.argv[1:] = ["fit", "--config", str(config), "--ckpt_path", str(folder), *flags]
     cli = VAECLI
     if is_group(folder):
         from vae.cli.train_many import ManyCLI as cli
     cli()
+
+
+def _without_images(options: dict[str, Any], config: Path) -> dict[str, Any]:
+    """Options without the paths that one of our own data modules reads images from."""
+    data = options.get("data")
+    if not isinstance(data, dict) or not isinstance(data.get("init_args"), dict):
+        return options
+    own = without_lightning(current_name(str(data.get("class_path"))))
+    paths = () if own is None else resolve(own, ImageSource, config).paths
+    kept = {name: value for name, value in data["init_args"].items() if name not in paths}
+    return options | {"data": data | {"init_args": kept}}
 
 
 def assert_no_files(content: Any, config: Path) -> None:

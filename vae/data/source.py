@@ -49,6 +49,7 @@ class ImageSource(ABC):
         batch_size: Images a training batch.
         steps_per_batch: Optimiser steps in one step of the Lightning loop.
         trainer: Lightning's, of a data module that it trains on.
+        paths: The names of arguments that are paths: a run's configuration has them absolute.
     """
 
     image_shape: tuple[int, int, int]
@@ -56,6 +57,7 @@ class ImageSource(ABC):
     batch_size: int
     steps_per_batch: int
     trainer: Any = None
+    paths: tuple[str, ...] = ()
 
     def prepare_data(self) -> None:  # noqa: B027  # there may be nothing to do
         """Finds or downloads the data.

@@ -57,6 +57,8 @@ class Array(ImagesInMemory):
         FileNotFoundError: If there is no such file.
     """
 
+    paths = ("path",)
+
     def __init__(
         self,
         path: str,
@@ -71,8 +73,10 @@ class Array(ImagesInMemory):
         binarization: Binarization = "none",
         **kwargs: Any,
     ) -> None:
+        # a checkpoint holds it: it is found from any folder, and cannot be taken for a module's name
+        path = str(Path(path).expanduser().absolute())
         super().__init__(batch_size, eval_batch_size, binarization, **kwargs)
-        self.path = Path(path).expanduser()
+        self.path = Path(path)
         if layout is not None and layout not in get_args(Layout):
             raise ValueError(f"unknown layout {layout!r}: choose from NCHW, NHWC")
         self.images_key, self.labels_key, self.layout = images, labels, layout
@@ -81,7 +85,7 @@ class Array(ImagesInMemory):
         self._given = (val_fraction, test_fraction, split_seed)
         if not self.path.is_file():
             raise FileNotFoundError(
-                f"{self.path.absolute()} is not there: path names a .npz, .npy or .pt file"
+                f"{self.path} is not there: path names a .npz, .npy or .pt file"
             )
 
     @cached_property

@@ -56,6 +56,8 @@ class ImageFolder(ImagesInMemory):
         FileNotFoundError: If there is no such folder or zip.
     """
 
+    paths = ("path",)
+
     def __init__(
         self,
         path: str,
@@ -69,8 +71,10 @@ class ImageFolder(ImagesInMemory):
         binarization: Binarization = "none",
         **kwargs: Any,
     ) -> None:
+        # a checkpoint holds it: it is found from any folder, and cannot be taken for a module's name
+        path = str(Path(path).expanduser().absolute())
         super().__init__(batch_size, eval_batch_size, binarization, **kwargs)
-        self.path, self.grey = Path(path).expanduser(), grey
+        self.path, self.grey = Path(path), grey
         sides = (size, size) if isinstance(size, int) else size
         if sides is not None and (len(sides) != 2 or min(sides) < 1):
             raise ValueError(f"size must be one or two numbers, 1 or more, got {size}")
@@ -80,7 +84,7 @@ class ImageFolder(ImagesInMemory):
         self._given = (val_fraction, test_fraction, split_seed)
         if not self.path.exists():
             raise FileNotFoundError(
-                f"{self.path.absolute()} is not there: path names a folder of images, or a zip"
+                f"{self.path} is not there: path names a folder of images, or a zip"
             )
 
     @cached_property
