@@ -39,7 +39,7 @@ $(call only,RUNS,curves)
 $(call only,SEEDS,seeds train-many)
 $(call only,KEEP,clean-runs)
 $(call only,SWEEP,agent)
-$(call only,ARGS,$(TRAINERS) $(READERS) curves estimators parts resume replay compare policy bench sweep agent wandb-sync \
+$(call only,ARGS,$(TRAINERS) $(READERS) data curves estimators parts resume replay compare policy bench sweep agent wandb-sync \
 	test test-fast test-slow test-chaos)
 
 help: ## this list
@@ -55,8 +55,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-data: $(VENV)/.installed ## find or download MNIST and verify it
-	$(PY) experiments/prepare_data.py
+data: $(VENV)/.installed ## find or download MNIST and verify it; ARGS="--data EMNIST" for another set
+	$(PY) experiments/prepare_data.py $(ARGS)
 
 train: $(VENV)/.installed ## train the Gaussian VAE on MNIST, then write reconstructions and samples
 	$(PY) experiments/quickstart.py $(SEEDED)

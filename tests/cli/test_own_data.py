@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from chaos import ROOT, assert_same_run, run_of
+from PIL import Image
 
 FIT = ["--config", "digits", "--data", "plain_digits.PlainDigits", "--data.noisy", "true"]
 FIT += ["--model.hidden", "[16]", "--model.test_samples", "5", "--trainer.log_every_n_steps", "2"]
@@ -107,3 +108,26 @@ def test_what_are_no_images_is_one_line_and_nothing_is_written(name, vae, tmp_pa
     assert words in refused and refused.count("\n") == 1
     assert name == "binary" or refused.startswith("error: bad.Bad (train) serves")
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.e2e
+def test_a_zip_of_pictures_is_trained_on_and_found_again_from_another_folder(vae, tmp_path):
+    for number, label in enumerate("ab" * 30):
+        folder = tmp_path / "test" / label  # test: what Python has a module of, too
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = torch.rand(5, 6, 3, generator=torch.Generator().manual_seed(number))
+        Image.fromarray((pixels * 255).byte().numpy()).save(folder / f"{number}.png")
+    shutil.make_archive(str(tmp_path / "test"), "zip", tmp_path, "test")
+    options = ["--model", "GaussianVAE", "--model.hidden", "[8]", "--model.likelihood", "gaussian"]
+    options += ["--model.center_inputs", "true", "--model.test_samples", "2"]
+    options += ["--data", "ImageFolderDataModule", "--data.path", "test.zip"]
+    vae("fit", *options, "--data.batch_size", "16", "--trainer.max_steps", "4")
+    run = run_of(tmp_path / "runs").rename(tmp_path / "elsewhere")
+    shutil.rmtree(tmp_path / "test")
+    held = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert held["vae"]["data"]["init_args"]["path"] == str(tmp_path / "test.zip")
+    vae("resume", run, "--trainer.max_steps", "9")
+    vae("evaluate", run, "--probe")
+    vae("reconstruct", run, "--count", "4")
+    (tmp_path / "test.zip").unlink()
+    assert "test.zip is not there: path names a folder" in vae("evaluate", run, code=2).err

@@ -10,10 +10,10 @@ from small import fit
 from torch import nn
 from torch.testing import assert_close
 
-import vae
 from vae.data.batch import DataError
 from vae.data.digits import DigitsDataModule
 from vae.data.source import images_of
+from vae.models.catalogue import LIKELIHOODS
 from vae.models.centering import CenteredEncoder, center
 from vae.models.composition import compose
 from vae.models.load import read
@@ -117,19 +117,20 @@ def test_without_a_data_module_the_mean_is_asked_for():
         trainer(1).fit(gaussian(), *2 * [torch.utils.data.DataLoader(torch.rand(8, *IMAGE), 4)])
 
 
-@pytest.mark.parametrize(
-    "likelihood, fits", [("Bernoulli", True), ("Gaussian", True), ("ContinuousBernoulli", False)]
-)
-def test_pixels_start_at_a_logit_where_it_is_that_of_their_mean(likelihood, fits):
-    make = partial(compose, IMAGE, likelihood=getattr(vae, likelihood), bias_at_mean=True)
-    if fits:
-        assert make().vae.sample(2).shape == (2, *IMAGE)
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_pixels_start_at_a_logit_where_it_is_that_of_their_mean(name, mean):
+    make = partial(compose, IMAGE, likelihood=LIKELIHOODS[name].factory(), bias_at_mean=True)
+    if name not in ("bernoulli", "gaussian", "gaussian_stated", "gaussian_per_pixel"):
+        with pytest.raises(ValueError, match="bias_at_mean .*leave it out, or use") as error:
+            make()
+        assert "\n" not in str(error.value)
         return
-    with pytest.raises(
-        ValueError, match="bias_at_mean .*ContinuousBernoulli.*leave it out"
-    ) as error:
-        make()
-    assert "\n" not in str(error.value)
+    model = make().vae
+    center(model, lambda: mean)
+    for p in model.likelihood.decoder.parameters():
+        nn.init.zeros_(p)
+    start = model.sample(2)
+    assert_close(start, mean.clamp(0.001, 0.999).expand(2, *IMAGE))
 
 
 def test_an_encoder_without_features_is_named_centred_or_not():

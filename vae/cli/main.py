@@ -35,7 +35,7 @@ VERBS = {
     "replay": "repeat the training step that ended a run in NaN, and name the tensor",
     "estimators": "list the gradient estimators, and what each one claims",
     "parts": "list what a model can be composed of, and what goes with what",
-    "data": "find or download MNIST, and verify it",
+    "data": "find or download MNIST or another data set, and verify it",
     "clean-runs": "delete all but the newest runs",
     "wandb-sync": "upload the offline W&B runs",
 }
