@@ -23,13 +23,13 @@ _PUBLIC = {
         "ARM ARMS ARS ARSM Baseline BitFlip CARMS ChiVI ClippedDisARM"
         " DecoupledStraightThroughGumbel DefensiveWakeWake DisARM DisARMIW DisARMStickBreaking"
         " DisARMTree DoubleControlVariates DoublyReparameterized ESTIMATORS Enumerate Estimate"
-        " Estimator FouST GappedStraightThrough GeneralizedDReG GumbelRao GumbelSoftmax GumbelTopK"
-        " ImplicitMLE Learned LeaveOneOut LocalExpectation MeasureValued MovingAverage MuProp"
-        " NoBaseline OVIS OVISMonteCarlo Pathwise PerLayer REBAR RELAX RLOO RODEO ReinMax"
-        " ReinMaxCV ReinMaxRao Reparameterization RotationTrick SIMPLE Sampler ScoreFunction Separately"
-        " StickingTheLanding StraightThrough StraightThroughCodes StraightThroughGumbel"
-        " StraightThroughGumbelTopK"
-        " SumAndSample UnorderedSet VIMCO WakeSleep"
+        " Estimator EstimatorSchedule FouST GappedStraightThrough GeneralizedDReG GumbelRao"
+        " GumbelSoftmax GumbelTopK ImplicitMLE Learned LeaveOneOut LocalExpectation MeasureValued"
+        " MovingAverage MuProp NoBaseline OVIS OVISMonteCarlo Pathwise PerLayer REBAR RELAX RLOO"
+        " RODEO ReinMax ReinMaxCV ReinMaxRao Reparameterization RotationTrick SIMPLE Sampler"
+        " ScoreFunction Separately StickingTheLanding StraightThrough StraightThroughCodes"
+        " StraightThroughGumbel StraightThroughGumbelTopK SumAndSample UnorderedSet VIMCO"
+        " WakeSleep"
     ),
     "models.composition": "Composition compose",
     "models.latents": (

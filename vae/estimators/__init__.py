@@ -54,6 +54,7 @@ from vae.estimators.per_layer import PerLayer
 from vae.estimators.quantised import RotationTrick, StraightThroughCodes
 from vae.estimators.relaxed import REBAR, RELAX
 from vae.estimators.rodeo import RODEO
+from vae.estimators.schedule import EstimatorSchedule
 from vae.estimators.score_function import (
     RLOO,
     VIMCO,
@@ -102,6 +103,7 @@ __all__ = [
     "Enumerate",
     "Estimate",
     "Estimator",
+    "EstimatorSchedule",
     "FouST",
     "GappedStraightThrough",
     "GeneralizedDReG",

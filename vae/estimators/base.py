@@ -140,6 +140,9 @@ class Estimator(nn.Module, metaclass=Recorded):
         Unlike :meth:`check` it may look at values.
         """
 
+    def at_step(self, step: int) -> None:  # noqa: B027  # most do not care
+        """Tells the estimator the number of the optimiser's next step, counted from 0."""
+
     def supports(self, q: Distribution) -> bool:
         """Whether the estimator is defined for the family of ``q``."""
         return isinstance(base_of(q), self.families) and self._takes_point_mass(q)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from vae.estimators import Estimator
 from vae.models.no_effect import refuse
 from vae.recorded import Recorded
 
@@ -188,9 +189,16 @@ class Scheduled:
             (schedule, name, [module.get_submodule(p) for p, _, found in paths if found == name])
             for name, schedule in schedules.items()
         ]
+        estimators = [part for part in module.modules() if isinstance(part, Estimator)]
+        self.told = [each for each in estimators if type(each).at_step is not Estimator.at_step]
 
     def fill(self, step: int) -> None:
-        """Fills them with their values at an optimiser step, counted from 0."""
+        """Fills them with their values at an optimiser step, counted from 0.
+
+        Estimators that depend on the step are told.
+        """
+        for estimator in self.told:
+            estimator.at_step(step)
         for schedule, name, parts in self.filled:
             if step % schedule.every == 0:
                 value = schedule(step)
@@ -200,7 +208,7 @@ class Scheduled:
 
 def scheduled(module: nn.Module, schedules: Mapping[str, Schedule]) -> dict[str, Tensor]:
     """The buffers that are logged, by name: what schedules fill, beta and the temperature."""
-    names = {"beta", "temperature", *schedules}
+    names = {"beta", "temperature", "phase", *schedules}
     found = {path.rpartition(".")[2]: value for path, value in module.named_buffers()}
     return {name: value for name, value in found.items() if name in names}
 

@@ -24,6 +24,7 @@ from vae.data.batch import batches_in, images_in
 from vae.data.description import data_names, plain_hyper_parameters
 from vae.data.source import ImageSource, mean_of
 from vae.devices import asynchronous, keep_freed_memory
+from vae.estimators import Estimator
 from vae.evaluation import terms as evaluation
 from vae.models.centering import center
 from vae.models.schedules import Scheduled, scheduled
@@ -109,6 +110,11 @@ class VAEModule(ComposedModule):
         self.make_scheduler = scheduler
         self.test_samples, self.gradient_clip_norm = test_samples, gradient_clip_norm
         self.compiled, self.captured = compile, capture
+        if capture and type(self.estimator).at_step is not Estimator.at_step:
+            raise ValueError(
+                f"capture records one step, and {type(self.estimator).__name__} changes with the"
+                " steps: leave out --model.capture"
+            )
         self.after_step: list[Callable[[int, Tensor], None]] = []
         self.latest: dict[str, Tensor] = {}
         self.compile_seconds = 0.0
