@@ -7,12 +7,11 @@ from torch import Tensor, nn
 from torch.distributions import (
     Categorical,
     Distribution,
-    Independent,
     MixtureSameFamily,
     biject_to,
 )
 
-from vae.distributions.operations import base_of, describe, parameters
+from vae.distributions.operations import base_of, describe, detach, parameters, rebuild
 from vae.models.latents.base import Latent
 from vae.models.prior import Posterior, Prior
 from vae.ranges import assert_at_least_one, assert_positive
@@ -57,8 +56,7 @@ class MixturePrior(Prior):
                 "MixturePrior has components of the family of the latents' own prior, and that of"
                 f" {type(latent).__name__} is {describe(own)}, which has no parameters of that kind"
             )
-        self.own, self.domains = type(base_of(own)), {}
-        self.events = len(own.event_shape) - len(base_of(own).event_shape)
+        self.own, self.domains = detach(own), {}
         self.free = nn.ParameterDict()
         for name, value in values.items():
             self.domains[name] = base_of(own).arg_constraints[name]
@@ -69,7 +67,6 @@ class MixturePrior(Prior):
 
     def forward(self, posterior: Posterior) -> Distribution:
         values = {name: biject_to(self.domains[name])(raw) for name, raw in self.free.items()}
-        base = self.own(**values, validate_args=False)
-        components = Independent(base, self.events, validate_args=False) if self.events else base
+        components = rebuild(self.own, **values)
         weights = Categorical(logits=self.logits, validate_args=False)
         return MixtureSameFamily(weights, components, validate_args=False)
