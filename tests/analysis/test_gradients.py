@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,14 @@ from vae import ELBO, IWAE, VAE
 from vae.analysis.cost import cost
 from vae.analysis.gradients import posterior_gradients, warm_up
 from vae.analysis.moments import Moments, summarize
+from vae.analysis.truth import measure, true_gradient
 from vae.data.digits import DigitsDataModule
 from vae.estimators import Enumerate, named
+from vae.models.bound import bound
+from vae.models.composition import compose
 from vae.models.latents.binary import Binary
 from vae.models.latents.gaussian import DiagonalGaussian
+from vae.models.latents.hierarchy import Hierarchy
 from vae.models.likelihoods import Bernoulli
 from vae.models.networks import MLPDecoder, MLPEncoder
 from vae.run.last import LastCheckpoint
@@ -396,3 +401,27 @@ def test_a_continuous_model_is_judged_by_a_long_average(x):
     summary = summarize(found[0], truth[0])
     assert abs(summary.bias_squared) < 8 * summary.bias_error
     assert DigitsDataModule.image_shape == (1, 8, 8)
+
+
+def test_a_report_of_stochastic_layers_knows_the_networks_between_them():
+    """The gradient of one replicate is that of the whole model's parameters; the truth is a sum."""
+    latent = partial(Hierarchy, layers=[partial(Binary, num_variables=size) for size in (3, 2)])
+    objective = ELBO(2, analytic_kl=False)
+    vae = compose((1, 4, 4), latent=latent, estimator="rloo", objective=objective).vae
+    x = torch.rand(3, 1, 4, 4).round()
+    torch.manual_seed(1)
+    (_, found), *_ = posterior_gradients(vae, objective, named("rloo"), x, 1, 1)
+    torch.manual_seed(1)
+    of_encoder = [
+        p
+        for part, module in (("encoder", vae.encoder), ("latent", vae.latent))
+        for n, p in module.named_parameters()
+        if not n.startswith("down.") and "prior_" not in n
+    ]
+    value = bound(vae, objective, named("rloo"), x).bound.mean()
+    expected = torch.cat([g.flatten() for g in torch.autograd.grad(value, of_encoder)])
+    torch.testing.assert_close(found[0], expected)
+    truth = true_gradient(vae, objective, x, 10, 10, 0)
+    assert truth.source == "enumeration"
+    row = measure(vae, objective, named("rloo"), x, truth, 400, 100)
+    assert row["cosine"] > 0.9

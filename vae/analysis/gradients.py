@@ -12,7 +12,8 @@ with :math:`g_\parallel` the part of :math:`g` along :math:`\gamma`. All of it o
 parameters of q (logits, or location and scale, of each image), and once for those of the encoder.
 
 Replicates are a batch dimension, not a loop: q's parameters are repeated N times, one backward
-pass gives N gradients, and one vmapped vector-Jacobian product carries them to the encoder. They
+pass gives N gradients, and one vmapped vector-Jacobian product carries them to the encoder (of
+stochastic layers, replicates follow one another: the networks between them serve all). They
 stream through running moments, so that memory does not grow with their number.
 
 References:
@@ -28,6 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
+from vae.distributions.chain import Chain
 from vae.distributions.operations import parameters, rebuild
 from vae.estimators import Estimator
 from vae.models.bound import bound
@@ -52,6 +54,11 @@ class _PosteriorParameters(nn.Module):
         return tuple(_free(parameters(self.latent(self.encoder(x)))).values())
 
 
+def _of_prior(name: str) -> bool:
+    """Whether a parameter of encoder and latent layer is the prior's; of layers, by their networks."""
+    return ".prior_" in name or name.startswith("latent.down.")
+
+
 def _free(values: dict[str, Tensor]) -> dict[str, Tensor]:
     """Parameters of q that are outputs of the encoder."""
     return {name: value for name, value in values.items() if name != "temperature"}
@@ -69,6 +76,29 @@ def _replicated(
     q = rebuild(q, **values | leaves)
     images = x.repeat(replicates, *[1] * (x.dim() - 1))
     return list(leaves.values()), bound(vae, objective, estimator, images, q).bound
+
+
+def _leaf_gradients(
+    vae: VAE, objective: Objective, estimator: Estimator, x: Tensor, n: int
+) -> tuple[Tensor, ...]:
+    """N gradients of the mean bound in each parameter of q, ``(N, B, *shape)``.
+
+    Of a chain's upper layers the parameters are those of networks, ``(N, *shape)``.
+    """
+    with torch.no_grad():
+        q = vae.posterior(x)
+    if not isinstance(q, Chain):
+        leaves, value = _replicated(vae, objective, estimator, x, n)
+        grads = torch.autograd.grad(value.sum() / len(x), leaves)
+        return tuple(g.unflatten(0, (n, len(x))) for g in grads)
+    found = []
+    for _ in range(n):  # one network serves all replicates, and would add up their gradients
+        own = {name: v.detach().requires_grad_() for name, v in parameters(q).items()}
+        value = bound(vae, objective, estimator, x, rebuild(q, **own)).bound
+        found.append(
+            torch.autograd.grad(value.sum() / len(x), list(own.values()), materialize_grads=True)
+        )
+    return tuple(torch.stack(each) for each in zip(*found, strict=True))
 
 
 def posterior_gradients(
@@ -98,13 +128,11 @@ def posterior_gradients(
     """
     body = _PosteriorParameters(vae)
     # a prior with parameters is in the latent layer, but q does not depend on it
-    theta = {n: p.detach() for n, p in body.named_parameters() if ".prior_" not in n}
+    theta = {n: p.detach() for n, p in body.named_parameters() if not _of_prior(n)}
     pull = vjp(lambda theta: functional_call(body, theta, (x,)), theta)[1] if encoder else None
     for start in range(0, replicates, chunk):
         n = min(chunk, replicates - start)
-        leaves, value = _replicated(vae, objective, estimator, x, n)
-        grads = torch.autograd.grad(value.sum() / len(x), leaves)
-        cotangents = tuple(g.unflatten(0, (n, len(x))) for g in grads)  # (n, B, *shape)
+        cotangents = _leaf_gradients(vae, objective, estimator, x, n)
         carried = None
         if pull is not None:
             (by_name,) = vmap(pull)(cotangents)

@@ -14,6 +14,7 @@ from torch import Tensor
 from vae.analysis.plots import pareto
 from vae.cli.latent_names import LAYERS
 from vae.distributions.kinds import kind_of
+from vae.models.latents.hierarchy import Hierarchy
 from vae.models.vae import VAE
 from vae.run.files import write_json
 
@@ -53,12 +54,16 @@ TITLES = {
 def in_words(vae: VAE, x: Tensor) -> str:
     """The latent variables of a model, as a title names them."""
     names = {layer.func: name for name, layer in LAYERS.items()}
-    name = names.get(type(vae.latent), "")
-    name = TITLES.get(name, name.replace("_", " ").title()) or type(vae.latent).__name__
+    latent, layers = vae.latent, ""
+    if isinstance(latent, Hierarchy):
+        layers = f" in layers of {' and '.join(map(str, latent.sizes))}"
+        latent = latent.first
+    name = names.get(type(latent), "")
+    name = TITLES.get(name, name.replace("_", " ").title()) or type(latent).__name__
     shape = vae.posterior(x[:1]).event_shape
     what = "coordinates" if kind_of(vae.posterior(x[:1])) == "sphere" else "categories"
     categories = f" of {shape[1]} {what}" if len(shape) == 2 else ""
-    return f"{shape[0]} {name} variables{categories}"
+    return f"{shape[0]} {name} variables{categories}{layers}"
 
 
 def write(stem: Path, about: dict[str, Any], rows: list[dict[str, Any]]) -> None:
