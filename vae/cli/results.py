@@ -43,6 +43,7 @@ def results_of(
         "seconds": round(seconds, 1),
         "test_seconds": round(test_seconds, 1),
         "binarization": data.binarization,
+        "objective": f"{type(model.objective).__name__}: {model.objective.bounds}",
         "parameters": sum(p.numel() for p in model.parameters()),
     }
 

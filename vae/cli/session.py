@@ -155,6 +155,13 @@ class Session:
             self.metrics.begin()
         where = " (metrics.jsonl grows there)" if self.metrics else ""
         print(f"{verb} in {self.run}{where}", flush=True)
+        objective = self.model.objective
+        if objective.bounds != "a lower bound of log p(x)":
+            print(
+                f"train/bound, by {type(objective).__name__}, is {objective.bounds}; train/elbo and"
+                " val/elbo are the model's ELBO, whatever it is trained by",
+                flush=True,
+            )
         if self.data.promise:
             print(self.data.promise, flush=True)
 
