@@ -24,6 +24,7 @@ PARTS = {
     "ais": "vae.evaluation.ais.AIS",
     "gaps": "vae.evaluation.gaps.Gaps",
     "codes": "vae.evaluation.mutual_information.Codes",
+    "total_correlation": "vae.evaluation.total_correlation.TotalCorrelation",
     "rate_distortion": "vae.evaluation.rate_distortion.RateDistortion",
     "probe": "vae.evaluation.probe.RepresentationProbe",
     "features": "vae.evaluation.feature_distance.FeatureDistance",

@@ -33,7 +33,7 @@ class BetaTC(Average):
     .. math:: \mathbb{E}_q[\log p(x|z)] - \alpha \, I(x; z) - \beta \, \mathrm{TC} - \gamma \sum_d \mathrm{KL}(q(z_d) \| p(z_d))
 
     With all three weights 1 it is the ELBO. What is known of the decomposition without a minibatch is
-    measured by ``vae evaluate --codes``.
+    measured by ``vae evaluate --total_correlation``.
 
     References:
         | Isolating Sources of Disentanglement in VAEs (Chen et al., 2018), equations 2 to 4; sampling
