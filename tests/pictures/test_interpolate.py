@@ -7,6 +7,7 @@ import torch
 from drawn import NAMES, SHAPE, images, model
 from torch.distributions import Independent, Normal, VonMises
 
+from vae.distributions.conditional_bernoulli import ConditionalBernoulli
 from vae.pictures.codes import center, ways
 from vae.pictures.interpolate import draw, interpolate
 
@@ -94,3 +95,14 @@ def test_colour_and_wide_images_keep_their_shape():
     (shown,) = figure.axes[0].images
     first = torch.tensor(shown.get_array()[:40, :60])[::5, ::5]  # magnified five times
     assert torch.equal(first.movedim(-1, 0), x[0]) and (first[..., 0] != first[..., 1]).any()
+
+
+def test_a_subset_changes_by_one_swap_at_a_time():
+    prior = ConditionalBernoulli(3, torch.zeros(7))
+    way = ways(prior, prior)["swaps"]
+    a, b = torch.tensor([1.0, 1, 1, 0, 0, 0, 0]), torch.tensor([0.0, 1, 0, 0, 1, 0, 1])
+    codes = way(a, b, torch.linspace(0, 1, 9))
+    assert torch.equal(codes[0], a) and torch.equal(codes[-1], b)
+    assert (codes.sum(-1) == 3).all()
+    assert codes.diff(dim=0).abs().sum(-1).tolist().count(2) == 2  # of 2 items that differ
+    assert codes.diff(dim=0).abs().sum(-1).max() == 2

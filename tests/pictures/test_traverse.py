@@ -7,6 +7,7 @@ import torch
 from drawn import NAMES, WITH_CATEGORIES, images, model
 from torch.distributions import Independent, Normal
 
+from vae.distributions.conditional_bernoulli import ConditionalBernoulli
 from vae.pictures.codes import center
 from vae.pictures.kl import mean_variance, variable_kl
 from vae.pictures.traverse import draw, traverse
@@ -124,3 +125,11 @@ def test_variables_of_a_dependent_prior_are_sorted_by_how_their_means_vary():
     assert torch.allclose(found, loc.var(0).double(), rtol=0.02)
     with pytest.raises(ValueError, match="takes two"):
         mean_variance(model_, [x[:1]])
+
+
+def test_no_item_of_a_subset_can_change_alone():
+    prior = ConditionalBernoulli(2, torch.zeros(5))
+    with pytest.raises(
+        NotImplementedError, match="no entry of Cond.* the number of ones is fixed"
+    ):
+        values_of(prior, levels_of(3))

@@ -17,7 +17,7 @@ def interpolate(
     count: int = 6,
     steps: int = 9,
     images: list[int] | None = None,
-    way: Literal["spherical", "linear", "arc", "steps", "rounded", "mix"] | None = None,
+    way: Literal["spherical", "linear", "arc", "steps", "swaps", "rounded", "mix"] | None = None,
     seed: int = 0,
     split: Literal["train", "val", "test"] | None = None,
     data: Any = None,

@@ -12,10 +12,14 @@ quotient :math:`(\mu(\theta + \lambda \nabla f) - \mu(\theta)) / \lambda` of the
 perturb-and-MAP, whose limit as :math:`\lambda` falls is the gradient. The smaller :math:`\lambda` is,
 the fewer subsets differ, and the larger the variance.
 
-With Gumbel noise MAP draws from :class:`PlackettLuceSubset`. The sum of k variables of the
-sum-of-gamma noise is Gumbel, so that with it MAP resembles :class:`ConditionalBernoulli`:
+With Gumbel noise MAP draws from :class:`PlackettLuceSubset`. For :class:`ConditionalBernoulli` the
+noise is the authors' sum-of-gamma,
 
-.. math:: \epsilon_i = \tfrac1k \Big( \sum_{t=1}^T \mathrm{Gamma}(1/k, \text{scale } k/t) - \log T \Big)
+.. math:: \epsilon_i = \tfrac1k \Big( \sum_{t=1}^T \mathrm{Gamma}(1/k, \text{scale } k/t) - \log T \Big),
+
+of which k add up to a Gumbel variable. Independent Gumbel variables, one a subset, would draw from q;
+these are not independent, and the samples of MAP are other ones than q's: sharper, at a total variation
+of 0.17 from q on a law of 2 of 5 items (with Gumbel noise 0.04).
 """
 
 from __future__ import annotations
@@ -63,7 +67,9 @@ class ImplicitMLE(Estimator):
     families = (ConditionalBernoulli, PlackettLuceSubset)
     needs_gradient = True
     paper = "Niepert et al. 2021"
-    bias = "difference of the mean of perturb-and-MAP over a step lambda of the logits along f'(z)"
+    bias = (
+        "difference quotient of the mean of perturb-and-MAP, over a step of the logits along f'(z)"
+    )
 
     def __init__(self, step: float = 1.0) -> None:
         super().__init__()

@@ -22,6 +22,7 @@ from torch.nn.functional import softplus
 from vae.devices import asynchronous, double
 from vae.distributions import bernoulli, gamma, normal, one_hot, von_mises
 from vae.distributions.chain import Chain
+from vae.distributions.conditional_bernoulli import ConditionalBernoulli
 
 __all__ = ["Densities", "log_densities"]
 
@@ -100,6 +101,11 @@ def _one_hot(q: distributions.OneHotCategorical) -> Linear:
     return lambda z: z, logits, torch.zeros_like(logits[..., 0])
 
 
+def _conditional_bernoulli(q: ConditionalBernoulli) -> Linear:
+    wide = ConditionalBernoulli(q.k, double(q.logits), validate_args=False)
+    return lambda z: z, wide.logits, -wide.log_normalizer
+
+
 def _poisson(q: distributions.Poisson) -> Linear:
     rate = double(q.rate)
     weights = torch.stack([rate.log(), -torch.ones_like(rate)], -1)
@@ -148,6 +154,7 @@ FAMILIES: dict[type, Callable[..., Linear]] = {
     bernoulli.Bernoulli: _bernoulli,
     distributions.OneHotCategorical: _one_hot,
     one_hot.OneHotCategorical: _one_hot,
+    ConditionalBernoulli: _conditional_bernoulli,
     distributions.Poisson: _poisson,
     gamma.Poisson: _poisson,
     distributions.Gamma: _gamma,

@@ -22,6 +22,7 @@ from torch.distributions import Categorical, Distribution, OneHotCategorical
 from vae.devices import double
 from vae.distributions.chain import Chain
 from vae.distributions.operations import base_of
+from vae.distributions.subsets import Subset
 from vae.models.vae import VAE
 from vae.seeds import fixed_noise
 
@@ -70,6 +71,16 @@ def _(base: Chain) -> Tensor | None:
         _, *others = base.laws(base.sample(Size([SAMPLES])))
     found = [first, *(_probs(base_of(law)).mean(0) for law in others)]  # type: ignore[union-attr]
     return torch.cat(found[::-1] if base.reverse else found, 1)  # (B, L, C)
+
+
+@_probs.register
+def _(base: Subset) -> Tensor | None:
+    """Each item is out of the set or in it: two categories, whose shares are the marginals."""
+    try:
+        mean = base.mean
+    except NotImplementedError:  # too many sets to sum over
+        return None
+    return torch.stack([1 - mean, mean], -1)
 
 
 @torch.no_grad()

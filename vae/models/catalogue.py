@@ -112,22 +112,22 @@ LATENTS: dict[str, Part] = {
     "conditional_bernoulli": Part(
         "ConditionalBernoulliLatent",
         {"num_variables": 6, "k": 2},
-        ("k-subset", "relaxed k-subset"),
+        ("k-subset",),
         "simple",
     ),
     "plackett_luce": Part(
         "PlackettLuceLatent",
         {"num_variables": 6, "k": 2},
         ("k-subset",),
-        "gumbel_top_k",
+        "rloo",
         "k at most 10; the KL is closed-form for few sets only, such as 3 of 20",
     ),
 }
 """Latent layers, by the short names of tables. Relaxed ones, and several layers, have no kind: no
 prior but their own."""
 
-ANY = ("real", "binary", "one-hot", "simplex", "count", "sphere", "relaxed k-subset")
-"""The kinds of all latents with a density; of k-subsets, where it has a derivative in z too."""
+ANY = ("real", "binary", "one-hot", "simplex", "count", "sphere", "k-subset")
+"""The kinds of all latents with a density."""
 
 PRIORS: dict[str, Part] = {
     "mixture": Part("MixturePrior", {"num_components": 3}, (*ANY, "codes")),

@@ -13,6 +13,7 @@ from torch.distributions.constraints import nonnegative_integer
 from vae.distributions.chain import Chain
 from vae.distributions.operations import base_of
 from vae.distributions.power_spherical import PowerSpherical
+from vae.distributions.subsets import Subset
 
 __all__ = ["center", "is_discrete", "ways"]
 
@@ -64,6 +65,7 @@ def ways(q: Distribution, prior: Distribution) -> dict[str, Way]:
       codes passes through codes that are not.
     - ``arc``, of angles and of directions: the shorter one.
     - ``steps``, of discrete variables: one changes after the other.
+    - ``swaps``, of k-subsets: one item after the other gives its place to another.
     - ``rounded``, of counts.
     - ``linear``, of whatever else is continuous.
     - ``mix``, of what is discrete: no codes of the model, but what its decoder makes of mixtures.
@@ -81,6 +83,8 @@ def ways(q: Distribution, prior: Distribution) -> dict[str, Way]:
         return {"linear": _straight}
     if base.support is nonnegative_integer:
         return {"rounded": lambda a, b, t: _straight(a, b, t).round(), "mix": _straight}
+    if isinstance(base, Subset):
+        return {"swaps": _one_swap_at_a_time, "mix": _straight}
     inner = len(base.event_shape)
     return {"steps": lambda a, b, t: _one_by_one(a, b, t, inner), "mix": _straight}
 
@@ -146,6 +150,15 @@ def _around(prior: Distribution) -> Way:
         return at + size * z / angle.sin()
 
     return way
+
+
+def _one_swap_at_a_time(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """The items of a subset that b lacks leave one after the other, and those of b take their places."""
+    steps = (a * (1 - b)).sum(-1, keepdim=True)  # as many leave as come
+    done = (_columns(t, a) * steps).round()  # (T, ..., 1)
+    gone = (a * (1 - b)).bool() & ((a * (1 - b)).cumsum(-1) <= done)
+    come = (b * (1 - a)).bool() & ((b * (1 - a)).cumsum(-1) <= done)
+    return a.expand(gone.shape).masked_fill(gone, 0.0).masked_fill(come, 1.0)
 
 
 def _one_by_one(a: Tensor, b: Tensor, t: Tensor, inner: int) -> Tensor:

@@ -23,6 +23,7 @@ WAYS = {
     "linear": "a straight way",
     "arc": "the shorter arc",
     "steps": "one variable after the other",
+    "swaps": "one item after the other swapped",
     "rounded": "a straight way, rounded",
     "mix": "mixtures of two codes",
 }

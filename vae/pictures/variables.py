@@ -16,8 +16,9 @@ from torch import Size, Tensor
 from torch.distributions import Dirichlet, Distribution, Independent, Poisson, VonMises
 
 from vae.distributions.chain import Chain
+from vae.distributions.kinds import kind_of
 from vae.distributions.logistic_normal import LogisticNormal
-from vae.distributions.operations import base_of
+from vae.distributions.operations import base_of, describe
 from vae.distributions.power_spherical import HypersphericalUniform, PowerSpherical
 
 __all__ = ["Values", "factors", "levels_of", "values_of"]
@@ -67,6 +68,11 @@ def values_of(prior: Distribution, levels: Tensor) -> Values:
     if isinstance(prior, Chain):
         return _of_layers(prior, levels)
     base = factors(prior)
+    if kind_of(prior) == "k-subset":
+        raise NotImplementedError(
+            f"no entry of {describe(prior)} can change alone: the number of ones is fixed; vae"
+            " interpolate swaps items one after the other"
+        )
     if base is None:
         return _quantiles(prior.sample(Size([DRAWN])).flatten(1), levels)
     return _values(base, levels)
