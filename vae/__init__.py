@@ -20,14 +20,15 @@ _PUBLIC = {
     "data.module": "ImageDataModule",
     "data.omniglot": "OmniglotDataModule",
     "estimators": (
-        "ARM ARMS ARS ARSM Baseline BitFlip CARMS ChiVI ClippedDisARM"
+        "ARM ARMS ARS ARSM ArithmeticLeaveOneOut ArithmeticVIMCO Baseline BitFlip CARMS ChiVI"
+        " ClippedDisARM"
         " DecoupledStraightThroughGumbel DefensiveWakeWake DisARM DisARMIW DisARMStickBreaking"
         " DisARMTree DoubleControlVariates DoublyReparameterized ESTIMATORS Enumerate Estimate"
         " Estimator EstimatorSchedule FouST GappedStraightThrough GeneralizedDReG GumbelRao"
         " GumbelSoftmax GumbelTopK ImplicitMLE Learned LeaveOneOut LocalExpectation MeasureValued"
         " MovingAverage MuProp NoBaseline OVIS OVISMonteCarlo Pathwise PerLayer REBAR RELAX RLOO"
         " RODEO ReinMax ReinMaxCV ReinMaxRao Reparameterization RotationTrick SIMPLE Sampler"
-        " ScoreFunction Separately StickingTheLanding StraightThrough StraightThroughCodes"
+        " ScoreFunction SelfCritical Separately StickingTheLanding StraightThrough StraightThroughCodes"
         " StraightThroughGumbel StraightThroughGumbelTopK SumAndSample UnorderedSet VIMCO"
         " WakeSleep"
     ),

@@ -347,6 +347,18 @@ MUTANTS: dict[str, Mutant] = {
         "zip(layers, self.laws, strict=True)",
         "zip(layers[:1], self.laws[:1], strict=True)",
     ),
+    "own weight among the others": mutant(
+        "vimco_arithmetic one_hot iwae3",
+        "the mean of all K weights in the place of that of the K - 1 others",
+        ".masked_fill(own, -math.inf)\n        return others.logsumexp(1) - math.log(len(f) - 1)",
+        ".expand(len(f), *f.shape)\n        return others.logsumexp(1) - math.log(len(f))",
+    ),
+    "best of the samples for the mode": mutant(
+        "self_critical bernoulli elbo3",
+        "the baseline is f at the best of the samples",
+        "f(most_probable_value(base_of(q))[None], detach(q)).expand_as(fz)",
+        "fz.amax(0).expand_as(fz)",
+    ),
 }
 """By name. Errors that leave the mean alone and raise the variance only are not here: no test of
 bias can see them."""

@@ -58,6 +58,8 @@ from vae.estimators.schedule import EstimatorSchedule
 from vae.estimators.score_function import (
     RLOO,
     VIMCO,
+    ArithmeticLeaveOneOut,
+    ArithmeticVIMCO,
     Baseline,
     Learned,
     LeaveOneOut,
@@ -65,6 +67,7 @@ from vae.estimators.score_function import (
     NoBaseline,
     ScoreFunction,
 )
+from vae.estimators.self_critical import SelfCritical
 from vae.estimators.separately import Separately
 from vae.estimators.simple import SIMPLE
 from vae.estimators.straight_through import (
@@ -80,18 +83,19 @@ from vae.estimators.unordered_set import UnorderedSet
 from vae.estimators.wake_sleep import DefensiveWakeWake, WakeSleep
 
 __all__ = [
-    "ChiVI",
-    "Separately",
     "ARM",
     "ARMS",
     "ARS",
     "ARSM",
+    "ArithmeticLeaveOneOut",
+    "ArithmeticVIMCO",
     "Baseline",
     "BitFlip",
     "CARMS",
+    "ChiVI",
     "ClippedDisARM",
-    "DefensiveWakeWake",
     "DecoupledStraightThroughGumbel",
+    "DefensiveWakeWake",
     "DisARM",
     "DisARMIW",
     "DisARMStickBreaking",
@@ -99,7 +103,6 @@ __all__ = [
     "DoubleControlVariates",
     "DoublyReparameterized",
     "ESTIMATORS",
-    "SURROGATES",
     "Enumerate",
     "Estimate",
     "Estimator",
@@ -131,13 +134,16 @@ __all__ = [
     "ReinMaxCV",
     "ReinMaxRao",
     "Reparameterization",
-    "SIMPLE",
-    "Sampler",
     "RotationTrick",
+    "SIMPLE",
+    "SURROGATES",
+    "Sampler",
     "ScoreFunction",
-    "StraightThroughCodes",
+    "SelfCritical",
+    "Separately",
     "StickingTheLanding",
     "StraightThrough",
+    "StraightThroughCodes",
     "StraightThroughGumbel",
     "StraightThroughGumbelTopK",
     "SumAndSample",
@@ -160,9 +166,9 @@ __all__ = [
     "reinforce",
     "reinforce_moving_average",
     "reinmax",
-    "simple",
     "reinmax_cv",
     "reinmax_rao",
+    "simple",
     "st_gumbel",
     "st_gumbel_top_k",
     "straight_through",

@@ -35,7 +35,15 @@ from vae.estimators.per_layer import PerLayer
 from vae.estimators.quantised import RotationTrick, StraightThroughCodes
 from vae.estimators.relaxed import REBAR, RELAX
 from vae.estimators.rodeo import RODEO
-from vae.estimators.score_function import RLOO, VIMCO, Learned, MovingAverage, ScoreFunction
+from vae.estimators.score_function import (
+    RLOO,
+    VIMCO,
+    ArithmeticVIMCO,
+    Learned,
+    MovingAverage,
+    ScoreFunction,
+)
+from vae.estimators.self_critical import SelfCritical
 from vae.estimators.simple import SIMPLE
 from vae.estimators.straight_through import (
     GappedStraightThrough,
@@ -239,6 +247,8 @@ ESTIMATORS: dict[str, Callable[..., Estimator]] = {
     "nvil": nvil,
     "rloo": RLOO,
     "vimco": VIMCO,
+    "vimco_arithmetic": ArithmeticVIMCO,
+    "self_critical": SelfCritical,
     "muprop": muprop,
     "double_cv": DoubleControlVariates,
     "rodeo": RODEO,

@@ -11,27 +11,30 @@ the method.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vae.estimators.base import Estimate, Estimator, Integrand, attach, without_score
+from vae.estimators.base import Estimate, Estimator, Integrand, Twin, attach, without_score
 from vae.estimators.running import RunningMean, RunningScale
 from vae.objectives import Average, LogMeanExp, Objective
 from vae.ranges import assert_at_least_one
 from vae.recorded import Recorded
 
 __all__ = [
-    "RLOO",
-    "VIMCO",
+    "ArithmeticLeaveOneOut",
+    "ArithmeticVIMCO",
     "Baseline",
-    "LeaveOneOut",
     "Learned",
+    "LeaveOneOut",
     "MovingAverage",
     "NoBaseline",
+    "RLOO",
     "ScoreFunction",
+    "VIMCO",
 ]
 
 
@@ -144,6 +147,24 @@ class LeaveOneOut(Baseline):
         return (f.sum(0) - f) / (f.shape[0] - 1), 0.0
 
 
+class ArithmeticLeaveOneOut(Baseline):
+    """The log of the mean of the other samples' weights e^f, in the place of the mean log-weight.
+
+    References:
+        | Variational Inference for Monte Carlo Objectives (Mnih & Rezende, 2016;
+        | https://arxiv.org/abs/1602.06725).
+    """
+
+    min_samples = 2
+    paper = "Mnih & Rezende 2016"
+
+    def forward(self, f: Tensor, context: Tensor | None) -> tuple[Tensor | None, Tensor | float]:
+        own = torch.eye(len(f), dtype=torch.bool, device=f.device).unsqueeze(-1)  # (K, K, 1)
+        # where no other sample is possible, log 0 as a finite number
+        others = f.clamp_min(torch.finfo(f.dtype).min).masked_fill(own, -math.inf)
+        return others.logsumexp(1) - math.log(len(f) - 1), 0.0
+
+
 class ScoreFunction(Estimator):
     """Creates the score-function estimator: REINFORCE, NVIL, RLOO or VIMCO by choice of baseline.
 
@@ -243,3 +264,28 @@ class VIMCO(ScoreFunction):
 
     def extra_name(self) -> str:
         return "VIMCO"
+
+
+class ArithmeticVIMCO(ScoreFunction):
+    r"""Creates VIMCO with the arithmetic mean of the other weights in the place of each.
+
+    The signal is then :math:`R - \log \frac{1}{K - 1} \sum_{j \ne k} w_j`, the gain of the bound by
+    sample k. The authors prefer the geometric mean (:class:`VIMCO`).
+
+    References:
+        | Variational Inference for Monte Carlo Objectives (Mnih & Rezende, 2016;
+        | https://arxiv.org/abs/1602.06725).
+    """
+
+    objectives = (LogMeanExp,)
+
+    def __init__(self) -> None:
+        super().__init__(ArithmeticLeaveOneOut())
+
+    def twin(self, objective: Objective) -> Twin | None:
+        if objective.num_samples > 2:
+            return None
+        return Twin("vimco", "of two samples one is left, and is both means; set num_samples >= 3")
+
+    def extra_name(self) -> str:
+        return "ArithmeticVIMCO"
