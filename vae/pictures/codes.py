@@ -11,6 +11,7 @@ from torch.distributions import Distribution, MultivariateNormal, Normal, VonMis
 from torch.distributions.constraints import nonnegative_integer
 
 from vae.distributions.chain import Chain
+from vae.distributions.gaussian_mixture import GaussianMixture
 from vae.distributions.operations import base_of
 from vae.distributions.power_spherical import PowerSpherical
 from vae.distributions.subsets import Subset
@@ -77,7 +78,7 @@ def ways(q: Distribution, prior: Distribution) -> dict[str, Way]:
         return {"arc": _arc}
     if isinstance(base, PowerSpherical):
         return {"arc": _great_circle}
-    if isinstance(base, (Normal, MultivariateNormal)):
+    if isinstance(base, (Normal, MultivariateNormal, GaussianMixture)):
         return {"spherical": _around(prior), "linear": _straight}
     if not is_discrete(base):
         return {"linear": _straight}
