@@ -2,86 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-__all__ = ["bench", "curve", "pareto"]
-
-
-UNBIASED_AND_BIASED = (("unbiased", False, "C0", "C0"), ("biased", True, "none", "C3"))
-"""Words, and colours of a marker's face and edge."""
-
-
-def pareto(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
-    """Plots the variance of the gradient against its cost, with the Pareto front.
-
-    Unbiased estimators are filled and blue, biased ones hollow and red, each with its name; the
-    front is that of the unbiased ones.
-
-    Arguments:
-        rows: Of the gradient report: ``label``, ``bias``, ``variance``, ``evaluations``,
-            ``milliseconds``.
-        title: What was measured.
-        path: The PNG to write.
-    """
-    figure = Figure(figsize=(13, 6.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, 2)
-    noisy = [row for row in rows if row["variance"] > 0]
-    for axis, key, label in (
-        (axes[0], "evaluations", "decoder evaluations an image"),
-        (axes[1], "milliseconds", "milliseconds a gradient of the batch"),
-    ):
-        best, front = math.inf, []
-        for row in sorted(noisy, key=lambda r: (r[key], r["variance"])):
-            if row["bias"] is None and row["variance"] < best:
-                best = row["variance"]
-                front.append(row)
-        axis.step(
-            [r[key] for r in front],
-            [r["variance"] for r in front],
-            where="post",
-            color="0.8",
-            label="the best of the unbiased at each cost",
-        )
-        for word, biased, face, edge in UNBIASED_AND_BIASED:
-            found = [row for row in noisy if (row["bias"] is not None) == biased]
-            if not found:  # nor is it in the legend
-                continue
-            axis.scatter(
-                [row[key] for row in found],
-                [row["variance"] for row in found],
-                facecolors=face,
-                edgecolors=edge,
-                zorder=2,
-                label=word,
-            )
-        axis.set(xscale="log", yscale="log", xlabel=label)
-        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.xaxis.set_major_formatter("{x:g}")
-        axis.xaxis.set_minor_formatter(NullFormatter())
-        variances = [row["variance"] for row in noisy]
-        if max(variances, default=1) < 10 * min(variances, default=1):  # no power of ten between
-            axis.yaxis.set_minor_formatter("{x:g}")
-        axis.set_ylabel("variance of the gradient in q's parameters")
-        axis.grid(alpha=0.2, which="both")
-        colors = {biased: edge for _, biased, _, edge in UNBIASED_AND_BIASED}
-        _names(
-            axis,
-            [(r[key], r["variance"], r["label"], colors[r["bias"] is not None]) for r in noisy],
-        )
-    figure.suptitle(title)
-    figure.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
-    )
-    figure.savefig(path, dpi=110)
+__all__ = ["bench", "curve"]
 
 
 def curve(series: Mapping[str, Sequence[float]], x: str, y: str, title: str, path: Path) -> None:
@@ -199,23 +128,3 @@ def _commands(part: Any, commands: Mapping[str, Any], names: Mapping[str, str]) 
         axis.invert_yaxis()
         axis.margins(x=0.12)
         axis.set_xlabel(f"seconds of a whole command, {epochs} epochs")
-
-
-def _names(axis: Axes, points: Sequence[tuple[float, float, str, str]]) -> None:
-    """Names in a column at the right, each joined to its point, none above another."""
-    if not points:  # nothing that has noise
-        return
-    low, high = (math.log10(v) for v in axis.get_ylim())
-    gap, last = (high - low) / 42, -math.inf
-    for x, y, name, color in sorted(points, key=lambda point: point[1]):
-        last = max(math.log10(y), last + gap)
-        axis.annotate(
-            name,
-            (x, y),
-            xytext=(1.02, (last - low) / (high - low)),
-            textcoords="axes fraction",
-            fontsize=8,
-            color=color,
-            va="center",
-            arrowprops={"arrowstyle": "-", "color": "0.85", "lw": 0.6},
-        )

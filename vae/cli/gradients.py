@@ -1,8 +1,7 @@
 """The gradient report: every applicable estimator on one checkpoint and the same images.
 
 Bias, variance, SNR, DSNR, cosine to the truth, time, memory and decoder evaluations, for the
-parameters of q and for those of the encoder; as a table, JSON, CSV and a plot of variance against
-cost.
+parameters of q and for those of the encoder; as a table, JSON, CSV and a picture.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from torch import Tensor
 from vae.analysis.candidates import candidates
 from vae.analysis.gradients import GROUPS, warm_up
 from vae.analysis.truth import Truth, measure, true_gradient
-from vae.cli.gradients_table import in_words, write
+from vae.cli.gradients_table import data_in_words, in_words, write
 from vae.cli.parser import data_parser
 from vae.data.load import load_images
 from vae.distributions.operations import describe
@@ -50,6 +49,7 @@ def report(
     output: str | None = None,
     seed: int = 0,
     data: Any = None,
+    pdf: bool = False,
 ) -> list[dict[str, Any]]:
     """Compares gradient estimators at a checkpoint.
 
@@ -77,6 +77,7 @@ def report(
         output: Where to write, without suffix; by default gradients in the run's folder.
         seed: The seed that every estimator starts from, so that those that draw alike share noise.
         data: Other data than those trained on: a data module, as --data mine.MyData.
+        pdf: Whether to write the picture as PDF too, beside PNG.
     """
     if replicates < 4 or reference_replicates < GROUPS or warm_up_steps < 0:
         raise ValueError(
@@ -96,7 +97,7 @@ def report(
     at_once = images * samples * min(chunk, estimates)
     assert_memory(4 * floats_per_decoding(module.vae) * at_once, f"a chunk of {chunk} estimates")
     stem = Path(output).expanduser() if output else folder_of(path) / "gradients"
-    for suffix in ("json", "csv", "png"):
+    for suffix in ("json", "csv", "png", *(["pdf"] if pdf else [])):
         writable(Path(f"{stem}.{suffix}"))
     vae = module.vae.to(device)
     data = load_images(contents, data)
@@ -167,6 +168,9 @@ def report(
         "beta": beta if objective == "elbo" else None,
         "analytic_kl": trained.analytic_kl if objective == "elbo" else None,
         "temperature": temperature,
+        "data": data_in_words(data),
+        "split": split,
+        "num_samples": num_samples,
         "images": len(x),
         "replicates": replicates,
         "match_evaluations": match_evaluations,
@@ -175,7 +179,7 @@ def report(
         "training": module.estimator.extra_name(),
         "hardware": hardware(device),
     }
-    write(stem, about, rows)
+    write(stem, about, rows, pdf)
     if (folder_of(path) / "run.json").exists() and not is_running(folder_of(path)):
         log_table(folder_of(path), "gradients", rows, Path(f"{stem}.png"))
     return rows

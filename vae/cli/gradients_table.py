@@ -1,4 +1,4 @@
-"""The gradient report on the screen, and as JSON, CSV and a plot."""
+"""The gradient report on the screen, and as JSON, CSV and a picture."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from vae.analysis.plots import pareto
 from vae.cli.latent_names import LAYERS
+from vae.data.source import ImageSource
 from vae.distributions.kinds import kind_of
 from vae.models.latents.hierarchy import Hierarchy
 from vae.models.vae import VAE
+from vae.pictures.gradients import draw, has_bias, ordered
+from vae.pictures.style import save
 from vae.run.files import write_json
 
 __all__ = ["in_words", "write"]
@@ -25,8 +27,7 @@ COLUMNS = {
     "label": "estimator",
     "num_samples": "K",
     "evaluations": "evals",
-    "bias_squared": "bias²",
-    "bias_error": "± se",
+    "bias_squared": "bias² ± se",
     "variance": "variance",
     "snr": "SNR",
     "dsnr": "DSNR",
@@ -66,29 +67,93 @@ def in_words(vae: VAE, x: Tensor) -> str:
     return f"{shape[0]} {name} variables{categories}{layers}"
 
 
-def write(stem: Path, about: dict[str, Any], rows: list[dict[str, Any]]) -> None:
-    """Prints the table, and writes it as JSON, CSV and a plot."""
+def data_in_words(data: ImageSource) -> str:
+    """A data set, as a title names it."""
+    name = getattr(data, "name", None)
+    name = name if isinstance(name, str) else type(data).__name__
+    return f"{name.removesuffix('DataModule')} ({data.pixels})"
+
+
+def titles(about: dict[str, Any]) -> tuple[str, str]:
+    """What was measured, and how: a title and a line beneath it."""
+    form = {True: " with closed-form KL", False: " with Monte-Carlo KL", None: ""}
+    bound = about["objective"].upper() + form[about["analytic_kl"]]
+    if about["beta"] not in (None, 1.0):
+        bound += f", β = {about['beta']:g}"
+    samples = (
+        f"K = {about['num_samples']}"
+        if about["match_evaluations"] is None
+        else f"{about['match_evaluations']} decoder evaluations each"
+    )
+    how = (
+        f"{bound}, {samples}; {about['images']} {about['split']} images,"
+        f" {about['replicates']:,} gradients each; truth: {about['truth']};"
+        f" trained by {about['training']}"
+    )
+    if about["step"] is not None:
+        how += f" for {about['step']:,} steps"
+    return f"Gradient estimators: {about['model']}, {about['data']}", how
+
+
+NOTES = """\
+✓ unbiased by its claim, which the tests certify. The least variance is first, unbiased ones above biased ones.
+variance: of one gradient, summed over the parameters of q; enc.: the same of the encoder's weights.
+bias²: ‖E g - truth‖², less what the noise of the mean adds to it. So a negative one is a 0 that was estimated
+  with noise: read it with its standard error; bold where it exceeds two of them.
+SNR: ‖E g‖ / √variance, of one gradient. DSNR: mean length of its part along the truth over that of its part
+  across; it counts direction alone, so that a large bias can have a large SNR, and no large DSNR.
+cosine: between E g and the truth. evals: decodings an image; ms, MB: of one gradient of all images."""
+"""What stands under the table."""
+
+
+def write(stem: Path, about: dict[str, Any], rows: list[dict[str, Any]], pdf: bool) -> None:
+    """Prints the table, and writes it as JSON, CSV and a picture.
+
+    Arguments:
+        stem: The files' path without suffix.
+        about: What was measured.
+        rows: An estimator each.
+        pdf: Whether the picture is written as PDF too, beside PNG.
+    """
     stem.parent.mkdir(parents=True, exist_ok=True)
     write_json(Path(f"{stem}.json"), about | {"rows": rows})
     with Path(f"{stem}.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    form = {True: " with closed-form KL", False: " with Monte-Carlo KL", None: ""}
-    bound = about["objective"].upper() + form[about["analytic_kl"]]
-    title = f"{about['model']}, {bound}, {about['images']} images"
-    table = Table(title=f"{title}, truth: {about['truth']}", title_justify="left")
+    title, how = titles(about)
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console.print(title, style="bold", markup=False)
+    console.print(how, markup=False)
+    console.print(_table(rows))
+    console.print(NOTES, markup=False, soft_wrap=True)
+    figure = draw(rows, title, how)
+    suffixes = [".png", *([".pdf"] if pdf else [])]
+    for suffix in suffixes:
+        save(figure, Path(f"{stem}{suffix}"))
+    print(f"written {stem}.json, .csv, {', '.join(suffixes)}")
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("")
     for header in COLUMNS.values():
         table.add_column(header, justify="left" if header == "estimator" else "right")
-    for row in rows:
-        biased = [] if row["bias"] is None else ["biased"]  # a column of its own if any is
-        table.add_row(*[_format(row[key]) for key in COLUMNS], *biased)
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-    pareto(rows, f"Variance of the gradient: {title}", Path(f"{stem}.png"))
-    print(f"written {stem}.json, .csv, .png")
+    shown = ordered(rows)
+    for number, row in enumerate(shown):
+        if number and (row["bias"] is None) != (shown[number - 1]["bias"] is None):
+            table.add_section()
+        cells = [_format(row[key]) for key in COLUMNS]
+        place = list(COLUMNS).index("bias_squared")
+        cells[place] = f"{cells[place]} ± {row['bias_error']:.1g}"
+        if has_bias(row):
+            cells[place] = f"[bold]{cells[place]}[/bold]"
+        table.add_row("✓" if row["bias"] is None else "", *cells)
+    return table
 
 
 def _format(value: object) -> str:
     if value is None:
         return "-"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return str(value)
