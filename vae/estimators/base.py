@@ -184,7 +184,9 @@ class Estimator(nn.Module, metaclass=Recorded):
         """Raises what :meth:`forward` says of the objective."""
         name = self.extra_name()
         if not isinstance(objective, self.objectives):
-            taken = [c.__name__ for base in self.objectives for c in _concrete(base)]
+            whole = self.differentiates_all
+            concrete = [c for base in self.objectives for c in _concrete(base)]
+            taken = [c.__name__ for c in concrete if whole or not c.pathwise_only]
             raise NotImplementedError(
                 f"{name} is not defined for {type(objective).__name__}: it takes {', '.join(taken)}"
             )

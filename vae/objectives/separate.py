@@ -41,6 +41,7 @@ class Separate(Objective):
         super().__init__(for_q.num_samples + for_model.num_samples)
         self.for_q, self.for_model = for_q, for_model
         self.holds_log_q = for_q.holds_log_q
+        self._held: tuple[_Holder, ...] = ()  # a tuple: the model is no part of the objective
 
     @property
     def bounds(self) -> str:
@@ -52,7 +53,7 @@ class Separate(Objective):
                 f"{estimator.extra_name()} trains the prior too, and under Separate the prior follows"
                 " for_model: use vae.DoublyReparameterized"
             )
-        fixed = cast(Model, _Still(model))
+        fixed = cast(Model, _Still(self._holder_of(model)))
         found = self.for_q.estimate(fixed, x, q, estimator)
         still = detach(q)
         z = q.sample(Size([self.for_model.num_samples]))  # (K, B, *event)
@@ -60,6 +61,19 @@ class Separate(Objective):
         value = value - self.for_model.penalty(model, still)  # (B,)
         from_q = found.bound - found.bound.detach()  # zero: the gradient of q
         return found._replace(bound=value + from_q)
+
+    def _holder_of(self, model: Model) -> _Holder:
+        """Made once: a graph cannot make a module."""
+        if not self._held or self._held[0].model is not model:
+            if not isinstance(model, nn.Module):
+                raise TypeError(
+                    f"Separate takes a Module as its model, not a {type(model).__name__}"
+                )
+            self._held = (_Holder(model),)
+        return self._held[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_held": ()}  # a copy has another model
 
     def integrand(self, model: Model, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
         raise self._two()
@@ -88,13 +102,9 @@ class _Holder(nn.Module):
 class _Still:
     """A model whose parameters get no gradient."""
 
-    def __init__(self, model: Model) -> None:
-        if not isinstance(model, nn.Module):
-            raise TypeError(
-                f"Separate takes a model that is a Module, not a {type(model).__name__}"
-            )
-        self._holder = _Holder(model)
-        self._values = {n: p.detach() for n, p in self._holder.named_parameters()}
+    def __init__(self, holder: _Holder) -> None:
+        self._holder = holder
+        self._values = {n: p.detach() for n, p in holder.named_parameters()}
 
     def _call(self, name: str, *arguments: Any) -> Any:
         return functional_call(self._holder, self._values, (name, *arguments))
