@@ -6,7 +6,7 @@ import time
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae.devices import asynchronous, synchronize
@@ -33,17 +33,28 @@ class Cost(NamedTuple):
     evaluations: float
 
 
-class _Counting:
+class _Counting(nn.Module):
     """A model that counts its decodings."""
 
     def __init__(self, vae: VAE) -> None:
-        self.posterior, self.prior = vae.posterior, vae.prior
-        self.kl, self.kl_per_variable = vae.kl, vae.kl_per_variable
-        self._decode, self.count = vae.decode, 0
+        super().__init__()
+        self.vae, self.count = vae, 0
+
+    def posterior(self, x: Tensor) -> Distribution:
+        return self.vae.posterior(x)
+
+    def prior(self) -> Distribution:
+        return self.vae.prior()
+
+    def kl(self, q: Distribution) -> Tensor:
+        return self.vae.kl(q)
+
+    def kl_per_variable(self, q: Distribution) -> Tensor:
+        return self.vae.kl_per_variable(q)
 
     def decode(self, z: Tensor) -> Distribution:
         self.count += z.shape[0] * z.shape[1]  # (K, B, *event)
-        return self._decode(z)
+        return self.vae.decode(z)
 
 
 def cost(

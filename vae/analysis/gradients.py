@@ -126,6 +126,11 @@ def posterior_gradients(
         Gradients in the parameters of q, ``(n, B * P)``, and in those of encoder and latent layer,
         ``(n, Q)`` or None.
     """
+    if objective.pathwise_only:
+        raise NotImplementedError(
+            f"{type(objective).__name__} couples the images of a batch, and estimates are replicated"
+            " as images here: its gradient has no report"
+        )
     body = _PosteriorParameters(vae)
     # a prior with parameters is in the latent layer, but q does not depend on it
     theta = {n: p.detach() for n, p in body.named_parameters() if not _of_prior(n)}

@@ -16,7 +16,7 @@ from vae.distributions.operations import base_of, sizes
 from vae.distributions.quantised import Quantised
 from vae.estimators import ESTIMATORS, Enumerate, Estimator, StraightThroughCodes
 from vae.models.vae import VAE
-from vae.objectives import Average, Objective
+from vae.objectives import Average, LogMeanExp, Objective
 
 __all__ = ["Truth", "assert_defined", "measure", "true_gradient"]
 
@@ -62,8 +62,10 @@ def true_gradient(
     try:
         assert_defined(vae, objective, Enumerate(), x)
     except (NotImplementedError, ValueError):
-        unbiased = "rloo" if isinstance(objective, Average) else "vimco"
-        name = unbiased if objective.num_samples > 1 else "reinforce"
+        bounds = {Average: "rloo", LogMeanExp: "vimco"}
+        several = objective.num_samples > 1
+        found = [n for kind, n in bounds.items() if isinstance(objective, kind) and several]
+        name = found[0] if found else "reinforce"
         name = "pathwise" if vae.posterior(x[:1]).has_rsample else name
         n = replicates
     estimator = ESTIMATORS[name]()

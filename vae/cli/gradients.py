@@ -6,6 +6,7 @@ parameters of q and for those of the encoder; as a table, JSON, CSV and a pictur
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ from vae.distributions.operations import describe
 from vae.estimators import ESTIMATORS, SURROGATES, accepts
 from vae.evaluation.terms import closed_kl
 from vae.models.memory import DECODINGS, assert_memory, floats_per_decoding
-from vae.objectives import ELBO, IWAE, OBJECTIVES, Average, Objective
+from vae.objectives import ELBO, IWAE, OBJECTIVES, Average, Objective, Separate
 from vae.run.checkpoint import folder_of, load
 from vae.run.files import writable
 from vae.run.lock import is_running
@@ -60,7 +61,7 @@ def report(
             stl, which is pathwise under a closed-form KL, is measured under the Monte-Carlo one, with
             pathwise beside it.
         objective: elbo or iwae; the ELBO with the weight and the form of the KL term that the
-            model was trained with. A model trained by a bound of your own is measured under these.
+            model was trained with. Or trained: what the model was trained by, with its K.
         num_samples: K, the samples of z for each image; by default 4; an estimator that needs more gets what it needs.
         match_evaluations: Give every estimator the K at which it evaluates the decoder this often
             an image, instead of num_samples; those that cannot are left out.
@@ -84,7 +85,7 @@ def report(
             f"replicates must be at least 4, reference_replicates {GROUPS}, warm_up_steps 0"
         )
     _assert_sensible(estimators, objective, num_samples, match_evaluations, images, chunk)
-    num_samples = 4 if num_samples is None else num_samples
+    given_samples, num_samples = num_samples, 4 if num_samples is None else num_samples
     samples = match_evaluations or num_samples
     estimates = max(replicates, reference_replicates, warm_up_steps)
     if (decoded := images * samples * estimates) > DECODINGS:
@@ -110,12 +111,24 @@ def report(
         closed = closed_kl(vae, vae.posterior(x)) is not None
     trained = module.objective if isinstance(module.objective, ELBO) else ELBO(analytic_kl=closed)
     beta = float(trained.beta)
+    own: Objective | None = None
+    if objective == "trained":
+        own = _of_q(module.objective)
+        if given_samples is not None or match_evaluations is not None:
+            raise ValueError(
+                "the objective that was trained has its own num_samples: leave it out"
+            )
+        num_samples = own.num_samples
+        if type(own) in OBJECTIVES.values():
+            objective = next(name for name, kind in OBJECTIVES.items() if kind is type(own))
     given = temperature
     if temperature is None:
         found = [b for n, b in module.named_buffers() if n.rpartition(".")[2] == "temperature"]
         temperature = float(found[0]) if found else 1.0
 
     def make_objective(k: int, analytic_kl: bool = trained.analytic_kl) -> Objective:
+        if objective == "trained" and own is not None:
+            return copy.deepcopy(own)
         return IWAE(k) if objective == "iwae" else ELBO(k, beta, analytic_kl)
 
     chosen = candidates(
@@ -164,7 +177,8 @@ def report(
         "command": command_line(),
         "model": in_words(vae, x),
         "family": describe(vae.posterior(x[:1])),
-        "objective": objective,
+        "objective": type(own).__name__ if own and objective == "trained" else objective,
+        "bounds": make_objective(num_samples).bounds,
         "beta": beta if objective == "elbo" else None,
         "analytic_kl": trained.analytic_kl if objective == "elbo" else None,
         "temperature": temperature,
@@ -205,8 +219,14 @@ def _assert_sensible(
             raise ValueError(
                 f"unknown estimator {name!r}: choose from {known}, or give a class path"
             )
-    if objective not in OBJECTIVES:
-        raise ValueError(f"unknown objective {objective!r}: choose from {', '.join(OBJECTIVES)}")
+    if objective not in (*OBJECTIVES, "trained"):
+        known = ", ".join((*OBJECTIVES, "trained"))
+        raise ValueError(f"unknown objective {objective!r}: choose from {known}")
+
+
+def _of_q(objective: Objective) -> Objective:
+    """What q was trained by, whose gradient estimators differ in."""
+    return objective.for_q if isinstance(objective, Separate) else objective
 
 
 def _form(objective: Objective) -> str | None:

@@ -16,6 +16,7 @@ from vae.data.source import ImageSource
 from vae.distributions.kinds import kind_of
 from vae.models.latents.hierarchy import Hierarchy
 from vae.models.vae import VAE
+from vae.objectives import OBJECTIVES
 from vae.pictures.gradients import draw, has_bias, ordered
 from vae.pictures.style import save
 from vae.run.files import write_json
@@ -77,9 +78,12 @@ def data_in_words(data: ImageSource) -> str:
 def titles(about: dict[str, Any]) -> tuple[str, str]:
     """What was measured, and how: a title and a line beneath it."""
     form = {True: " with closed-form KL", False: " with Monte-Carlo KL", None: ""}
-    bound = about["objective"].upper() + form[about["analytic_kl"]]
+    named = about["objective"]
+    bound = named.upper() + form[about["analytic_kl"]] if named in OBJECTIVES else named
     if about["beta"] not in (None, 1.0):
         bound += f", β = {about['beta']:g}"
+    if about["bounds"] != "a lower bound of log p(x)":
+        bound += f" ({about['bounds']})"
     samples = (
         f"K = {about['num_samples']}"
         if about["match_evaluations"] is None
