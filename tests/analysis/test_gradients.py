@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from PIL import Image
 
-from vae import ELBO, IWAE, VAE
+from vae import CUBO, ELBO, IWAE, VAE, BetaTC, FreeBits, Renyi, Separate
 from vae.analysis.cost import cost
 from vae.analysis.gradients import posterior_gradients, warm_up
 from vae.analysis.moments import Moments, summarize
@@ -250,6 +250,36 @@ def report_of(monkeypatch, tmp_path):
         return rows, json.loads((tmp_path / "gradients.json").read_text())
 
     return report
+
+
+@pytest.mark.parametrize(
+    "objective, K, bounds",
+    [
+        (Renyi(3, -1.0), 3, "no guaranteed bound"),
+        (Separate(CUBO(4), ELBO(1)), 4, "no guaranteed bound"),
+        (FreeBits(2), 2, "a lower bound of log p(x)"),
+    ],
+)
+def test_the_objective_that_was_trained(report_of, objective, K, bounds):
+    from small import SMALL
+
+    module = DiscreteVAE(**SMALL, latent="binary", num_variables=3, objective=objective)
+    rows, about = report_of(module, objective="trained", estimators=["reinforce", "disarm"])
+    of_q = getattr(objective, "for_q", objective)
+    assert about["objective"] == type(of_q).__name__ and about["bounds"].startswith(bounds)
+    assert {row["num_samples"] for row in rows} == {K}
+    assert about["truth"] == "enumeration"
+    assert all(abs(row["bias_squared"]) < 8 * row["bias_error"] + 1e-6 for row in rows)
+    with pytest.raises(ValueError, match="has its own num_samples"):
+        report_of(module, objective="trained", num_samples=5)
+
+
+def test_a_gradient_of_coupled_images_has_no_report(report_of):
+    from small import SMALL
+
+    module = GaussianVAE(**SMALL, objective=BetaTC(1000))
+    with pytest.raises(NotImplementedError, match="BetaTC couples the images of a batch"):
+        report_of(module, objective="trained", estimators=["pathwise"])
 
 
 @pytest.mark.parametrize("K", [1, 3])

@@ -24,6 +24,7 @@ ROWS = [
 ]
 ABOUT = {
     **{"model": "3 binary variables", "data": "Digits (static binarisation)", "objective": "elbo"},
+    "bounds": "a lower bound of log p(x)",
     **{"analytic_kl": True, "beta": 1.0, "num_samples": 4, "match_evaluations": None},
     **{"images": 16, "split": "test", "replicates": 1000, "truth": "enumeration"},
     **{"training": "RLOO", "step": 19550},
