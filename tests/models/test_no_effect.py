@@ -48,6 +48,11 @@ OPTIONS = {
     "rodeo": {"hidden": 7},
     "sum_and_sample": {"summed": 1},
     "defensive_wake_wake": {"delta": 0.5},
+    "decoupled_st_gumbel": {"forward_temperature": 0.3},
+    "foust": {"low": 0.6},
+    "per_layer": {"layers": ["reinforce", "rloo"]},
+    "reinmax_rao": {"num_inner": 1},
+    "reinmax_cv": {"num_inner": 1, "eta": 0.3, "free": True},
     "ovis": {"gamma": 1.0},
     "ovis_mc": {"auxiliary_samples": 3},
 }
