@@ -41,8 +41,8 @@ class Latent(nn.Module, metaclass=Recorded):
 
     Example:
         >>> import torch
-        >>> from torch.distributions import Independent, Laplace
-        >>> class LaplaceLatent(Latent):
+        >>> from torch.distributions import Cauchy, Independent
+        >>> class CauchyLatent(Latent):
         ...     def __init__(self, in_features, num_variables=20):
         ...         super().__init__()
         ...         self.code_features = num_variables
@@ -51,11 +51,11 @@ class Latent(nn.Module, metaclass=Recorded):
         ...
         ...     def forward(self, features):
         ...         loc, log_scale = self.loc_and_log_scale(features).chunk(2, -1)
-        ...         return Independent(Laplace(loc, log_scale.exp()), 1)
+        ...         return Independent(Cauchy(loc, log_scale.exp()), 1)
         ...
         ...     def prior(self):
-        ...         return Independent(Laplace(self.zeros, 1.0), 1)
-        >>> layer = LaplaceLatent(in_features=400, num_variables=3)
+        ...         return Independent(Cauchy(self.zeros, 1.0), 1)
+        >>> layer = CauchyLatent(in_features=400, num_variables=3)
         >>> q = layer(torch.randn(5, 400))
         >>> q.batch_shape, q.event_shape, layer.kl(q).shape
         (torch.Size([5]), torch.Size([3]), torch.Size([5]))
