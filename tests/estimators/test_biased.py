@@ -15,6 +15,7 @@ from vae.certify.assertions import bias_z_scores
 from vae.certify.claims import assert_claims
 from vae.certify.exact import gradients
 from vae.certify.polynomials import of_class
+from vae.certify.problems import PROBLEMS as SUBSETS
 from vae.certify.problems import bernoulli_problem, one_hot_problem
 from vae.distributions.couplings import middle_logits
 from vae.distributions.one_hot import OneHotCategorical
@@ -130,9 +131,15 @@ def test_what_is_claimed_of_a_class_of_f_is_certified(name):
     assert_claims(estimator, 20_000, problems=PROBLEMS)
     false = copy.deepcopy(estimator)
     false.exact_for = "quadratic"
-    if name == "straight_through":
+    if name == "straight_through":  # it is no more than that
         with pytest.raises(AssertionError, match="is biased"):
             assert_claims(false, 20_000, problems=PROBLEMS)
+
+
+def test_what_simple_claims_of_subsets_is_certified():
+    torch.manual_seed(0)
+    subsets = {"conditional_bernoulli": SUBSETS["conditional_bernoulli"]}
+    assert_claims(named("simple"), 20_000, problems=subsets)
 
 
 # Decoupled temperatures ------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Independent
 
 from vae.certify.problem import Problem
 
@@ -19,8 +19,8 @@ def of_class(problem: Problem, kind: str | None) -> Problem:
     """The problem with another integrand; itself for None.
 
     Arguments:
-        problem: An expectation over several binary or one-hot variables.
-        kind: ``linear`` in each variable, with a product of two; or ``quadratic``. Both have the
+        problem: An expectation over several binary or one-hot variables, or over subsets.
+        kind: ``linear`` in each variable, with a product of two that are independent; or ``quadratic``. Both have the
             ``-log q(z)`` of the ELBO, which is linear.
     """
     if kind is None:
@@ -31,7 +31,9 @@ def of_class(problem: Problem, kind: str | None) -> Problem:
             z if z.dim() == 4 else z[..., None]
         )  # (K, B, D, C), a binary variable as one category
         terms = (parts * _weights(*parts.shape[2:], seed=5)).sum(-1)  # (K, B, D)
-        value = terms.sum(-1) + 2 * terms[..., 0] * terms[..., 1] - q.log_prob(z)
+        value = terms.sum(-1) - q.log_prob(z)
+        if isinstance(q, Independent):  # of variables of a subset a product is not linear
+            value = value + 2 * terms[..., 0] * terms[..., 1]
         if kind == "linear":
             return value
         flat = z.flatten(2)
