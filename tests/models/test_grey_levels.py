@@ -76,12 +76,12 @@ def test_a_beta_binomial_is_scipys():
 
 def test_a_logistic_mixture_is_scipys():
     p, _ = pixels(LogisticMixture, 1.0, 50, torch.float64)
-    weights, loc, scale = p.logits.exp(), p.loc / 255, p.scale / 255
+    weights, loc, scale = p.logits.softmax(0), p.loc / 255, p.scale / 255
     cdf = stats.logistic(loc.detach().numpy(), scale.detach().numpy()).cdf
     for k in (0, 1, 100, 255):
         upper = 1.0 if k == 255 else cdf((k + 0.5) / 255)
         lower = 0.0 if k == 0 else cdf((k - 0.5) / 255)
-        expected = (weights.detach() * torch.as_tensor(upper - lower)).sum(-1)
+        expected = (weights.detach() * torch.as_tensor(upper - lower)).sum(0)
         found = p.log_prob(torch.tensor(k / 255).double()).exp().detach()
         assert_close(found, expected, rtol=1e-7, atol=1e-12)
 
@@ -138,7 +138,7 @@ def test_the_decoder_can_reach_a_sure_pixel(kind):
 
 def test_components_begin_apart():
     p = LogisticMixture(nn.Identity(), 4).pixels(torch.zeros(12, 1))
-    assert_close(p.loc[0] / 255, torch.tensor([0.125, 0.375, 0.625, 0.875]))
+    assert_close(p.loc[:, 0] / 255, torch.tensor([0.125, 0.375, 0.625, 0.875]))
     assert LogisticMixture(nn.Identity(), 4).channels == 12
     with pytest.raises(ValueError, match="num_components must be at least 1, got 0"):
         LogisticMixture(nn.Identity(), 0)

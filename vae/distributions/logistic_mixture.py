@@ -24,30 +24,34 @@ __all__ = ["DiscretizedLogisticMixture"]
 class DiscretizedLogisticMixture(Levels):
     """Creates a mixture of M logistic distributions, rounded to the nearest of 256 levels.
 
+    Components come first: on a CPU that is twice as fast as last.
+
     Arguments:
-        logits: Of the components, ``(*, M)``, normalised here.
-        loc: Their means in the pixel range [0, 1], ``(*, M)``.
-        scale: Their scales in the same units, ``(*, M)``; between 1e-4 and 1e4, where single
+        logits: Of the components, ``(M, *)``, normalised here.
+        loc: Their means in the pixel range [0, 1], ``(M, *)``.
+        scale: Their scales in the same units, ``(M, *)``; between 1e-4 and 1e4, where single
             precision is exact to 1e-5.
     """
 
     def __init__(
         self, logits: Tensor, loc: Tensor, scale: Tensor, validate_args: bool | None = None
     ) -> None:
-        self.logits = logits.log_softmax(-1)
+        self.logits = logits.log_softmax(0)
         self.loc, self.scale = HIGHEST * loc, HIGHEST * scale  # in levels
-        super().__init__(logits.shape[:-1], validate_args=validate_args)
+        super().__init__(logits.shape[1:], validate_args=validate_args)
 
     def log_prob_of_level(self, level: Tensor) -> Tensor:
-        k = level.unsqueeze(-1)
-        upper = (k + 0.5 - self.loc) / self.scale  # (*, M)
-        lower = (k - 0.5 - self.loc) / self.scale
-        lowest, highest = k <= 0, k >= HIGHEST
-        below = logsigmoid(upper).masked_fill(highest, 0)
-        above = logsigmoid(-lower).masked_fill(lowest, 0)
-        width = (-torch.expm1(-1 / self.scale)).log().expand_as(below)
-        each = below + above + width.masked_fill(lowest | highest, 0)
-        return (self.logits + each).logsumexp(-1)
+        # components before whatever is before the batch
+        new = max(0, level.dim() - len(self.batch_shape))
+        parts = (self.logits, self.loc, self.scale)
+        logits, loc, scale = (t.unflatten(0, (len(t), *[1] * new)) for t in parts)
+        steepness = 1 / scale
+        middle = (level - loc) * steepness  # (M, *)
+        lowest, highest = level <= 0, level >= HIGHEST
+        below = logsigmoid(middle + steepness / 2).masked_fill(highest, 0)
+        above = logsigmoid(steepness / 2 - middle).masked_fill(lowest, 0)
+        width = (-torch.expm1(-steepness)).log().masked_fill(lowest | highest, 0)
+        return (logits + below + above + width).logsumexp(0)
 
     @property
     def mean(self) -> Tensor:
@@ -55,17 +59,16 @@ class DiscretizedLogisticMixture(Levels):
         below = (self.loc - HIGHEST) / self.scale
         width = HIGHEST / self.scale
         ratio = torch.logaddexp(logsigmoid(-below), width + logsigmoid(below))
-        each = self.scale * ratio / HIGHEST  # (*, M)
-        return (self.logits.exp() * each).sum(-1).clamp(0, 1)
+        each = self.scale * ratio / HIGHEST  # (M, *)
+        return (self.logits.exp() * each).sum(0).clamp(0, 1)
 
     def sample(self, sample_shape: _size = Size()) -> Tensor:
         with torch.no_grad():
             shape = self._extended_shape(Size(sample_shape))
-            chosen = Categorical(logits=self.logits, validate_args=False).sample(
-                Size(sample_shape)
-            )
+            law = Categorical(logits=self.logits.movedim(0, -1), validate_args=False)
+            chosen = law.sample(Size(sample_shape)).unsqueeze(-1)
             loc, scale = (
-                t.expand(*shape, -1).gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+                t.movedim(0, -1).expand(*shape, -1).gather(-1, chosen).squeeze(-1)
                 for t in (self.loc, self.scale)
             )
             noise = torch.rand_like(loc).clamp_(1e-7, 1 - 1e-7).logit()

@@ -9,6 +9,26 @@ from vae.estimators.bitflip import BitFlip, ClippedDisARM
 from vae.estimators.carms import CARMS, DisARMIW
 from vae.estimators.categorical_disarm import DisARMStickBreaking, DisARMTree
 from vae.estimators.chi import ChiVI
+from vae.estimators.composed import (
+    decoupled_st_gumbel,
+    foust,
+    gapped_straight_through,
+    gumbel_rao,
+    gumbel_softmax,
+    gumbel_top_k,
+    muprop,
+    nvil,
+    pathwise,
+    reinforce,
+    reinforce_moving_average,
+    reinmax,
+    reinmax_cv,
+    reinmax_rao,
+    simple,
+    st_gumbel,
+    st_gumbel_top_k,
+    straight_through,
+)
 from vae.estimators.decoupled import DecoupledStraightThroughGumbel
 from vae.estimators.double_control_variates import DoubleControlVariates
 from vae.estimators.doubly_reparameterized import (
@@ -23,31 +43,7 @@ from vae.estimators.implicit_mle import ImplicitMLE
 from vae.estimators.local_expectation import LocalExpectation
 from vae.estimators.measure_valued import MeasureValued
 from vae.estimators.muprop import MuProp
-from vae.estimators.names import (
-    ESTIMATORS,
-    SURROGATES,
-    accepts,
-    constructor,
-    decoupled_st_gumbel,
-    foust,
-    gapped_straight_through,
-    gumbel_rao,
-    gumbel_softmax,
-    gumbel_top_k,
-    muprop,
-    named,
-    nvil,
-    pathwise,
-    reinforce,
-    reinforce_moving_average,
-    reinmax,
-    reinmax_cv,
-    reinmax_rao,
-    simple,
-    st_gumbel,
-    st_gumbel_top_k,
-    straight_through,
-)
+from vae.estimators.names import ESTIMATORS, SURROGATES, accepts, constructor, named
 from vae.estimators.ovis import OVIS, OVISMonteCarlo
 from vae.estimators.pathwise import Pathwise, Reparameterization, Sampler
 from vae.estimators.per_layer import PerLayer

@@ -49,7 +49,7 @@ class LogisticMixture(Likelihood):
         self.register_buffer("start", start, persistent=False)
 
     def pixels(self, parameters: Tensor) -> D.Distribution:
-        parts = parameters.unflatten(0, (3, -1)).movedim(1, -1)  # (3, *, *image, M)
-        logits, loc, log_scale = parts
+        logits, loc, log_scale = parameters.unflatten(0, (3, -1))  # (M, *, *image) each
+        start = self.start.view(-1, *[1] * (loc.dim() - 1))
         scale = (LIMIT * ((log_scale - 2) / LIMIT).tanh()).exp()
-        return DiscretizedLogisticMixture(logits, self.start + loc, scale, validate_args=False)
+        return DiscretizedLogisticMixture(logits, start + loc, scale, validate_args=False)
