@@ -359,6 +359,25 @@ MUTANTS: dict[str, Mutant] = {
         "f(most_probable_value(base_of(q))[None], detach(q)).expand_as(fz)",
         "fz.amax(0).expand_as(fz)",
     ),
+    "normaliser of the sets forgotten": mutant(
+        "reinforce conditional_bernoulli elbo2",
+        "the score of a set is that of its items' logits alone, without their marginals",
+        "signal * q.log_prob(z)).sum(0)",
+        "signal * (z * q.logits).sum(-1)).sum(0)",
+    ),
+    "drawn with replacement": mutant(
+        "rloo plackett_luce elbo3",
+        "the score of a set is that of k independent draws of one item",
+        "signal * q.log_prob(z)).sum(0)",
+        "signal * (z * q.logits.log_softmax(-1)).sum(-1)).sum(0)",
+    ),
+    "sets drawn as sets are not": mutant(
+        "unordered_set conditional_bernoulli elbo2",
+        "sets drawn without replacement, weighed by their probabilities made to sum to one",
+        "first, second = leave_one_out_weights(log_p.gather(0, index), rest)",
+        "first = log_p.gather(0, index).softmax(0)\n"
+        "        _, second = leave_one_out_weights(log_p.gather(0, index), rest)",
+    ),
 }
 """By name. Errors that leave the mean alone and raise the variance only are not here: no test of
 bias can see them."""
