@@ -80,8 +80,8 @@ MUTANTS: dict[str, Mutant] = {
     "weights of the first power": mutant(
         "dreg gaussian_1d iwae3",
         "w in the place of w^2: sticking the landing where R is not an average",
-        "_scale_gradient(z, weights / slopes.clamp_min(torch.finfo(slopes.dtype).tiny))",
-        "_scale_gradient(z, torch.ones_like(weights))",
+        "weights / torch.where(slopes == 0, torch.ones_like(slopes), slopes)",
+        "torch.ones_like(weights)",
     ),
     "log q not frozen": mutant(
         "gdreg gaussian_1d iwae2",
