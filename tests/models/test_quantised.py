@@ -49,6 +49,7 @@ def images(n=16):
 
 def a_layer(**options):
     """Two codes of width 2, whose vectors are the features themselves."""
+    options |= {"standardise": False}
     layer = VectorQuantized(4, num_variables=2, num_categories=3, code_dim=2, **options)
     with torch.no_grad():
         layer.vectors_of.weight.copy_(torch.eye(4))
@@ -98,9 +99,23 @@ def test_the_first_batch_gives_the_codebook():
     layer = VectorQuantized(4, num_variables=2, num_categories=3, code_dim=2)
     features = torch.randn(5, 4)
     q = layer(features)
-    seen = layer.vectors_of(features).reshape(-1, 2)
+    seen = q.encoded.reshape(-1, 2)
     assert all((v == seen).all(-1).any() for v in q.codebook)
     assert layer.started
+
+
+def test_vectors_are_standardised_by_averages_in_training_as_in_evaluation():
+    layer = VQ(4, decay=0.9)
+    first, second = torch.randn(50, 4), 3 + 2 * torch.randn(50, 4)
+    raw = [layer.vectors_of(x).detach() for x in (first, second)]
+    found = layer(first).encoded.flatten(1)
+    torch.testing.assert_close(found.mean(0), torch.zeros(6), atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.std(0, correction=0), torch.ones(6), atol=1e-3, rtol=0)
+    q = layer(second)
+    mean = 0.9 * raw[0].mean(0) + 0.1 * raw[1].mean(0)
+    spread = 0.9 * raw[0].std(0, correction=0) + 0.1 * raw[1].std(0, correction=0)
+    torch.testing.assert_close(q.encoded.flatten(1), (raw[1] - mean) / spread, atol=1e-3, rtol=0)
+    torch.testing.assert_close(layer.eval()(second).encoded, q.encoded)
 
 
 @LAYERS

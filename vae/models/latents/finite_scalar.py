@@ -10,7 +10,6 @@ from torch import Tensor
 
 from vae.distributions.quantised import Quantised
 from vae.models.latents.quantised import QuantisedLatent
-from vae.models.networks import widen
 
 __all__ = ["FiniteScalarQuantized"]
 
@@ -41,7 +40,8 @@ class FiniteScalarQuantized(QuantisedLatent):
         levels: The levels of each number of a code, at least 3; (8, 8) is a codebook of 64.
         learned_prior: Whether the probabilities of the codes, independent ones, are trained.
         decay: The weight of the past in the moving average of how often a code is used, which is
-            logged as ``perplexity``.
+            logged as ``perplexity``, and of what ``standardise`` needs.
+        standardise: Whether the numbers are brought to mean 0 and spread 1 before they are bounded.
 
     Raises:
         ValueError: If a number is out of its range.
@@ -57,11 +57,14 @@ class FiniteScalarQuantized(QuantisedLatent):
         levels: Sequence[int] = (8, 8),
         learned_prior: bool = False,
         decay: float = 0.99,
+        standardise: bool = True,
     ) -> None:
         if not levels or min(levels) < 3:
             raise ValueError(f"levels must be at least 3 of each number, got {list(levels)}")
         C = math.prod(levels)
-        super().__init__(in_features, num_variables, C, len(levels), learned_prior, decay)
+        super().__init__(
+            in_features, num_variables, C, len(levels), learned_prior, decay, standardise
+        )
         self.register_buffer("levels", torch.tensor(levels), persistent=False)
         axes = [(torch.arange(L) - L // 2) / (L // 2) for L in levels]
         grid = torch.cartesian_prod(*axes).reshape(C, len(levels))
@@ -82,5 +85,4 @@ class FiniteScalarQuantized(QuantisedLatent):
         return ((raw + shift).tanh() * half - offset) / (self.levels // 2)
 
     def quantise(self, features: Tensor, train: bool) -> Quantised:
-        raw = widen(self.vectors_of(features)).unflatten(-1, (-1, self.code_dim))
-        return Quantised(self.bounded(raw), self.grid)
+        return Quantised(self.bounded(self.encode(features, train)), self.grid)

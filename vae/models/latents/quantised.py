@@ -12,9 +12,14 @@ from vae.distributions.one_hot import OneHotCategorical
 from vae.distributions.quantised import Embedded, PointMass, Quantised
 from vae.estimators import Estimator
 from vae.models.latents.base import Latent
+from vae.models.networks import widen
 from vae.ranges import assert_at_least_one
 
 __all__ = ["Codes", "QuantisedLatent"]
+
+
+LEAST_SPREAD = 1e-5
+"""Added to the spread of a number over images."""
 
 
 class QuantisedLatent(Latent):
@@ -36,12 +41,19 @@ class QuantisedLatent(Latent):
         num_categories: C, the size of the codebook.
         code_dim: d, the width of its vectors.
         learned_prior: Whether the probabilities of the codes, independent ones, are trained.
-        decay: The weight of the past in the moving average of how often a code is used.
+        decay: The weight of the past in moving averages: of how often a code is used, and of the mean
+            and the spread of each number over images.
+        standardise: Whether each number of the vectors is brought to mean 0 and spread 1 by them,
+            in training as in evaluation. Else the first steps, in which the decoder finds the mean
+            image, may move all images to the same codes.
     """
 
     shares_prior = True
     prior_logits: Tensor
     counts: Tensor
+    mean: Tensor
+    spread: Tensor
+    started: Tensor
 
     def __init__(
         self,
@@ -51,6 +63,7 @@ class QuantisedLatent(Latent):
         code_dim: int,
         learned_prior: bool,
         decay: float,
+        standardise: bool,
     ) -> None:
         super().__init__()
         for name, number in (
@@ -73,6 +86,10 @@ class QuantisedLatent(Latent):
         else:
             self.register_buffer("prior_logits", logits)
         self.register_buffer("counts", torch.ones(num_categories))  # a step, on average
+        self.standardise = standardise
+        self.register_buffer("mean", torch.zeros(self.code_features))
+        self.register_buffer("spread", torch.ones(self.code_features))
+        self.register_buffer("started", torch.tensor(False))
 
     @property
     @abstractmethod
@@ -82,6 +99,23 @@ class QuantisedLatent(Latent):
     @abstractmethod
     def quantise(self, features: Tensor, train: bool) -> Quantised:
         """q(z|x) of features ``(B, H)``; if ``train``, it takes in what it sees."""
+
+    def encode(self, features: Tensor, train: bool) -> Tensor:
+        """The vectors ``(B, N, d)`` of features ``(B, H)``."""
+        raw = widen(self.vectors_of(features))
+        if train:
+            self._observe(raw.detach())
+        if self.standardise:
+            raw = (raw - self.mean) / self.spread
+        return raw.unflatten(-1, (-1, self.code_dim))
+
+    def _observe(self, raw: Tensor) -> None:
+        """Takes in the mean and the spread over images of each number, ``(B, N d)``."""
+        past = self.decay * self.started.to(raw.dtype)  # the first batch is all there is
+        spread = raw.std(0, correction=0) + LEAST_SPREAD
+        self.mean.copy_(torch.lerp(raw.mean(0), self.mean, past))
+        self.spread.copy_(torch.lerp(spread, self.spread, past))
+        self.started.fill_(True)
 
     def forward(self, features: Tensor) -> Distribution:
         train = self.training and torch.is_grad_enabled()

@@ -8,7 +8,6 @@ from torch.distributions import Distribution
 
 from vae.distributions.quantised import Quantised
 from vae.models.latents.quantised import QuantisedLatent
-from vae.models.networks import widen
 
 __all__ = ["VectorQuantized"]
 
@@ -38,6 +37,8 @@ class VectorQuantized(QuantisedLatent):
     References:
         | Neural Discrete Representation Learning (van den Oord et al., 2017), equation 3 and
         | appendix A.1 (https://arxiv.org/abs/1711.00937).
+        | Robust Training of Vector Quantized Bottleneck Models (Lancucki et al., 2020), where batch
+        | normalisation standardises, and codes start anew (https://arxiv.org/abs/2005.08520).
 
     Arguments:
         in_features: The width H of the features.
@@ -49,6 +50,7 @@ class VectorQuantized(QuantisedLatent):
         decay: The weight :math:`\gamma` of the past in the moving averages.
         dead_below: A code that is used less than this part of an even share starts anew, from a
             vector of the batch; 0 for never.
+        standardise: Whether the vectors' numbers are brought to mean 0 and spread 1.
 
     Raises:
         ValueError: If a number is out of its range.
@@ -56,7 +58,6 @@ class VectorQuantized(QuantisedLatent):
 
     vectors: Tensor
     sums: Tensor
-    started: Tensor
 
     def __init__(
         self,
@@ -68,9 +69,10 @@ class VectorQuantized(QuantisedLatent):
         commitment: float = 0.25,
         decay: float = 0.99,
         dead_below: float = 0.02,
+        standardise: bool = True,
     ) -> None:
         super().__init__(
-            in_features, num_variables, num_categories, code_dim, learned_prior, decay
+            in_features, num_variables, num_categories, code_dim, learned_prior, decay, standardise
         )
         for name, value in (("commitment", commitment), ("dead_below", dead_below)):
             if not 0 <= value < torch.inf:
@@ -79,19 +81,18 @@ class VectorQuantized(QuantisedLatent):
         vectors = torch.randn(num_categories, code_dim)
         self.register_buffer("vectors", vectors)
         self.register_buffer("sums", vectors.clone())
-        self.register_buffer("started", torch.tensor(False))
 
     @property
     def codebook(self) -> Tensor:
         return self.vectors
 
     def quantise(self, features: Tensor, train: bool) -> Quantised:
-        encoded = widen(self.vectors_of(features)).unflatten(-1, (-1, self.code_dim))
+        first = ~self.started  # a new tensor: encode() fills this one
+        encoded = self.encode(features, train)
         if not train:
             return Quantised(encoded, self.vectors)
         seen = encoded.detach().flatten(0, 1)
-        self._restart(seen, ~self.started.expand(self.num_categories))
-        self.started.fill_(True)
+        self._restart(seen, first.expand(self.num_categories))
         q = Quantised(encoded, self.vectors.clone())  # which is moved beneath
         sums = q.codes.flatten(0, 1).T @ seen
         self.sums.lerp_(sums.to(self.sums.dtype), 1 - self.decay)
