@@ -117,6 +117,7 @@ def test_emnist_stands_upright_and_counts_classes_from_0(how, subset, first, fol
         with ZipFile(raw / "gzip.zip", "w") as archive:
             for name, packed in content.items():
                 archive.writestr(f"gzip/{name}", packed)
+        files.md5["gzip.zip"] = md5((raw / "gzip.zip").read_bytes()).hexdigest()
     else:  # as torchvision unpacks them
         for name, packed in content.items():
             (raw / name.removesuffix(".gz")).write_bytes(gzip.decompress(packed))
@@ -127,6 +128,7 @@ def test_emnist_stands_upright_and_counts_classes_from_0(how, subset, first, fol
     assert [data.count(s) for s in ("train", "val", "test")] == [7, 5, 5]  # as many as to test
     assert torch.equal(data.splits["train"][:, 0], images[0][:7].transpose(1, 2))
     assert data.labels("train").tolist() == (labels[0][:7] - first).tolist()
+    assert ("of the right length, without a checksum" in data.report()) == (how == "files")
     by_class = data.splits["test"][data.labels("test").argsort(), 0]  # mixed, with their labels
     assert torch.equal(by_class, images[1].transpose(1, 2))
     assert data.labels("test").tolist() != (labels[1] - first).tolist()

@@ -88,3 +88,10 @@ def test_every_class_is_in_the_legend_and_named_at_its_place():
     }  # fmt: skip
     plain = draw_map(points)
     assert not plain.legends and not plain.axes[0].texts
+
+
+def test_so_many_classes_that_their_numbers_would_hide_the_codes_are_not_named():
+    points = project(torch.rand(62, 2, generator=torch.Generator().manual_seed(0)), "scatter")
+    figure = draw_map(points, torch.arange(31).repeat(2))
+    assert not figure.legends and not figure.axes[0].texts
+    assert len(draw_map(points, torch.arange(31).clamp(max=29).repeat(2)).axes[0].texts) == 30

@@ -128,8 +128,11 @@ class IdxFiles:
         train, test = self.images(train=True), self.images(train=False)
         labels = [self.labels(part) for part in (True, False) if self._is_there(part, LABELS)]
         said = ("no labels", "only half of the labels", "with labels")[len(labels)]
+        paths = (self._path(part, IMAGES) or self._packed() for part in (True, False))
+        known = all(path is not None and path.name in self.md5 for path in paths)
+        how = "verified" if known else "of the right length, without a checksum to compare"
         count = f"{len(train)} training and {len(test)} test images"
-        return f"{self.title} in {data_dir()}: {count}, verified; {said}"
+        return f"{self.title} in {data_dir()}: {count}, {how}; {said}"
 
     @property
     def _missing(self) -> str:

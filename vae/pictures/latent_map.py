@@ -35,6 +35,10 @@ Method = Literal["manifold", "scatter", "pca", "tsne"]
 NAMES = {"pca": "PCA", "tsne": "t-SNE", "scatter": "codes"}
 
 
+MOST_NAMED = 30
+"""Classes that are named: the numbers of more would hide the codes."""
+
+
 class Manifold(NamedTuple):
     """What two latent variables decode to.
 
@@ -159,7 +163,7 @@ def draw_manifold(found: Manifold) -> Figure:
 
 @styled
 def draw_map(found: Map, labels: Tensor | None = None) -> Figure:
-    """The codes, coloured by class, each class named in its midst and in a legend.
+    """The codes, coloured by class, each named in its midst and in a legend, if they are few.
 
     Arguments:
         found: The codes.
@@ -179,14 +183,14 @@ def draw_map(found: Map, labels: Tensor | None = None) -> Figure:
         order = torch.randperm(N, generator=torch.Generator().manual_seed(0))  # none lies on top
         shades = [colors[label] for label in labels[order].tolist()]
         axes.scatter(x[order], y[order], c=shades, rasterized=True, **dots)
-        for label in classes:
+        for label in classes if len(classes) <= MOST_NAMED else ():
             across, up = found.points[labels == label].median(0).values.tolist()
             halo = [withStroke(linewidth=2, foreground="white")]
             axes.text(across, up, str(label), ha="center", va="center", path_effects=halo)
         marks = [
             axes.scatter([], [], s=22, color=colors[label], label=str(label)) for label in classes
         ]
-        if len(classes) <= 30:
+        if len(classes) <= MOST_NAMED:
             figure.legend(
                 handles=marks,
                 title="class",
