@@ -143,12 +143,14 @@ def assert_feasible(model: VAEModule, data: ImageSource) -> None:
     """Refuses a training that would fail, or mean nothing, after hours.
 
     Raises:
-        ValueError: If the model is too large, the likelihood undefined for the data, or the test
-            would take weeks.
+        ValueError: If the model is too large, the likelihood or the objective undefined for the
+            data, or the test would take weeks.
     """
     images = data.count("test") or 0  # a stream does not say
     assert_trainable(model, min(data.batch_size, data.count("train") or data.batch_size))
     assert_defined(model.vae.likelihood, data.levels, data.binarization)
+    if count := data.count("train"):
+        model.objective.check_images(count)
     if images * model.test_samples > DECODINGS:
         raise ValueError(
             f"test_samples {model.test_samples}: the test of {images} images"

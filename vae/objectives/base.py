@@ -122,6 +122,13 @@ class Objective(nn.Module, metaclass=Recorded):
     def bounds(self) -> str:
         return "not known to bound log p(x)"
 
+    def check_images(self, count: int) -> None:  # noqa: B027  # most do not care
+        """Refuses to be trained on so many images.
+
+        Raises:
+            ValueError: If it was made for another number.
+        """
+
     @abstractmethod
     def integrand(self, model: Model, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
         """f, with shape (K, B), of images ``(B, *image)`` and latents ``(K, B, *event)``."""

@@ -77,6 +77,13 @@ class BetaTC(Average):
     def bounds(self) -> str:
         return "no bound of log p(x): its log q(z) is a biased estimate from a minibatch"
 
+    def check_images(self, count: int) -> None:
+        if count != self.num_images:
+            raise ValueError(
+                f"num_images of BetaTC is {self.num_images}, and {count} images are trained on: its"
+                " minibatch stands for all of them"
+            )
+
     def integrand(self, model: Model, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
         own, joint, product = self._log_densities(z, q)  # (K, B) each
         return (
