@@ -23,10 +23,13 @@ HERE = Path(__file__).resolve().parent
 CONFIGS = HERE / "configs" / "models"
 RESULTS = HERE / "results" / "models"
 
+GAPS = ("--gaps", "--gaps_images=50", "--gaps_steps=500")
+"""Left out where q is a point mass: there is no family of it to look for a better one in."""
+
 EVALUATION = [
     *("--log_likelihood", "1000", "--log_likelihood_images", "1000"),
     *("--ais", "--ais_chains", "4", "--ais_simulated", "20"),
-    *("--gaps", "--gaps_images", "50", "--gaps_steps", "500"),
+    *GAPS,
     *("--codes", "--codes_images", "2000"),
 ]
 """What is asked of each model."""
@@ -69,9 +72,10 @@ def _do(config: Path, evaluate_only: bool) -> bool:
     if run is None:
         return evaluate_only
     trained = time.monotonic()
+    quantised = "quantised codes" in config.read_text().partition("\n")[0]
     words = [
         os.path.relpath(run),
-        *EVALUATION,
+        *(word for word in EVALUATION if not quantised or word not in GAPS),
         "--output",
         os.path.relpath(RESULTS / f"{name}.json"),
     ]

@@ -12,6 +12,7 @@ from typing import Any
 import bad_input
 import mutants
 from benchmark import readme
+from evaluations import codes as codes_table
 from evaluations import models as models_table
 from evaluations import tables as evaluation_tables
 
@@ -111,6 +112,7 @@ TABLES = {
     "study": study,
     "estimators": markdown,
     "models": models_table.table,
+    "codes": codes_table.table,
     "own_parts": own_parts,
     "mutants": mutants.markdown,
     "evaluator_mutants": mutants.markdown_evaluator,

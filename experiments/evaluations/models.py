@@ -7,7 +7,7 @@ from typing import Any
 
 from vae.run.files import read_json
 
-__all__ = ["table"]
+__all__ = ["cell", "table"]
 
 
 HERE = Path(__file__).resolve().parent.parent
@@ -20,11 +20,12 @@ def _described(name: str) -> list[str]:
     return first.removeprefix("# ").split("; ")
 
 
-def _cell(row: dict[str, Any] | None) -> str:
+def cell(row: dict[str, Any] | None, digits: int = 2) -> str:
+    """A mean with its standard error; a dash where there is none."""
     if row is None:
         return "-"
-    error = f" ± {row['se']:.2f}" if row["se"] is not None else ""
-    return f"{row['mean']:.2f}{error}{' (!)' if row.get('warning') else ''}"
+    error = f" ± {row['se']:.{digits}f}" if row["se"] is not None else ""
+    return f"{row['mean']:.{digits}f}{error}{' (!)' if row.get('warning') else ''}"
 
 
 def _annealed(metrics: dict[str, Any]) -> str:
@@ -54,14 +55,14 @@ def table() -> str:
         cells = [
             *_described(name),
             *map(
-                _cell,
+                cell,
                 (
                     metrics["elbo"],
                     metrics.get("log_likelihood_1000"),
                 ),
             ),
             _annealed(metrics),
-            *map(_cell, (metrics.get("approximation_gap"), metrics.get("amortization_gap"))),
+            *map(cell, (metrics.get("approximation_gap"), metrics.get("amortization_gap"))),
             _units(metrics),
             f"{found[name]['training']['parameters']:,}",
         ]
