@@ -18,6 +18,7 @@ from torch.distributions import Bernoulli, Distribution
 from vae.distributions.one_hot import OneHotCategorical
 from vae.distributions.operations import base_of, describe, detach
 from vae.distributions.special import one_hot
+from vae.distributions.subsets import Subset
 from vae.estimators.base import Estimate, Estimator, Integrand, attach, without_score
 from vae.objectives import Objective
 
@@ -44,6 +45,11 @@ def _(q: OneHotCategorical) -> Tensor:
     return one_hot(q.logits.argmax(-1), q.logits)
 
 
+@most_probable_value.register
+def _(q: Subset) -> Tensor:
+    return q.mode
+
+
 class SelfCritical(Estimator):
     """Creates the self-critical score function.
 
@@ -54,7 +60,7 @@ class SelfCritical(Estimator):
         | https://arxiv.org/abs/1612.00563).
     """
 
-    families = (Bernoulli, OneHotCategorical)
+    families = (Bernoulli, OneHotCategorical, Subset)
     paper = "Rennie et al. 2017"
 
     def cost(self, K: int, D: int, C: int, family: type[Distribution] = Distribution) -> int:

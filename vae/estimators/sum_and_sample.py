@@ -29,8 +29,10 @@ from torch import Size, Tensor
 from torch.distributions import Bernoulli, Distribution
 
 from vae.distributions.one_hot import OneHotCategorical, gumbel_like
-from vae.distributions.operations import base_of, configurations, describe, detach
+from vae.distributions.operations import base_of, configurations, describe, detach, support
 from vae.distributions.special import finite, one_hot
+from vae.distributions.subsets import Subset
+from vae.distributions.subsets import listed as listed_subsets
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.objectives import Average, Objective
 from vae.ranges import assert_at_least_one
@@ -56,6 +58,22 @@ def _(q: Bernoulli) -> Tensor:
 @categories.register
 def _(q: OneHotCategorical) -> Tensor:
     return finite(q.logits.detach())
+
+
+@categories.register
+def _(q: Subset) -> Tensor:
+    """A subset is one variable, and each set a value of it."""
+    log_p = finite(detach(q).log_prob(support(q))).movedim(0, -1)
+    return log_p.reshape(len(log_p), -1, log_p.shape[-1])
+
+
+def values_at(q: Distribution, index: Tensor, log_p: Tensor) -> Tensor:
+    """The values z of ``q``, (T, B, *event), by the numbers of the categories, (T, B, D)."""
+    base = base_of(q)
+    if isinstance(base, Subset):
+        z = listed_subsets(base.n, base.k, log_p)[index]
+        return z.reshape(*index.shape[:2], *q.event_shape)
+    return index.to(log_p.dtype) if len(q.event_shape) == 1 else one_hot(index, log_p)
 
 
 def most_probable(log_p: Tensor, count: int) -> Tensor:
@@ -136,7 +154,7 @@ class SumAndSample(Estimator):
         summed: T, at most ``MAX_SUMMED``, and less than the number of configurations.
     """
 
-    families = (Bernoulli, OneHotCategorical)
+    families = (Bernoulli, OneHotCategorical, Subset)
     objectives = (Average,)
     paper = "Liu et al. 2019"
 
@@ -167,7 +185,7 @@ class SumAndSample(Estimator):
         listed = most_probable(log_p, T)
         drawn, log_rest = draw_outside(log_p, listed, K)
         index = torch.cat([listed, drawn])  # (T + K, B, D)
-        z = index.to(log_p.dtype) if len(q.event_shape) == 1 else one_hot(index, log_p)
+        z = values_at(q, index, log_p)
         fz = f(z, frozen)  # (T + K, B): the score of -log q has mean zero here as well
         rest = log_rest.exp().to(fz.dtype)
         weight = frozen.log_prob(z[:T]).exp()  # (T, B)
