@@ -8,6 +8,7 @@ import torch
 from torch.distributions import Gamma, Independent, Laplace, MultivariateNormal, Normal
 from torch.testing import assert_close
 
+from vae.certify import gaussian_chain
 from vae.certify.assertions import (
     assert_unbiased,
     assert_value_unchanged,
@@ -60,18 +61,35 @@ class WithPrior:
         return GeneralizedDReG(lambda: self.prior)
 
 
+class WithLayers(WithPrior):
+    """A prior of two layers: a network of the upper one is the law of the lower one."""
+
+    def __init__(self):
+        self.ours, self.theirs = gaussian_chain(), gaussian_chain(reverse=True)
+        generative = [0.7 * p.flip(-1) - 0.1 for p in self.theirs.parameters]
+        parameters = [*self.ours.parameters, *generative]
+        self.problem = Problem(self.make_q, parameters, self.f, self.log_target)
+
+    def make_q(self, raw, weight, bias, *generative):
+        self.prior = self.theirs.make_q(*generative)
+        return self.ours.make_q(raw, weight, bias)
+
+
 def certify(case):
     """Estimator, problem and objectives of one of the three, by name."""
-    model = WithPrior()
+    model, layers = WithPrior(), WithLayers()
     return {
         "stl": (StickingTheLanding(), LINE, [ELBO(1), ELBO(3)]),
         "stl in the plane": (StickingTheLanding(), gaussian_problem(), [ELBO(1), ELBO(3)]),
         "dreg": (DoublyReparameterized(), LINE, [IWAE(1), IWAE(2), IWAE(3)]),
         "generalized": (model.build(), model.problem, [IWAE(1), IWAE(2), IWAE(3)]),
+        "generalized, two layers": (layers.build(), layers.problem, [IWAE(1), IWAE(2)]),
     }[case]
 
 
-@pytest.mark.parametrize("case", ["stl", "stl in the plane", "dreg", "generalized"])
+@pytest.mark.parametrize(
+    "case", ["stl", "stl in the plane", "dreg", "generalized", "generalized, two layers"]
+)
 def test_unbiased(case):
     estimator, problem, objectives = certify(case)
     for objective in objectives:

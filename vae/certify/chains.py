@@ -38,11 +38,14 @@ class _Affine(nn.Module):
         return self.family(torch.einsum("...i,...ij->...j", flat, self.weight) + self.bias)
 
 
-def _chain(first: Family, second: Family, size: int, dims: int) -> Callable[..., Distribution]:
+def _chain(
+    first: Family, second: Family, size: int, dims: int, reverse: bool = False
+) -> Callable[..., Distribution]:
     def make_q(raw: Tensor, weight: Tensor, bias: Tensor) -> Distribution:
         law = first(raw)
         values = {"weight": weight, "bias": bias}
-        return Chain(law, [Link(_Affine(second, dims), size, law.has_rsample, values)])
+        link = Link(_Affine(second, dims), size, law.has_rsample, values)
+        return Chain(law, [link], reverse)
 
     return make_q
 
@@ -80,13 +83,17 @@ def one_hot_chain(first: int = 1, second: int = 2, num_categories: int = 3) -> P
     return problem_of(make_q, parameters, (first + second) * C)
 
 
-def gaussian_chain() -> Problem:
-    """Two layers of one Gaussian variable each: the lower one moves the upper one's scale too."""
+def gaussian_chain(reverse: bool = False) -> Problem:
+    """Two layers of one Gaussian variable each: the first one moves the second one's scale too.
+
+    Arguments:
+        reverse: Whether a value has the second one first, as that of a prior has.
+    """
 
     def family(raw: Tensor) -> Distribution:
         loc, width = raw.chunk(2, -1)
         base = Normal(loc, (0.5 * torch.tanh(width)).exp(), validate_args=False)
         return Independent(base, 1, validate_args=False)
 
-    make_q = _chain(family, family, 1, dims=1)
+    make_q = _chain(family, family, 1, 1, reverse)
     return problem_of(make_q, _parameters(2, 1, 2), 2)

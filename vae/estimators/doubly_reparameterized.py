@@ -45,6 +45,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
+from vae.distributions.chain import Chain
 from vae.distributions.operations import base_of, describe, detach, parameters
 from vae.estimators.base import Estimate, Estimator, Integrand, Twin, assert_independent, attach
 from vae.objectives import Average, ImportanceWeighted, LogMeanExp, Model, Objective
@@ -148,15 +149,16 @@ class GeneralizedDReG(_Reparameterized):
     a prior that is not trained it is DReG, bit for bit (:meth:`twin`).
 
     The authors' VAEs are hierarchical or conditional: their priors are networks of other variables.
-    Here there is one layer of latent variables, and the prior's parameters are its own.
+    So may the prior be here, a chain of Gaussian layers, of which :math:`T` is the whole draw, from the
+    top down; of one layer, its parameters are its own.
 
     References:
         | Generalized Doubly-Reparameterized Gradient Estimators (Bauer & Mnih, 2021).
         | https://proceedings.mlr.press/v139/bauer21a.html
 
     Arguments:
-        prior: Returns the prior :math:`p_\theta(z)` with its live parameters: Gaussian, with a
-            batch shape that broadcasts with that of q. By default the prior of the model that the
+        prior: Returns the prior :math:`p_\theta(z)` with its live parameters: Gaussian, or a chain
+            of Gaussian layers, with a batch shape that broadcasts with that of q. By default the prior of the model that the
             estimator is bound to.
     """
 
@@ -185,7 +187,9 @@ class GeneralizedDReG(_Reparameterized):
         return self._prior()
 
     def supports(self, q: Distribution) -> bool:
-        return q.has_rsample and isinstance(base_of(self.prior()), (Normal, MultivariateNormal))
+        prior = base_of(self.prior())
+        law = base_of(prior.first) if isinstance(prior, Chain) else prior
+        return q.has_rsample and isinstance(law, (Normal, MultivariateNormal))
 
     def twin(self, objective: Objective) -> Twin | None:
         if any(value.requires_grad for value in parameters(self.prior()).values()):
@@ -228,6 +232,15 @@ def reparameterize(p: Distribution, z: Tensor) -> Tensor:
 @reparameterize.register
 def _(p: Independent, z: Tensor) -> Tensor:
     return reparameterize(p.base_dist, z)
+
+
+@reparameterize.register
+def _(p: Chain, z: Tensor) -> Tensor:
+    # from the top down: the noise of a layer is fixed, and the layer above it moves with p
+    layers = reversed(p.split(z)) if p.reverse else iter(p.split(z))
+    return p.follow(
+        lambda law: reparameterize(law, next(layers)), reparameterize(p.first, next(layers))
+    )
 
 
 @reparameterize.register
