@@ -1,6 +1,7 @@
 """Images of one's own: folders and zips of them, and arrays in files."""
 
 import io
+import os
 import shutil
 from zipfile import ZipFile
 
@@ -241,10 +242,21 @@ def test_what_is_no_file_of_arrays_is_one_line(name, tmp_path):
     assert "\n" not in str(error.value)
 
 
+class Evil:
+    """What makes a folder where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
 def test_pickles_are_not_loaded(tmp_path):
     numpy.save(tmp_path / "a.npy", numpy.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(DataError, match="a.npy cannot be read: Object arrays"):
         loaded(tmp_path / "a.npy")
-    torch.save({"images": io.BytesIO}, tmp_path / "a.pt")
+    torch.save({"images": GREY, "labels": Evil(tmp_path / "evil")}, tmp_path / "a.pt")
     with pytest.raises(DataError, match="a.pt cannot be read: "):
         loaded(tmp_path / "a.pt")
+    assert not (tmp_path / "evil").exists()
