@@ -123,9 +123,9 @@ def _ticks(axes: Axes) -> None:
     low, high = axes.get_xlim()
     decades = math.log10(high / low)
     axes.xaxis.set_major_locator(
-        LogLocator(numticks=5) if decades > 1.7 else LogLocator(subs=(1, 2, 5), numticks=9)
+        LogLocator(numticks=5) if decades > 1.5 else LogLocator(subs=(1, 2, 5), numticks=9)
     )
-    if decades <= 1.7:
+    if decades <= 1.5:
         axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(axis="x", alpha=0.25, linewidth=0.5)
