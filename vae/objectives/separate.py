@@ -15,7 +15,7 @@ __all__ = ["Separate"]
 
 
 class Separate(Objective):
-    r"""q is trained by one objective, the model by another.
+    r"""The model is trained by one objective, q by another.
 
     The parameters of q(z|x) get the estimator's gradient of the first, in which p(x|z) and p(z)
     stand still. Those of p(x|z) and p(z) get the plain gradient of the second at samples of its

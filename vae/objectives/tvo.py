@@ -44,8 +44,7 @@ class TVO(ImportanceWeighted):
         partitions: The number of intervals; with one, the left sum is the ELBO.
         beta_min: The first point after 0; the points from it to 1 are equally spaced in their
             logarithm, as the authors' are.
-        riemann: left, whose limit is a lower bound, or right, whose limit is an upper one: for
-            that one q only may be trained.
+        riemann: left, whose limit is a lower bound, or right, whose limit is an upper one.
     """
 
     points: Tensor
