@@ -23,16 +23,13 @@ HERE = Path(__file__).resolve().parent
 CONFIGS = HERE / "configs" / "models"
 RESULTS = HERE / "results" / "models"
 
-GAPS = ("--gaps", "--gaps_images=50", "--gaps_steps=500")
-"""Left out where q is a point mass: there is no family of it to look for a better one in."""
-
-EVALUATION = [
-    *("--log_likelihood", "1000", "--log_likelihood_images", "1000"),
-    *("--ais", "--ais_chains", "4", "--ais_simulated", "20"),
-    *GAPS,
-    *("--codes", "--codes_images", "2000"),
-]
-"""What is asked of each model."""
+EVALUATION = {
+    "log_likelihood": ["1000", "--log_likelihood_images", "1000"],
+    "ais": ["--ais_chains", "4", "--ais_simulated", "20"],
+    "gaps": ["--gaps_images", "50", "--gaps_steps", "500"],
+    "codes": ["--codes_images", "2000"],
+}
+"""What is asked of each model, as far as it has an answer, with options."""
 
 
 def models(names: list[str] | None = None, jobs: int = 1, evaluate_only: bool = False) -> None:
@@ -66,22 +63,27 @@ def _do(config: Path, evaluate_only: bool) -> bool:
     name, started = config.stem, time.monotonic()
     run = _ended(name)
     if run is None and not evaluate_only:
-        if not _ran(name, "train.py", "fit", "--config", os.path.relpath(config)):
+        fine, said = _ran("train.py", "fit", "--config", os.path.relpath(config))
+        if not fine:
+            print(f"{name}: failed\n  {said}", flush=True)
             return False
         run = _ended(name)
     if run is None:
         return evaluate_only
     trained = time.monotonic()
-    quantised = "quantised codes" in config.read_text().partition("\n")[0]
-    words = [
-        os.path.relpath(run),
-        *(word for word in EVALUATION if not quantised or word not in GAPS),
-        "--output",
-        os.path.relpath(RESULTS / f"{name}.json"),
-    ]
-    fine = _ran(name, "evaluate.py", *words)
+    output = ["--output", os.path.relpath(RESULTS / f"{name}.json")]
+    asked, fine = dict(EVALUATION), False
+    while not fine:
+        parts = [word for part, options in asked.items() for word in (f"--{part}", *options)]
+        fine, said = _ran("evaluate.py", os.path.relpath(run), *parts, *output)
+        unanswered = [part for part in asked if f"error: --{part}:" in said]
+        if not fine and not unanswered:
+            break
+        for part in unanswered:  # of this model; the message says why
+            print(f"{name}: {said.strip()}", flush=True)
+            del asked[part]
     seconds = f"{trained - started:.0f} s training, {time.monotonic() - trained:.0f} s evaluation"
-    print(f"{name}: {seconds}" if fine else f"{name}: failed", flush=True)
+    print(f"{name}: {seconds}" if fine else f"{name}: failed\n  {said}", flush=True)
     return fine
 
 
@@ -91,13 +93,11 @@ def _ended(name: str) -> Path | None:
     return max(found, default=None)
 
 
-def _ran(name: str, script: str, *words: str) -> bool:
-    """Whether a script ended well; prints its last lines if not."""
+def _ran(script: str, *words: str) -> tuple[bool, str]:
+    """Whether a script ended well, and the last lines of what it said."""
     command = [sys.executable, os.path.relpath(HERE / script), *words]  # which a result names
     done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        print(f"{name}: {script}", *done.stderr.splitlines()[-5:], sep="\n  ", flush=True)
-    return done.returncode == 0
+    return done.returncode == 0, "\n  ".join(done.stderr.splitlines()[-5:])
 
 
 if __name__ == "__main__":
