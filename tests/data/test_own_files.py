@@ -10,7 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+import vae
 from vae.data.batch import DataError
+from vae.data.description import describe_data
 from vae.data.images.array import Array
 from vae.data.images.image_folder import ImageFolder
 
@@ -260,3 +262,9 @@ def test_pickles_are_not_loaded(tmp_path):
     with pytest.raises(DataError, match="a.pt cannot be read: "):
         loaded(tmp_path / "a.pt")
     assert not (tmp_path / "evil").exists()
+
+
+def test_a_module_says_where_its_files_are_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(fill(tmp_path, ["photos/1.png", "photos/2.png"]))
+    data = vae.ImageFolderDataModule("photos")
+    assert describe_data(data)["init_args"]["path"] == str(tmp_path / "photos")
