@@ -8,12 +8,14 @@ from functools import partial
 
 import pytest
 import torch
+from combining import composed
 from conftest import FALSE_ALARM_RATE
 from scipy.stats import chi2
 from small import fit
 
 from vae.data.digits import DigitsDataModule
 from vae.distributions.operations import support
+from vae.models.catalogue import LATENTS, PRIORS
 from vae.models.latents import (
     BetaLatent,
     Binary,
@@ -209,3 +211,21 @@ def test_without_zuko_one_line_says_what_to_install(monkeypatch):
         ValueError, match=r"^flows need the library zuko: pip install 'vae\[flows\]'$"
     ):
         FlowPrior(DiagonalGaussian(4))
+
+
+# Without memory --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("latent", ["gaussian", "beta", "flow", "one_hot", "vq", "fsq"])
+@pytest.mark.parametrize("prior", [None, *PRIORS])
+def test_a_model_is_counted_before_there_is_memory_for_it(latent, prior):
+    """As the command line does, on a device without values."""
+    kinds = LATENTS[latent].kinds
+    if prior is not None and not set(kinds) & set(PRIORS[prior].kinds):
+        return
+    here = composed(latent, prior, "bernoulli")
+    with torch.device("meta"):
+        there = composed(latent, prior, "bernoulli")
+    assert all(p.is_meta for p in there.parameters())
+    shapes = [{n: p.shape for n, p in made.named_parameters()} for made in (here, there)]
+    assert shapes[0] == shapes[1]

@@ -61,8 +61,29 @@ def make_flow(
     asked: dict[str, Any] = {"hidden_features": tuple(hidden), "transforms": transforms}
     if coupling:
         asked["passes"] = 2
+    device = torch.get_default_device()
+    with torch.device("cpu"):  # zuko looks at values, which a model without memory has not
+        moving = Moving(_made(made, name, dim, context, asked, options).transform, inverse)
+        away = _round_trip(moving, dim, context)
+    if not away < LARGEST_ERROR:
+        raise ValueError(
+            f"zuko.flows.{name} with these options does not undo itself: a point comes back {away:.2g}"
+            " away"
+        )
+    return moving.to(device)
+
+
+def _made(
+    made: Any,
+    name: str,
+    dim: int,
+    context: int,
+    asked: dict[str, Any],
+    options: Mapping[str, Any] | None,
+) -> Any:
+    """The flow, without those of the arguments asked for that its class does not take."""
     wrong: Exception
-    for left_out in ((), ("passes",), ("passes", "transforms")):  # what a class does not take
+    for left_out in ((), ("passes",), ("passes", "transforms")):
         given = {k: v for k, v in asked.items() if k not in left_out} | dict(options or {})
         try:
             flow = made(dim, context, **given)
@@ -75,14 +96,7 @@ def make_flow(
         raise ValueError(f"zuko.flows.{name}: {_line(wrong)}")
     if type(flow.base()).__name__ != "DiagNormal":
         raise ValueError(f"zuko.flows.{name} is over other vectors than all real ones")
-    moving = Moving(flow.transform, inverse)
-    away = _round_trip(moving, dim, context)
-    if not away < LARGEST_ERROR:
-        raise ValueError(
-            f"zuko.flows.{name} with these options does not undo itself: a point comes back {away:.2g}"
-            " away"
-        )
-    return moving
+    return flow
 
 
 @torch.no_grad()

@@ -85,7 +85,8 @@ class FlowPrior(Prior):
         self.register_buffer("zeros", torch.zeros(dim), persistent=False)
         self.support: Any = own.support
         self.place = biject_to(self.support)
-        self.is_moved = bool((self.place(self.zeros) != self.zeros).any())
+        origin = torch.zeros(dim, device="cpu")  # a model without memory has no values
+        self.is_moved = bool((self.place(origin) != origin).any())
 
     def forward(self, posterior: Posterior) -> Distribution:
         flow = Flow(self.moving, self.zeros, torch.ones_like(self.zeros))
