@@ -58,6 +58,10 @@ class FouST(Sampler):
 
     def forward(self, q: Distribution, sample_shape: Size) -> Tensor:
         sign = 2 * q.sample(sample_shape) - 1  # (K, B, D)
-        factor = self.low + (1 - self.low) * torch.rand_like(sign)
+        factor = self.low + (1 - self.low) * torch.rand(
+            sign.shape, dtype=sign.dtype, device=sign.device
+        )
         slope = (-sign * logits_of(q).detach()).sigmoid() / 2
-        return (1 + factor * sign) / 2 + slope * differential(q)
+        # where the other end is impossible there is no line to go along
+        inside = torch.where(slope > 0, factor * sign, sign)
+        return (1 + inside) / 2 + slope * differential(q)

@@ -31,6 +31,7 @@ from torch.types import _size
 
 from vae.distributions.one_hot import OneHotCategorical
 from vae.distributions.operations import detach, logits_of, with_logits
+from vae.distributions.special import finite
 from vae.estimators.base import Estimate, Estimator, Integrand, attach
 from vae.objectives import LogMeanExp, Objective
 
@@ -61,6 +62,10 @@ class WakeSleep(Estimator):
         """What the samples are drawn from."""
         return detach(q)
 
+    def follower(self, q: Distribution) -> Distribution:
+        """What is drawn to the weighed samples: q, with finite log-probabilities of all of them."""
+        return q
+
     def estimate(
         self, q: Distribution, f: Integrand, objective: Objective, context: Tensor | None
     ) -> Estimate:
@@ -69,7 +74,7 @@ class WakeSleep(Estimator):
         fz = f(z, proposal)  # (K, B)
         bound = objective.reduce(fz)
         v = objective.weights(fz.detach())  # (K, B), sums to 1
-        return Estimate(attach(bound, (v * q.log_prob(z)).sum(0)))
+        return Estimate(attach(bound, (v * self.follower(q).log_prob(z)).sum(0)))
 
 
 class _Defended(Distribution):
@@ -128,3 +133,6 @@ class DefensiveWakeWake(WakeSleep):
     def proposal(self, q: Distribution) -> Distribution:
         frozen = detach(q)
         return _Defended(frozen, with_logits(q, torch.zeros_like(logits_of(frozen))), self.delta)
+
+    def follower(self, q: Distribution) -> Distribution:
+        return with_logits(q, finite(logits_of(q)))  # a uniform sample may be impossible under q
