@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import WandbLogger
 
 from vae.cli.errors import clear
 from vae.cli.group_summary import number_of, summarize
-from vae.cli.results import epochs_trained
+from vae.cli.results import epochs_trained, training_of
 from vae.cli.session import page_of
 from vae.cli.starting_point import StartingPoint, run_folder
 from vae.data.batch import DataError
@@ -205,14 +205,8 @@ class Group:
             self.trained = True
             started = time.monotonic()
             self._test(model, data)
-            tested = {
-                "epochs": epochs,
-                "steps": self.trainer.global_step,
-                "seconds": round(seconds, 1),
-                "test_seconds": round(time.monotonic() - started, 1),
-                "binarization": data.binarization,
-                "parameters": sum(p.numel() for p in self.runs[0].model.parameters()),
-            }
+            steps, took = self.trainer.global_step, (seconds, time.monotonic() - started)
+            tested = training_of(self.runs[0].model, data, epochs, steps, *took)
             exit_code = 0
         finally:
             for logger in itertools.chain(*(run.loggers for run in self.runs)):

@@ -36,8 +36,20 @@ def results_of(
     test_seconds: float,
 ) -> dict[str, Any]:
     """The content of ``results.json``."""
+    rounded = {name: round(value, 4) for name, value in metrics.items()}
+    return {"metrics": rounded} | training_of(model, data, epochs, steps, seconds, test_seconds)
+
+
+def training_of(
+    model: VAEModule,
+    data: ImageSource,
+    epochs: int | float,
+    steps: int,
+    seconds: float,
+    test_seconds: float,
+) -> dict[str, Any]:
+    """What ``results.json`` says beside the metrics."""
     return {
-        "metrics": {name: round(value, 4) for name, value in metrics.items()},
         "epochs": epochs,
         "steps": steps,
         "seconds": round(seconds, 1),
