@@ -51,8 +51,8 @@ class RODEO(Estimator):
     The surrogates are :math:`H(v, f) = \alpha v + r(v, f)`, with a coefficient and an output of the
     network r of each, and start where r is zero: at that of the baseline, :math:`\alpha = 1`, a
     linear f leaves its baseline no noise; at :math:`\alpha = \tfrac12` of the own term none of the
-    other variables' noise is left in a variable's gradient. The auxiliary loss is the mean of
-    :math:`|g|^2` over images, of the whole gradient in the logits of q, as a function of H alone.
+    other variables' noise is left in a variable's gradient. The auxiliary loss is the mean over
+    images of :math:`|g|^2`, of the whole gradient in the logits of q, as a function of H alone.
 
     The authors have K = 2 to 4, binary variables, a uniform prior, no network for K = 2, and one of
     100 hidden units else; the operator is the mean over d, not the sum. Here H sees K (K - 1) D (C -

@@ -139,9 +139,9 @@ class SumAndSample(Estimator):
     r"""Creates the sum-and-sample estimator: the score function, Rao-Blackwellised.
 
     f is evaluated at T = ``summed`` configurations, the most probable ones of *all variables
-    together*, and at the K samples of the bound, which are drawn from the rest. The bound is
-    :math:`\sum_t q(t) f(t) + (1 - Q) \, \overline{f(v)}`; the parameters of the model get its
-    gradient. For averages only.
+    together*, and at the K samples of the bound, which are drawn from the rest. The bound,
+    that is :math:`\sum_t q(t) f(t) + (1 - Q) \, \overline{f(v)}`, gives the parameters of the model
+    its gradient. For averages only.
 
     The gain is that of Q: large for few variables or for a posterior that is sharp, none for many
     variables that are undecided. The authors' variables are single ones of many categories.
