@@ -187,9 +187,11 @@ class GeneralizedDReG(_Reparameterized):
         return self._prior()
 
     def supports(self, q: Distribution) -> bool:
+        if not q.has_rsample:
+            return False
         prior = base_of(self.prior())
         law = base_of(prior.first) if isinstance(prior, Chain) else prior
-        return q.has_rsample and isinstance(law, (Normal, MultivariateNormal))
+        return isinstance(law, (Normal, MultivariateNormal))
 
     def twin(self, objective: Objective) -> Twin | None:
         if any(value.requires_grad for value in parameters(self.prior()).values()):
