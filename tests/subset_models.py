@@ -1,16 +1,17 @@
-"""Small models with k-subset latents, by the options that the presets of other latents have."""
+"""Small models with latents that no preset has, by the options of the presets: k-subsets, layers."""
 
 from functools import partial
 
 from vae.estimators import named
+from vae.models.latents import Binary, Hierarchy
 from vae.models.latents.subset import ConditionalBernoulliLatent, PlackettLuceLatent
 from vae.models.networks import MLPDecoder, MLPEncoder
 from vae.objectives import ELBO, IWAE
 from vae.training.module import VAEModule
 
 
-def subset_module(
-    family,
+def module_of(
+    latent,
     *,
     image_shape=(1, 8, 8),
     hidden=(8,),
@@ -19,13 +20,10 @@ def subset_module(
     objective="elbo",
     num_samples=2,
     kl="analytic",
-    learned_prior=False,
     temperature=None,
     test_samples=0,
-    num_variables=5,
-    k=2,
 ):
-    """A module of 5 items of which 2 are in each subset."""
+    """A module with this latent layer."""
     given = dict(estimator_options or {})
     if temperature is not None:
         given["temperature"] = temperature
@@ -33,7 +31,7 @@ def subset_module(
         image_shape=image_shape,
         encoder=partial(MLPEncoder, hidden=list(hidden)),
         decoder=partial(MLPDecoder, hidden=list(hidden)),
-        latent=partial(family, num_variables=num_variables, k=k, learned_prior=learned_prior),
+        latent=latent,
         estimator=partial(named, estimator, given),
         objective=IWAE(num_samples)
         if objective == "iwae"
@@ -42,7 +40,20 @@ def subset_module(
     )
 
 
+def subset_module(family, *, num_variables=5, k=2, learned_prior=False, **options):
+    """A module of 5 items of which 2 are in each subset."""
+    given = {"num_variables": num_variables, "k": k, "learned_prior": learned_prior}
+    return module_of(partial(family, **given), **options)
+
+
+def layered_module(*, learned_prior=True, **options):
+    """A module of 3 binary variables and 2 above them; their prior is always learned."""
+    layers = [partial(Binary, num_variables=size) for size in (3, 2)]
+    return module_of(partial(Hierarchy, layers=layers), **options)
+
+
 SUBSETS = {
     "conditional_bernoulli": partial(subset_module, ConditionalBernoulliLatent),
     "plackett_luce": partial(subset_module, PlackettLuceLatent),
 }
+LAYERS = {"binary_layers": layered_module}

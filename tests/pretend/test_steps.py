@@ -7,7 +7,7 @@ import pretend_device
 import pytest
 import torch
 from every_part import FAMILIES
-from subset_models import SUBSETS
+from subset_models import LAYERS, SUBSETS
 from torch.testing import assert_close
 
 from vae.estimators import ESTIMATORS
@@ -20,11 +20,11 @@ MODELS = {
         num_variables=2, num_categories=3, **SMALL, **options
     ),
     "binary": lambda **options: DiscreteVAE(latent="binary", num_variables=3, **SMALL, **options),
-    **{name: partial(make, **SMALL) for name, make in SUBSETS.items()},
+    **{name: partial(make, **SMALL) for name, make in (SUBSETS | LAYERS).items()},
 }
 BOUNDS = [
     {"num_samples": 2},
-    {"objective": "iwae", "num_samples": 2, "learned_prior": True},
+    {"objective": "iwae", "num_samples": 3, "learned_prior": True},
     {"kl": "monte_carlo", "num_samples": 2},
 ]
 
@@ -40,13 +40,14 @@ def built(make, **options):
 
 OF_SUBSETS = {"simple", "gumbel_top_k", "st_gumbel_top_k", "imle", "rloo", "enumerate"}
 """The estimators of subsets alone, and one of a kind of those that all families have."""
+ONLY = dict.fromkeys(SUBSETS, OF_SUBSETS) | {"binary_layers": {"per_layer", "rebar"}}
 
 CASES = {
     (family, name, number): (make, {"estimator": name} | bound)
     for family, make in MODELS.items()
     for name in ESTIMATORS
     for number, bound in enumerate(BOUNDS)
-    if family not in SUBSETS or name in OF_SUBSETS
+    if name in ONLY.get(family, ESTIMATORS)
     if built(make, estimator=name, **bound) is not None
 }
 FIRST = {case[:2]: case for case in reversed(CASES)}.values()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from small import MODULES, ONE_HOT, SMALL, fit, logged
-from subset_models import SUBSETS
+from subset_models import LAYERS, SUBSETS
 
 from vae.data.digits import DigitsDataModule
 from vae.data.load import load_data
@@ -247,12 +247,13 @@ def test_every_estimator_fits_some_module():
             lambda n: DiscreteVAE(estimator=n, num_samples=2, **ONE_HOT, **SMALL),
             lambda n: DiscreteVAE(estimator=n, num_samples=2, latent="binary", **SMALL),
             lambda n: DiscreteVAE(
-                estimator=n, objective="iwae", num_samples=2, **ONE_HOT, **SMALL
+                estimator=n, objective="iwae", num_samples=3, **ONE_HOT, **SMALL
             ),
             lambda n: GaussianVAE(estimator=n, kl="monte_carlo", num_samples=2, **SMALL),
             *(partial(_of_subsets, make) for make in SUBSETS.values()),
+            lambda n: LAYERS["binary_layers"](estimator=n, kl="monte_carlo", **SMALL),
             lambda n: GaussianVAE(
-                estimator=n, objective="iwae", num_samples=2, learned_prior=True, **SMALL
+                estimator=n, objective="iwae", num_samples=3, learned_prior=True, **SMALL
             ),
         ):
             try:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from small import ONE_HOT, SMALL, fit
-from subset_models import SUBSETS
+from subset_models import LAYERS, SUBSETS
 from torch import nn
 from torch.testing import assert_close
 
@@ -48,13 +48,13 @@ EAGER = {
 
 def first_case(name):
     """The first family and bound that an estimator is defined for."""
-    for bound, options in BOUNDS.items():
-        for kind, make in KINDS.items():
+    for options in BOUNDS.values():
+        for make in (KINDS | LAYERS).values():
             try:
                 make(estimator=name, **options)
             except (NotImplementedError, ValueError):
                 continue
-            return kind, bound
+            return make, options
     raise AssertionError(f"no model for {name}")
 
 
@@ -88,9 +88,9 @@ def pair(module):
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_every_estimator_is_one_graph_with_the_same_numbers(name, interpreted):
-    kind, bound = first_case(name)
+    make, options = first_case(name)
     torch.manual_seed(0)
-    one, other = pair(KINDS[kind](estimator=name, **BOUNDS[bound]).double())
+    one, other = pair(make(estimator=name, **options).double())
     found, step = steps(WholeStep, one)
     expected, _ = steps(Step, other)
     assert step.instead is None
