@@ -107,6 +107,7 @@ def test_what_does_not_fit_is_one_line(layers, family, message):
         ("rloo", "a list of two estimators"),
         (["rloo", "foo"], "unknown estimator 'foo'"),
         ([named("rloo")] * 2, "not one twice"),
+        (["gdreg", "pathwise"], "trains the prior, which is one of all layers"),
     ],
 )
 def test_bad_arguments_are_one_line(layers, message):

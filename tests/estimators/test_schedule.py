@@ -12,7 +12,7 @@ from torch.testing import assert_close
 import vae.training.whole
 from vae.certify import OBJECTIVES, assert_claims, bernoulli_problem, one_hot_problem
 from vae.certify.exact import gradients
-from vae.estimators import RLOO, EstimatorSchedule, named
+from vae.estimators import RLOO, EstimatorSchedule, Separately, named
 from vae.models.composition import compose
 from vae.models.latents.one_hot import OneHot
 from vae.models.schedules import fill
@@ -113,6 +113,9 @@ def test_capture_is_refused_in_one_line():
         ValueError, match="capture records one step, and EstimatorSchedule changes"
     ):
         module(capture=True)
+    within = Separately(EstimatorSchedule(["reinmax", "rloo"], [3]), RLOO())
+    with pytest.raises(ValueError, match="capture records one step, and EstimatorSchedule"):
+        DiscreteVAE(estimator=within, kl="monte_carlo", num_samples=2, capture=True, **SMALL)
 
 
 def test_weights_that_are_loaded_say_whose_turn_it_is():

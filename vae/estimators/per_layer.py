@@ -49,7 +49,7 @@ class PerLayer(Estimator):
         layers: Of each layer, from the first that is drawn, an estimator or the paper name of one.
 
     Raises:
-        ValueError: If there are fewer than two.
+        ValueError: If there are fewer than two, or one trains the prior too.
 
     Example:
         >>> import torch
@@ -72,6 +72,11 @@ class PerLayer(Estimator):
         made = [constructor(each)() if isinstance(each, str) else each for each in layers]
         if len(set(map(id, made))) < len(made):
             raise ValueError("PerLayer takes another estimator for each layer, not one twice")
+        if whole := [each for each in made if each.trains_prior]:
+            raise ValueError(
+                f"{whole[0].extra_name()} trains the prior, which is one of all layers: give it alone,"
+                " as the estimator of the whole chain, or DoublyReparameterized (dreg) here"
+            )
         self.layers = nn.ModuleList(made)
         self.estimators: tuple[Estimator, ...] = tuple(made)
         first = self.estimators[0]

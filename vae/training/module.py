@@ -110,9 +110,11 @@ class VAEModule(ComposedModule):
         self.make_scheduler = scheduler
         self.test_samples, self.gradient_clip_norm = test_samples, gradient_clip_norm
         self.compiled, self.captured = compile, capture
-        if capture and type(self.estimator).at_step is not Estimator.at_step:
+        parts = [part for part in self.estimator.modules() if isinstance(part, Estimator)]
+        changing = [part for part in parts if type(part).at_step is not Estimator.at_step]
+        if capture and changing:
             raise ValueError(
-                f"capture records one step, and {type(self.estimator).__name__} changes with the"
+                f"capture records one step, and {type(changing[0]).__name__} changes with the"
                 " steps: leave out --model.capture"
             )
         self.after_step: list[Callable[[int, Tensor], None]] = []
