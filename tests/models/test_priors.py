@@ -16,6 +16,7 @@ from small import fit
 from vae.data.digits import DigitsDataModule
 from vae.distributions.operations import support
 from vae.models.catalogue import LATENTS, PRIORS
+from vae.models.composition import compose
 from vae.models.latents import (
     BetaLatent,
     Binary,
@@ -203,6 +204,14 @@ def test_what_makes_no_sense_is_one_line(make, said):
     with pytest.raises(ValueError, match=said) as error:
         make()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("prior", [MixturePrior, AutoregressivePrior])
+def test_a_learned_prior_that_another_prior_replaces_is_refused(prior):
+    latent = partial(Binary, num_variables=3, learned_prior=True)
+    said = "learned_prior of Binary: another prior is given.*leave out one of the two$"
+    with pytest.raises(ValueError, match=said):
+        compose((1, 4, 4), latent=latent, prior=prior, objective=ELBO(2, analytic_kl=False))
 
 
 def test_without_zuko_one_line_says_what_to_install(monkeypatch):

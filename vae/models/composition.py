@@ -121,6 +121,11 @@ def compose(
             f"{type(layer).__name__} has no code_features: a latent layer must say how wide the"
             " code is that the decoder reads (an integer attribute)"
         )
+    if prior is not None and getattr(layer, "learned_prior", False):
+        refuse(
+            f"learned_prior of {type(layer).__name__}: another prior is given, which takes the place of"
+            " the layer's own: leave out one of the two"
+        )
     drawn = decoder(layer.code_features, image_shape, channels)
     if bias_at_mean:
         drawn = DecoderFromMean(drawn, image_shape, channels)
