@@ -110,8 +110,8 @@ class VAEModule(ComposedModule):
         self.make_scheduler = scheduler
         self.test_samples, self.gradient_clip_norm = test_samples, gradient_clip_norm
         self.compiled, self.captured = compile, capture
-        parts = [part for part in self.estimator.modules() if isinstance(part, Estimator)]
-        changing = [part for part in parts if type(part).at_step is not Estimator.at_step]
+        estimators = [part for part in self.estimator.modules() if isinstance(part, Estimator)]
+        changing = [each for each in estimators if type(each).at_step is not Estimator.at_step]
         if capture and changing:
             raise ValueError(
                 f"capture records one step, and {type(changing[0]).__name__} changes with the"
