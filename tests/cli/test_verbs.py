@@ -101,9 +101,11 @@ def test_a_configuration_of_the_package_is_given_by_name(monkeypatch, tmp_path):
     assert with_named_configurations(same) == same
     path = f"{CONFIGS / 'models' / 'iwae'}.yaml"
     assert with_named_configurations(["--config", "models/iwae"]) == ["--config", path]
-    with pytest.raises(ValueError, match="config gauss is no file, .*: binary, digits, "):
+    with pytest.raises(
+        ValueError, match="config gauss is no file, .*: belief_net_disarm, .*, digits, "
+    ):
         with_named_configurations(["--config", "gauss"])
-    with pytest.raises(ValueError, match="config models/gauss is no file, .*: models/binary, mod"):
+    with pytest.raises(ValueError, match="config models/gauss is no file, .*, models/binary, mod"):
         with_named_configurations(["--config", "models/gauss"])
     Path("gaussian").touch()  # the user's own comes first
     assert with_named_configurations(["--config", "gaussian"]) == ["--config", "gaussian"]

@@ -44,6 +44,7 @@ class Likelihood(nn.Module, metaclass=Recorded):
         decoder: A module ``(*, D)`` to ``(*, channels, *image)``.
 
     Example:
+        >>> import torch
         >>> from torch.distributions import Laplace
         >>> from vae import MLPDecoder
         >>> class LaplacePixels(Likelihood):

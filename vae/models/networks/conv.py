@@ -84,6 +84,7 @@ class ConvEncoder(ConvNetwork):
         hidden: Channels of each convolution, from the image to the latents.
 
     Example:
+        >>> import torch
         >>> from vae import ConvEncoder
         >>> encoder = ConvEncoder((1, 28, 28), hidden=(32, 64))
         >>> encoder(torch.rand(5, 1, 28, 28)).shape  # 64 x 7 x 7
@@ -112,6 +113,7 @@ class ConvDecoder(ConvNetwork):
         hidden: Channels of each convolution, from the image to the latents; they are reversed.
 
     Example:
+        >>> import torch
         >>> from vae import ConvDecoder
         >>> decoder = ConvDecoder(20, (1, 28, 28), hidden=(32, 64))
         >>> decoder(torch.randn(7, 5, 20)).shape

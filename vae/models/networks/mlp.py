@@ -19,6 +19,7 @@ class MLPEncoder(Network):
     Without hidden layers it returns the flat image itself.
 
     Example:
+        >>> import torch
         >>> from vae import MLPEncoder
         >>> encoder = MLPEncoder((1, 28, 28), hidden=(400, 200))
         >>> encoder(torch.rand(5, 1, 28, 28)).shape
@@ -43,6 +44,7 @@ class MLPDecoder(Network):
     """Creates a fully connected decoder, ``(*, D)`` to ``(*, channels, *image)``.
 
     Example:
+        >>> import torch
         >>> from vae import MLPDecoder
         >>> decoder = MLPDecoder(20, (1, 28, 28), hidden=(400, 200))
         >>> decoder(torch.randn(7, 5, 20)).shape

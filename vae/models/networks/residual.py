@@ -55,6 +55,7 @@ class ResidualEncoder(ConvNetwork):
         blocks: Residual blocks of each size.
 
     Example:
+        >>> import torch
         >>> from vae import ResidualEncoder
         >>> encoder = ResidualEncoder((3, 33, 17), hidden=(8, 16))
         >>> encoder(torch.rand(5, 3, 33, 17)).shape  # 16 x 8 x 4
@@ -91,6 +92,7 @@ class ResidualDecoder(ConvNetwork):
         blocks: Residual blocks of each size.
 
     Example:
+        >>> import torch
         >>> from vae import ResidualDecoder
         >>> decoder = ResidualDecoder(20, (3, 33, 17), hidden=(8, 16))
         >>> decoder(torch.randn(7, 5, 20)).shape
