@@ -23,7 +23,7 @@ from vae.objectives import Model
 
 
 class BatchMean(vae.Estimator):
-    """REINFORCE whose baseline is the batch's mean of f."""
+    """REINFORCE whose baseline is the mean of f over the batch's other samples."""
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
@@ -34,8 +34,8 @@ class BatchMean(vae.Estimator):
     ) -> Estimate:
         z = q.sample(Size([objective.num_samples]))  # (K, B, *event)
         fz = f(z, q)  # (K, B), in nats
-        baseline = fz.detach().mean().expand_as(fz)
-        signal = objective.signal(fz.detach(), self.weight * baseline)
+        others = (fz.sum() - fz).detach() / max(fz.numel() - 1, 1)  # without a sample's own f
+        signal = objective.signal(fz.detach(), self.weight * others)
         return Estimate(attach(objective.reduce(fz), (signal * q.log_prob(z)).sum(0)))
 
 

@@ -100,7 +100,8 @@ def titles(about: dict[str, Any]) -> tuple[str, str]:
 
 
 NOTES = """\
-✓ unbiased by its claim, which the tests certify. The least variance is first, unbiased ones above biased ones.
+✓ unbiased by its claim, which the library's tests certify of its own estimators (of yours, vae.certify does).
+The least variance is first, unbiased ones above biased ones.
 variance: of one gradient, summed over the parameters of q; enc.: the same of the encoder's weights.
 bias²: ‖E g - truth‖², less what the noise of the mean adds to it. So a negative one is a 0 that was estimated
   with noise: read it with its standard error; bold where it exceeds two of them.
