@@ -53,7 +53,9 @@ def make_flow(
     try:
         import zuko
     except ImportError:
-        raise ValueError("flows need the library zuko: pip install 'vae[flows]'") from None
+        raise ValueError(
+            "flows need the library zuko: pip install zuko (in a clone: pip install '.[flows]')"
+        ) from None
     made: Any = getattr(zuko.flows, name, None)
     if not _is_flow(made, zuko.flows.Flow):
         known = [n for n, c in vars(zuko.flows).items() if _is_flow(c, zuko.flows.Flow)]
