@@ -17,6 +17,7 @@ from torch.distributions import (
     Independent,
     Laplace,
     MixtureSameFamily,
+    MultivariateNormal,
     Normal,
     StudentT,
 )
@@ -25,7 +26,7 @@ from vae import VAE
 from vae.distributions.operations import parameters
 from vae.estimators import ESTIMATORS
 from vae.evaluation import best_posterior as optimisation
-from vae.evaluation.best_posterior import best_posterior, free_parameters, score
+from vae.evaluation.best_posterior import MOST_OFF, best_posterior, free_parameters, score
 from vae.evaluation.gaps import Gaps, inference_gaps
 from vae.evaluation.relaxation import is_relaxed, relaxed_elbo
 from vae.models.latents.gaussian import DiagonalGaussian
@@ -347,3 +348,17 @@ def test_a_family_without_names_says_so():
 def test_numbers_too_small_are_refused(options):
     with pytest.raises(ValueError, match=f"gaps_{next(iter(options))} must be at least"):
         Gaps(**options)
+
+
+def test_a_covariance_that_has_lost_its_digits_is_no_better_posterior():
+    """Its density at its own samples is off by any number, and so is its bound."""
+    vae = linear_gaussian(3, 10, 0.5, orthogonal=False)
+    _, x = vae.draw(4)
+    loc = torch.zeros(4, 3)
+    factor = torch.eye(3).expand(4, 3, 3)
+    good = MultivariateNormal(loc, scale_tril=factor, validate_args=False)
+    broken = torch.tensor([[1e-3, 0, 0], [1.0, 1e-7, 0], [1.0, 1.0, 1e-7]]).expand(4, 3, 3)
+    bad = MultivariateNormal(loc + 1, scale_tril=broken, validate_args=False)
+    torch.manual_seed(0)
+    assert (score(vae, x, good, 200).off < MOST_OFF).all()
+    assert (score(vae, x, bad, 200).off > MOST_OFF).all()
