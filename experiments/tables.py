@@ -112,6 +112,7 @@ TABLES = {
     "study": study,
     "estimators": markdown,
     "models": models_table.table,
+    "omniglot": models_table.omniglot,
     "codes": codes_table.table,
     "own_parts": own_parts,
     "mutants": mutants.markdown,

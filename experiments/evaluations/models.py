@@ -7,7 +7,7 @@ from typing import Any
 
 from vae.run.files import read_json
 
-__all__ = ["cell", "table"]
+__all__ = ["cell", "omniglot", "table"]
 
 
 HERE = Path(__file__).resolve().parent.parent
@@ -84,3 +84,24 @@ def table() -> str:
         f" {first['hardware'].partition(',')[0]}. (!): the evaluation warns of this number.",
     ]
     return "\n".join(lines)
+
+
+def omniglot() -> str:
+    """The Gaussian model on Omniglot's two small sets."""
+    result = read_json(RESULTS.parent / "omniglot.json", metrics=dict)
+    metrics, training = result["metrics"], result["training"]
+    values = ", ".join(
+        f"{words} {cell(metrics.get(name))}"
+        for name, words in (
+            ("elbo", "ELBO"),
+            ("log_likelihood_1000", "K = 1000"),
+            ("ais", f"AIS ({metrics['ais']['images']} images)"),
+            ("generalization_gap", "ELBO of train - test"),
+        )
+    )
+    return (
+        f"On Omniglot's small sets (242 characters, 28 x 28, {metrics['elbo']['images']} test images):"
+        f" {values}, {_units(metrics)} of 50; `make fit CONFIG=experiments/configs/omniglot.yaml"
+        f' ARGS="--model.test_samples 0"`, {training["epochs"]} epochs, seed {training["seed"]},'
+        f" {result['binarization']} binarisation; {result['hardware'].partition(',')[0]}."
+    )
