@@ -217,7 +217,8 @@ def test_a_learned_prior_that_another_prior_replaces_is_refused(prior):
 def test_without_zuko_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "zuko", None)
     with pytest.raises(
-        ValueError, match=r"^flows need the library zuko: pip install 'vae\[flows\]'$"
+        ValueError,
+        match=r"^flows need the library zuko: pip install zuko \(in a clone: pip install '.\[flows\]'\)$",
     ):
         FlowPrior(DiagonalGaussian(4))
 
