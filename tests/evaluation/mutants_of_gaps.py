@@ -67,7 +67,7 @@ MUTANTS = {
     "entropy forgotten (score)": Mutant(
         MODULE,
         "log q(z) is missing from the ELBO",
-        " - q.log_prob(z))",
+        " - log_q)",
         ")",
         elbo,
     ),
