@@ -16,7 +16,6 @@ from vae.analysis.cost import cost
 from vae.analysis.gradients import posterior_gradients, warm_up
 from vae.analysis.moments import Moments, summarize
 from vae.analysis.truth import measure, true_gradient
-from vae.cli.gradients_table import finite
 from vae.data.digits import DigitsDataModule
 from vae.estimators import Enumerate, named
 from vae.models.bound import bound
@@ -456,8 +455,3 @@ def test_a_report_of_stochastic_layers_knows_the_networks_between_them():
     assert truth.source == "enumeration"
     row = measure(vae, objective, named("rloo"), x, truth, 400, 100)
     assert row["cosine"] > 0.9
-
-
-def test_a_report_without_noise_is_valid_json():
-    row = {"estimator": "a", "variance": 0.0, "snr": math.inf, "dsnr": math.nan, "num_samples": 1}
-    assert finite(row) == row | {"snr": None, "dsnr": None}

@@ -312,6 +312,13 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["x.json"]
 
 
+def test_json_has_no_infinity_however_deep(tmp_path):
+    rows = ({"snr": float("inf"), "variance": 0.0}, [float("nan"), -float("inf"), 1.5])
+    write_json(tmp_path / "x.json", {"rows": rows})
+    said = json.loads((tmp_path / "x.json").read_text(), parse_constant=pytest.fail)
+    assert said == {"rows": [{"snr": None, "variance": 0.0}, [None, None, 1.5]]}
+
+
 def test_the_jsonl_logger_appends(tmp_path):
     logger = JSONLLogger(tmp_path / "run")
     logger.log_metrics({"a": torch.tensor(1.5)}, step=3)

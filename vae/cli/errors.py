@@ -82,6 +82,7 @@ def clear(message: object) -> str:
         r"\1: name its class before the class's option \2, as in --model.\1 CLASS",
         text,
     )
+    text = re.sub(r"got Namespace\(class_path='([^']+)'.*", r"got \1", text)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
 
 

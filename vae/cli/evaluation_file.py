@@ -14,7 +14,7 @@ from typing import Any
 from vae.evaluation.asking import Answered
 from vae.evaluation.part import Number
 from vae.evaluation.parts import ALWAYS, PARTS
-from vae.run.files import read_json
+from vae.run.files import finite, read_json
 
 __all__ = ["entry", "held", "merged", "place"]
 
@@ -96,7 +96,7 @@ def entry(
         "unit": number.unit,
         "bound": "cross-entropy" if none else number.bound,
         "part": found.part.name,
-        **{name: _finite(value) for name, value in number.labels.items()},
+        **finite(dict(number.labels)),
         **bits,
         "images": images,
         **cut_short,
@@ -127,11 +127,6 @@ def merged(
 
 def _worth(row: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(int(row.get(name) or 0) for name in ("images", *EFFORT))
-
-
-def _finite(value: Any) -> Any:
-    """A label, with None for a number that JSON has no word for."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _rounded(value: float) -> float | None:

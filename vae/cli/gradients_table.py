@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from vae.pictures.gradients import draw, has_bias, ordered
 from vae.pictures.style import save
 from vae.run.files import write_json
 
-__all__ = ["finite", "in_words", "write"]
+__all__ = ["in_words", "write"]
 
 
 COLUMNS = {
@@ -112,12 +111,6 @@ cosine: between E g and the truth. evals: decodings an image; ms, MB: of one gra
 """What stands under the table."""
 
 
-def finite(row: dict[str, Any]) -> dict[str, Any]:
-    """A row for JSON, which has no infinity: where nothing has noise, the SNR is None."""
-    odd = [k for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)]
-    return row | dict.fromkeys(odd)
-
-
 def write(stem: Path, about: dict[str, Any], rows: list[dict[str, Any]], pdf: bool) -> None:
     """Prints the table, and writes it as JSON, CSV and a picture.
 
@@ -128,7 +121,7 @@ def write(stem: Path, about: dict[str, Any], rows: list[dict[str, Any]], pdf: bo
         pdf: Whether the picture is written as PDF too, beside PNG.
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
-    write_json(Path(f"{stem}.json"), about | {"rows": [finite(row) for row in rows]})
+    write_json(Path(f"{stem}.json"), about | {"rows": rows})
     with Path(f"{stem}.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()

@@ -5,12 +5,21 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
-__all__ = ["digest", "lines_of", "read_json", "replace_text", "writable", "write_json"]
+__all__ = [
+    "digest",
+    "finite",
+    "lines_of",
+    "read_json",
+    "replace_text",
+    "writable",
+    "write_json",
+]
 
 
 OWN = ("run.json", "config.yaml", "results.json")
@@ -93,9 +102,18 @@ def read_json(path: Path, **parts: type | tuple[type, ...]) -> dict[str, Any]:
     return content
 
 
+def finite(content: Any) -> Any:
+    """The same, with None for every number that JSON has no word for: infinities and NaN."""
+    if isinstance(content, dict):
+        return {name: finite(value) for name, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
 def write_json(path: Path, content: Any) -> None:
-    """Writes a file whole or not at all."""
-    replace_text(path, json.dumps(content, indent=2) + "\n")
+    """Writes a file whole or not at all; :func:`finite` numbers only."""
+    replace_text(path, json.dumps(finite(content), indent=2, allow_nan=False) + "\n")
 
 
 def digest(path: Path) -> str:
