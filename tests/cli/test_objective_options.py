@@ -40,7 +40,10 @@ def test_a_run_says_what_its_objective_bounds(fit, tmp_path):
             "vae.FreeBits --model.objective.floor 1",
             "no option floor: --model.objective.help CLASS lists those that it has",
         ),
-        ('vae.ELBO --model.prior {"class_path":"vae.Vamp"}', "no attribute 'Vamp', got vae.Vamp\n"),
+        (
+            'vae.ELBO --model.prior {"class_path":"vae.Vamp"}',
+            "no attribute 'Vamp', got vae.Vamp\n",
+        ),
         ("vae.Separate --model.objective.for_q vae.CUBO", "required: for_model"),
         ("vae.MIWAE --model.objective.groups 3", "groups must divide num_samples"),
         ("vae.TVO --model.objective.riemann middle", "expected one of 'left', 'right'"),

@@ -29,11 +29,8 @@ class OneLine:
         )
         super().__init__(*args, **{"epilog": note, "formatter_class": HelpFormatter, **kwargs})
 
-    words: Sequence[str] = ()
-
     def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
-        self.words = sys.argv[1:] if args is None else args
-        assert_words(self.words)
+        assert_words(sys.argv[1:] if args is None else args)
         options = super().parse_args(args, *rest, **kwargs)  # type: ignore[misc]
         assert_values(options)
         return options
@@ -42,17 +39,18 @@ class OneLine:
         if debugging() and ex is not None:
             raise ex
         if unknown := re.fullmatch(r"Option '([^']+)' is not accepted", message.strip()):
-            fail(f"the chosen class has no option {unknown[1]}: {self._where_they_are(unknown[1])}")
+            fail(f"the chosen class has no option {unknown[1]}: {_where_they_are(unknown[1])}")
         fail(message)
 
-    def _where_they_are(self, option: str) -> str:
-        """What lists the options of the class that was given one that it has not."""
-        names = [word.partition("=")[0] for word in self.words]
-        parts = [name.removesuffix(f".{option}") for name in names if name.endswith(f".{option}")]
-        parts = [part.replace(".init_args", "") for part in parts]
-        if parts and "." in parts[-1]:
-            return f"{parts[-1]}.help CLASS lists those that it has"
-        return "--model.help CLASS, or --data.help CLASS, lists those that it has"
+
+def _where_they_are(option: str) -> str:
+    """What lists the options of the class that was given one that it has not."""
+    names = [word.partition("=")[0] for word in sys.argv]
+    parts = [name.removesuffix(f".{option}") for name in names if name.endswith(f".{option}")]
+    part = parts[-1].replace(".init_args", "") if parts else ""
+    if "." in part:
+        return f"{part}.help CLASS lists those that it has"
+    return "--model.help CLASS, or --data.help CLASS, lists those that it has"
 
 
 class ScriptParser(OneLine, jsonargparse.ArgumentParser):  # type: ignore[misc]
