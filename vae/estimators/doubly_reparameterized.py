@@ -199,6 +199,8 @@ class GeneralizedDReG(_Reparameterized):
         return Twin("dreg", "the prior is not trained; set --model.learned_prior true")
 
     def hint(self) -> str:
+        if self._prior is None:  # it was not looked at: q has no rsample
+            return super().hint()
         return f" with a prior {describe(self.prior())}: it takes a Gaussian prior"
 
     def estimate(
