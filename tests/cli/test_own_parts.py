@@ -1,12 +1,18 @@
 """Parts of one's own, from a file in a folder of one's own, in every verb; and runs of older
 versions."""
 
+import importlib
 import json
 import shutil
 
 import pytest
 import torch
 from chaos import ROOT, assert_same_run, run_of
+from torch.testing import assert_close
+
+from vae.certify import gradients, one_hot_problem
+from vae.estimators import RLOO
+from vae.objectives import ELBO
 
 OWN = ROOT / "experiments" / "own_parts"
 OLD = ROOT / "tests" / "old"
@@ -27,6 +33,20 @@ def vae(script, tmp_path):
         return done
 
     return run
+
+
+def test_the_estimator_of_ones_own_is_leave_one_out_on_a_single_image(monkeypatch):
+    """Its baseline has no sample's own f: over one image it is RLOO's, whose claims are certified."""
+    monkeypatch.syspath_prepend(OWN)
+    mine = importlib.import_module("mine")
+    problem, found = one_hot_problem(), []
+    target = problem.log_target  # without -log q, whose score RLOO leaves out
+    problem = problem._replace(f=lambda z, q: target(z))
+    for estimator in (mine.BatchMean(), RLOO()):
+        torch.manual_seed(1)
+        found.append(gradients(estimator, problem, ELBO(8), 1)[0])
+    assert found[0].abs().max() > 0.01, "the eight samples are not all the same"
+    assert_close(*found)
 
 
 @pytest.mark.e2e
