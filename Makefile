@@ -24,7 +24,8 @@ RUNS ?=
 SWEEP ?=
 .PHONY: help install data estimators parts gradients train train-gaussian train-discrete train-reinforce fit evaluate \
 	encode reconstruct sample test test-fast test-slow test-chaos lint format typecheck wandb-sync clean resume replay seeds \
-	compare train-many policy bench sweep agent clean-runs interpolate traverse latent-map code-usage kl curves rate-distortion
+	compare train-many policy bench sweep agent clean-runs interpolate traverse latent-map code-usage kl curves rate-distortion \
+	docs
 
 # A variable that a target would ignore is refused.
 only = $(if $(filter command,$(firstword $(origin $1))),$(foreach goal,$(filter-out $2,$(MAKECMDGOALS)),\
@@ -40,7 +41,7 @@ $(call only,SEEDS,seeds train-many)
 $(call only,KEEP,clean-runs)
 $(call only,SWEEP,agent)
 $(call only,ARGS,$(TRAINERS) $(READERS) data curves estimators parts resume replay compare policy bench sweep agent wandb-sync \
-	test test-fast test-slow test-chaos)
+	docs test test-fast test-slow test-chaos)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -144,6 +145,17 @@ rate-distortion: $(VENV)/.installed ## the curve of CKPT= that ARGS="--rate_dist
 
 curves: $(VENV)/.installed ## learning curves of RUNS= (folders of runs or studies), seeds as one band
 	$(PY) experiments/curves.py $(RUNS) $(ARGS)
+
+# What only the guide needs has a stamp of its own.
+$(VENV)/.installed-docs: pyproject.toml constraints.txt | $(VENV)/.installed
+	@$(PY) -c "import furo, ipykernel, myst_nb" 2> /dev/null || { echo "first time: installing what the guide needs"; \
+		$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'; }
+	@touch $@
+
+docs: $(VENV)/.installed-docs ## the guide, as a site in build/docs: its pages are executed, their warnings are errors
+	@echo "building the guide: minutes at first, seconds where its pages have been executed before"
+	$(PY) -m sphinx --quiet --fail-on-warning --keep-going -d build/docs-read experiments/guide build/docs $(ARGS)
+	@echo "open build/docs/index.html"
 
 test: $(VENV)/.installed ## all tests but the slow ones, with lint, types and import layers
 	$(PY) -m ruff check .

@@ -1,0 +1,1 @@
+"""What Sphinx needs for the guide beyond its own extensions."""

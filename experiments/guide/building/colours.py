@@ -1,0 +1,49 @@
+"""The colours of the guide: those of all our pages, by the names that furo knows."""
+
+from __future__ import annotations
+
+import re
+
+from vae.pages.page import asset
+
+__all__ = ["colours"]
+
+FURO = {
+    "color-background-primary": "paper",
+    "color-background-secondary": "panel",
+    "color-background-hover": "panel",
+    "color-background-border": "line",
+    "color-foreground-primary": "ink",
+    "color-foreground-secondary": "muted",
+    "color-foreground-muted": "muted",
+    "color-foreground-border": "line",
+    "color-brand-primary": "ink",
+    "color-brand-content": "accent",
+    "color-brand-visited": "accent",
+    "color-api-background": "panel",
+    "color-api-name": "accent",
+    "color-api-pre-name": "muted",
+    "color-inline-code-background": "panel",
+    "color-problematic": "bad",
+    "color-admonition-background": "panel",
+    "color-sidebar-link-text": "ink",
+    "color-sidebar-link-text--top-level": "ink",
+}
+"""What furo calls a colour, and what our pages do."""
+
+
+def colours(scheme: str) -> dict[str, str]:
+    """Values of all colours of ``vae/pages/style.css`` in a scheme, by our names and by furo's.
+
+    Arguments:
+        scheme: light or dark.
+    """
+    css = asset("style.css")
+    block = {
+        "light": r":root \{(.*?)\}",
+        "dark": r':root\[data-theme="dark"\] \{(.*?)\}',
+    }[scheme]
+    found = re.search(block, css, flags=re.DOTALL)
+    assert found is not None, "the style sheet has both schemes"
+    ours = dict(re.findall(r"--([\w-]+):\s*([^;]+);", found[1]))
+    return ours | {name: ours[colour] for name, colour in FURO.items()}
