@@ -1,0 +1,14 @@
+// All operations, by name. Each takes its inputs and its shape, and gives the numbers that it will
+// fill, and the function that fills them.
+
+const mapped = (table, make) =>
+  Object.fromEntries(Object.entries(table).map(([name, f]) => [name, make(f)]));
+
+const OPERATIONS = {
+  ...mapped(UNARY, unary),
+  ...mapped(BINARY, binary),
+  ...mapped(REDUCTIONS, reduction),
+  cat, conv2d, conv_transpose2d, fill, linear, matmul, move, relu, reshape, strided, where,
+  log_softmax: softmax(true),
+  softmax: softmax(false),
+};
