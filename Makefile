@@ -25,12 +25,12 @@ SWEEP ?=
 .PHONY: help install data estimators parts gradients train train-gaussian train-discrete train-reinforce fit evaluate \
 	encode reconstruct sample test test-fast test-slow test-chaos lint format typecheck wandb-sync clean resume replay seeds \
 	compare train-many policy bench sweep agent clean-runs interpolate traverse latent-map code-usage kl curves rate-distortion \
-	docs
+	docs explore
 
 # A variable that a target would ignore is refused.
 only = $(if $(filter command,$(firstword $(origin $1))),$(foreach goal,$(filter-out $2,$(MAKECMDGOALS)),\
 	$(error $1= is not for $(goal), but for $2)))
-READERS := evaluate encode reconstruct sample interpolate traverse latent-map code-usage kl rate-distortion gradients
+READERS := evaluate encode reconstruct sample explore interpolate traverse latent-map code-usage kl rate-distortion gradients
 TRAINERS := train train-gaussian train-discrete train-reinforce fit seeds train-many
 $(call only,SEED,$(TRAINERS) $(filter-out code-usage,$(READERS)))
 $(call only,CONFIG,fit seeds train-many)
@@ -124,6 +124,9 @@ reconstruct: $(VENV)/.installed ## test images above their reconstructions, from
 
 sample: $(VENV)/.installed ## images drawn from the prior of CKPT=; needs no data
 	$(PY) experiments/sample.py $(OF)
+
+explore: $(VENV)/.installed ## an offline page on which the codes of CKPT= are moved by hand; ARGS="--onnx true"
+	$(PY) experiments/explore.py $(OF)
 
 interpolate: $(VENV)/.installed ## the way from image to image through latent space, of CKPT=
 	$(PY) experiments/interpolate.py $(OF)

@@ -22,6 +22,7 @@ VERBS = {
     "encode": "write the codes of images, with labels, to an .npz file",
     "reconstruct": "draw test images above their reconstructions",
     "sample": "draw images from the prior; needs no data",
+    "explore": "make an offline page on which a checkpoint's codes are moved by hand",
     "interpolate": "draw the way from image to image through latent space",
     "traverse": "draw what each latent variable does, sorted by its KL",
     "latent-map": "draw what two variables decode to, or codes by class: t-SNE, PCA",

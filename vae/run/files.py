@@ -25,7 +25,7 @@ __all__ = [
 OWN = ("run.json", "config.yaml", "results.json")
 """Files of a run that only training writes."""
 
-RESULTS = (".json", ".csv", ".png", ".pdf", ".npz")
+RESULTS = (".json", ".csv", ".png", ".pdf", ".npz", ".html")
 """Suffixes of results, which can be computed again."""
 
 

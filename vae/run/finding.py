@@ -15,6 +15,7 @@ MADE = [
     "results.json",
     "evaluation-*",
     "gradients.*",
+    "explorer.html",
     "images/reconstructions.png",
     "images/samples.png",
     *(

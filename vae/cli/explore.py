@@ -1,0 +1,115 @@
+"""Makes a page on which a model is moved by hand: one file, opened in any browser, offline."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from vae.cli.imports import uncollected
+from vae.cli.parser import data_parser
+from vae.cli.picture import BATCH, at_least
+from vae.run.checkpoint import find_checkpoint, folder_of, load
+from vae.run.files import writable
+
+if TYPE_CHECKING:
+    from vae.pages.explorer.gather import Images
+
+
+def explore(
+    checkpoint: str | None = None,
+    output: str | None = None,
+    images: int = 20,
+    kl_images: int = 1000,
+    encoder: bool = True,
+    onnx: bool = False,
+    seed: int = 0,
+    split: Literal["train", "val", "test"] | None = None,
+    data: Any = None,
+) -> Path:
+    """Writes a page on which codes are dragged, images drawn and encoded, and decoded at once.
+
+    Args:
+        checkpoint: A .ckpt file or a run's folder; by default the newest run's best.
+        output: The page to write, an .html; by default explorer.html in the run's folder.
+        images: The number of images to choose from; 0 for none, which needs no data.
+        kl_images: The number of images over which the KL is averaged.
+        encoder: Whether the page can encode images; without, it is half as large.
+        onnx: Whether to write the networks beside it too, in ONNX, for other programs.
+        seed: Of samples of the prior, and of a KL without closed form.
+        split: The images; by default the test images.
+        data: Other data than those trained on: a data module, as --data mine.MyData.
+    """
+    at_least(0, images=images)
+    at_least(1, kl_images=kl_images)
+    if images == 0 and (data is not None or split is not None):
+        raise ValueError("--images 0 takes none, and --data and --split would say which: drop them")
+    path = find_checkpoint(checkpoint)  # before the imports, which take a second
+    target = Path(output).expanduser() if output else folder_of(path) / "explorer.html"
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"unknown file extension: {target.suffix or 'none'}; use .html")
+    target = writable(target)
+    with uncollected():
+        import torch
+
+        from vae.pages.explorer import explorer, gather
+        from vae.pages.page import write_page
+
+    model, contents, _ = load(path)
+    torch.manual_seed(seed)
+    print(path)
+    chosen, binarization, why = _images(contents, images, kl_images, split, data)
+    if why:
+        print(f"without images to choose from: {why}")
+    name = folder_of(path).name
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        held = gather(model, name, binarization, chosen, encoder, why)
+    for warning in heard:
+        print(f"note: {warning.message}")
+    if encoder and held["encoder"] is None:
+        print(held["whyNoEncoder"])
+    write_page(target, explorer(held))
+    if onnx:
+        from vae.pages.networks import write_onnx
+
+        for file in write_onnx(model.vae, target.parent):
+            print(f"ONNX: {file}")
+    print(f"explorer, {target.stat().st_size / 1e6:.2f} MB: {target}")
+    print("open it in a browser: it needs no network")
+    return target
+
+
+def _images(
+    contents: Mapping[str, Any], count: int, kl_images: int, split: str | None, data: Any
+) -> tuple[Images | None, str | None, str]:
+    """Images for the page, how pixels are binarised, and why there are no images."""
+    from vae.data.load import load_images
+    from vae.pages.explorer.gather import Images
+
+    spec = contents["vae"].get("data") or {}
+    binarization = spec.get("init_args", {}).get("binarization")
+    if count == 0:
+        return None, binarization, "none were asked for (--images 0)"
+    try:
+        source = load_images(contents, data)
+    except (FileNotFoundError, ValueError) as error:
+        if data is not None or split is not None:
+            raise
+        return None, binarization, str(error)
+    if split is None:
+        split = "test" if source.count("test") != 0 else source.held_out()
+    elif source.count(split) == 0:
+        raise ValueError(f"the model's data have no {split} images: use another --split")
+    x = next(iter(source.loader(split, batch_size=count, limit=count)))
+    try:
+        labels = source.labels(split, len(x))
+    except FileNotFoundError:
+        labels = None
+    many = source.loader(split, batch_size=BATCH, limit=kl_images)
+    return Images(x, labels, many, f"{split} images"), source.binarization, ""
+
+
+def main(words: list[str], program: str) -> None:
+    explore(**data_parser(explore, program, words).arguments(words))

@@ -1,0 +1,180 @@
+"""All that the page of a model holds: its networks, its latents, and some images."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vae.data.source import Batches
+from vae.distributions.chain import Chain
+from vae.distributions.kinds import is_discrete
+from vae.distributions.operations import base_of, describe, logits_of
+from vae.models.composition import Composition
+from vae.models.vae import VAE
+from vae.pages.explorer.modules import exported_layers, exported_posterior, line
+from vae.pages.explorer.posteriors import family_of
+from vae.pages.explorer.space import packed, space_of
+from vae.pages.networks import NetworkError, export_decoder
+from vae.pictures.codes import ways
+from vae.pictures.interpolate import WAYS
+from vae.pictures.kl import mean_variance, variable_kl
+
+__all__ = ["Images", "gather"]
+
+DREAMT = 200
+"""Images drawn from the model, where there are no data to average the KL over."""
+
+
+class Images(NamedTuple):
+    """Images for the page.
+
+    Attributes:
+        x: Some to choose from, ``(N, *image)``.
+        labels: Their classes; None where there are none.
+        many: Over which the KL of each variable is averaged.
+        words: What they are, as ``test images``.
+    """
+
+    x: Tensor
+    labels: Tensor | None
+    many: Batches
+    words: str
+
+
+@torch.no_grad()
+def gather(
+    model: Composition,
+    name: str,
+    binarization: str | None = None,
+    images: Images | None = None,
+    encoder: bool = True,
+    why_no_images: str = "",
+) -> dict[str, Any]:
+    """What the page of a model holds, as plain values.
+
+    Arguments:
+        model: In evaluation mode.
+        name: What it is called.
+        binarization: How the pixels were made binary: dynamic, static, or none; None if unknown.
+        images: Those to choose from.
+        encoder: Whether the page is to encode images.
+        why_no_images: What it says where there are none.
+
+    Raises:
+        NotImplementedError: If the page's scripts cannot run the decoder, or move its codes.
+    """
+    vae = model.vae.hard
+    prior, shape = vae.prior(), vae.image_shape
+    if shape is None or len(shape) != 3:
+        raise NotImplementedError("the model does not say its images' channels, height and width")
+    score, of = _score(vae, images)
+    held: dict[str, Any] = {
+        "name": _plain(name),
+        "facts": _facts(model, vae, name, binarization),
+        "image": list(shape),
+        "decoder": export_decoder(vae),
+        "space": space_of(prior),
+        "score": {"values": score.tolist(), "of": of},
+        "binary": vae.likelihood.binary and binarization != "none",
+        "binarization": binarization,
+        "drawsPixels": vae.likelihood.binary,
+        "temperature": _temperature(model),
+        "priorLogits": _prior_logits(prior),
+        "images": None if images is None else _images(images),
+        "whyNoImages": why_no_images,
+        "encoder": None,
+        "whyNoEncoder": "The page was made without its encoder (--encoder false).",
+        "layers": None,
+    }
+    if isinstance(prior, Chain):
+        held["layers"] = {"down": exported_layers(prior), "up": [], "family": family_of(prior)}
+    if encoder:
+        held |= _encoding(vae, held["layers"])
+    return held
+
+
+def _plain(name: str) -> str:
+    """The name that a run was given, without when it was started and its number."""
+    return re.sub(r"^\d{8}-\d{6}-(.+)-[0-9a-f]{8}$", r"\1", name)
+
+
+def _encoding(vae: VAE, layers: dict[str, Any] | None) -> dict[str, Any]:
+    """The encoder and what is known of q(z|x); what the page cannot run or draw from says so."""
+    assert vae.image_shape is not None
+    q, prior = vae.posterior(torch.zeros(1, *vae.image_shape)), vae.prior()
+    try:
+        family = family_of(q)
+        network, why = exported_posterior(vae)
+        up = exported_layers(q) if isinstance(q, Chain) else []
+    except (NotImplementedError, NetworkError) as error:
+        return {"whyNoEncoder": f"The page cannot encode images: {line(error)}."}
+    try:
+        middle, scale = prior.mean.flatten().tolist(), prior.stddev.flatten().tolist()
+    except (NotImplementedError, AttributeError):
+        middle = scale = None
+    if layers is not None:
+        layers["up"] = up
+    return {
+        "encoder": network,
+        "posterior": {"family": family, "whyNoKL": why},
+        "ways": [{"name": way, "words": WAYS[way]} for way in ways(q, prior)],
+        "middle": middle,
+        "scale": scale,
+    }
+
+
+def _score(vae: VAE, images: Images | None) -> tuple[Tensor, str]:
+    """How much each variable is used, and how that is measured."""
+    if images is None:
+        many = [vae.sample(DREAMT, draw=vae.likelihood.binary)]
+        of = f"{DREAMT} images drawn from the model"
+    else:
+        many = list(images.many)
+        of = f"{sum(map(len, many)):,} {images.words}"
+    kl = variable_kl(vae, many)
+    if kl is not None:
+        return kl.mean.cpu(), f"KL in nats, mean over {of}"
+    return mean_variance(vae, many).cpu(), f"Variance of E[z|x] over {of}"
+
+
+def _images(images: Images) -> dict[str, Any]:
+    labels = None if images.labels is None else images.labels.tolist()
+    return {"pixels": packed(255 * images.x), "labels": labels, "words": images.words}
+
+
+def _temperature(model: Composition) -> float | None:
+    """At which the model was trained last; None where nothing was relaxed."""
+    found = [
+        float(value)
+        for part in (model.estimator, model.vae.latent)
+        for name, value in part.named_buffers()
+        if name.split(".")[-1] == "temperature"
+    ]
+    return found[0] if found else None
+
+
+def _prior_logits(prior: Distribution) -> list[float] | None:
+    """Those of independent discrete variables; else of uniform ones."""
+    try:
+        return logits_of(prior).flatten().tolist()
+    except NotImplementedError:
+        return [0.0] * prior.event_shape.numel() if is_discrete(prior) else None
+
+
+def _facts(model: Composition, vae: VAE, name: str, binarization: str | None) -> list[list[str]]:
+    own, event = vae.own_prior, " x ".join(map(str, vae.prior().event_shape))
+    pixels, drawn = type(vae.likelihood).__name__, getattr(model.estimator, "rsample", None)
+    sampler = type(drawn).__name__ if isinstance(drawn, nn.Module) else None
+    if binarization in ("dynamic", "static"):
+        pixels += f", {binarization} binarisation"
+    return [
+        ["model", name],
+        ["latent", f"{type(model.vae.latent).__name__} ({event})"],
+        ["prior", describe(base_of(vae.prior())) if own is None else type(own).__name__],
+        ["pixels", pixels],
+        ["estimator", type(model.estimator).__name__ + ("" if sampler is None else f" ({sampler})")],
+    ]

@@ -1,0 +1,137 @@
+"""Images to what a page needs of q(z|x), and a stochastic layer to the next, as plain networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vae.distributions.chain import Chain
+from vae.distributions.kinds import is_discrete
+from vae.distributions.operations import parameters
+from vae.distributions.quantised import PointMass, codes_of
+from vae.models.latents.quantised import Codes
+from vae.models.vae import VAE
+from vae.pages.networks import NetworkError, export_network
+
+__all__ = ["exported_layers", "exported_posterior", "line"]
+
+KL = Callable[[Distribution], Tensor]
+
+
+class Posterior(nn.Module):
+    """Images to the parameters of q(z|x), of stochastic layers of the lowest one.
+
+    Beside them are its ``mean``, its standard deviation ``sd``, and ``kl``, as far as they are asked for.
+
+    Arguments:
+        vae: The model, with hard latents.
+        extras: Which of these.
+        kl: What gives KL(q(z|x) || p(z)) of q, if that is one of them.
+    """
+
+    def __init__(self, vae: VAE, extras: Collection[str], kl: KL | None) -> None:
+        super().__init__()
+        self.vae, self.extras, self.kl = vae, extras, kl
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        features, latent = self.vae.encoder(x), self.vae.latent
+        if isinstance(latent, Codes):
+            encoded, codebook = latent.trained.quantise(features, False).encoded, latent.trained.codebook
+            found = {"nearness": encoded @ codebook.T - codebook.square().sum(-1) / 2}
+            q: Distribution = PointMass(codes_of(encoded, codebook))
+        else:
+            q = latent(features)
+            found = dict(_parameters(q))
+        of = q.first if isinstance(q, Chain) else q
+        extra: dict[str, Callable[[], Any]] = {
+            "mean": lambda: of.mean,
+            "sd": lambda: of.variance.sqrt(),
+            "kl": lambda: None if self.kl is None else self.kl(q),
+        }
+        return found | {name: extra[name]() for name in self.extras}
+
+
+class Layer(nn.Module):
+    """A stochastic layer ``(B, *event)`` to the parameters of the law of the next one that is drawn."""
+
+    def __init__(self, law: nn.Module, extras: Collection[str]) -> None:
+        super().__init__()
+        self.law, self.extras = law, extras
+
+    def forward(self, z: Tensor) -> dict[str, Tensor]:
+        q = self.law(z)
+        extra: dict[str, Callable[[], Any]] = {"mean": lambda: q.mean, "sd": lambda: q.variance.sqrt()}
+        return dict(_parameters(q)) | {name: extra[name]() for name in self.extras}
+
+
+def exported_posterior(vae: VAE) -> tuple[dict[str, Any], str]:
+    """The network of q(z|x) as a page has it, and why it gives no KL, or nothing.
+
+    Raises:
+        NetworkError: If the page cannot run it.
+    """
+    assert vae.image_shape is not None
+    x = torch.rand(2, *vae.image_shape, generator=torch.Generator().manual_seed(0)).round()
+    q = vae.posterior(x)
+    extras, (kl, why) = _moments(q), _kl(vae, q)
+    if kl is not None:
+        try:
+            return export_network(Posterior(vae, [*extras, "kl"], kl), x), ""
+        except NetworkError as error:
+            why = line(error)
+    try:
+        return export_network(Posterior(vae, extras, None), x), why
+    except NetworkError:
+        return export_network(Posterior(vae, [], None), x), why
+
+
+def exported_layers(chain: Chain) -> list[dict[str, Any]]:
+    """The networks between the layers of a chain, in the order of drawing."""
+    value = chain.sample(torch.Size() if chain.batch_shape else torch.Size([2]))
+    drawn = chain.split(value)
+    drawn = drawn[::-1] if chain.reverse else drawn
+    pairs = zip(chain.links, drawn[:-1], strict=True)
+    return [export_network(Layer(link.module, _moments(link(z))), z) for link, z in pairs]
+
+
+def line(error: Exception) -> str:
+    """What an error says, without the advice after its colon, for a page."""
+    return str(error).partition(": ")[0]
+
+
+def _parameters(q: Distribution) -> dict[str, Tensor]:
+    return parameters(q.first if isinstance(q, Chain) else q)
+
+
+def _moments(q: Distribution) -> list[str]:
+    """Which of mean and sd a continuous family defines."""
+    q = q.first if isinstance(q, Chain) else q
+    if is_discrete(q):
+        return []
+    found = []
+    for name, other in (("mean", "mean"), ("variance", "sd")):
+        try:
+            getattr(q, name)
+        except (NotImplementedError, AttributeError):
+            continue
+        found.append(other)
+    return found
+
+
+def _kl(vae: VAE, q: Distribution) -> tuple[KL | None, str]:
+    """The closed form of the KL: that of each variable or, where they depend on one another, of all."""
+    if not isinstance(q, PointMass):
+        try:
+            vae.kl_per_variable(q)
+            return vae.kl_per_variable, ""
+        except NotImplementedError:
+            pass
+    try:
+        vae.kl(q)
+    except NotImplementedError as error:
+        return None, line(error)
+    return vae.kl, ""

@@ -1,0 +1,54 @@
+// Relaxed models: the same noise made soft by a temperature, and hard.
+const PAIRS = 6;
+
+class Relaxed {
+  constructor(model, state, data) {
+    Object.assign(this, { model, state, data });
+    const section = byId("relaxed");
+    section.hidden = data.temperature === null || !["one-hot", "binary"].includes(data.space.kind);
+    if (section.hidden) return;
+    byId("trained-temperature").textContent = `The model was trained at a temperature of ${fixed(data.temperature)} last.`;
+    this.slider = byId("temperature");
+    this.slider.value = clamp(Math.log10(data.temperature), this.slider.min, this.slider.max);
+    [this.soft, this.hard] = ["soft", "hard"].map((id) => {
+      const kind = Array.from({ length: PAIRS }, (_, n) => picture(model.image, `${id} sample ${n + 1}, decoded`));
+      byId(id).append(...kind);
+      return kind;
+    });
+    this.seed = 19;
+    byId("noise").addEventListener("click", () => { this.seed += 1; this.show(); });
+    this.slider.addEventListener("input", eachFrame(() => this.show()));
+    state.on("posterior", () => this.show());
+    this.show();
+  }
+
+  /** The logits of q(z|x), or of p(z) while there is no image. */
+  logits() {
+    const { posterior } = this.state.values;
+    byId("relaxed-of").textContent = posterior ? "Samples of q(z|x) of the image above" : "Samples of the prior";
+    if (posterior) return joined(posterior.follow ? [posterior.first.logits] : []);
+    return Float64Array.from(this.data.priorLogits);
+  }
+
+  show() {
+    const { model } = this, { width } = model.space, logits = this.logits(), random = new Random(this.seed);
+    const temperature = 10 ** Number(this.slider.value);
+    let share = 0;
+    for (let n = 0; n < PAIRS; n += 1) {
+      const noisy = mapped(logits, (l) => l + (width > 1 ? random.gumbel() : random.logistic()));
+      const soft = width > 1
+        ? joined(rows(noisy, width).map((row) => softmax(mapped(row, (l) => l / temperature))))
+        : mapped(noisy, (l) => sigmoid(l / temperature));
+      const hard = width > 1
+        ? joined(rows(noisy, width).map((row) => ones(width, [argmax(row)])))
+        : mapped(noisy, (l) => (l > 0 ? 1 : 0));
+      paint(this.soft[n], model.decode(soft), model.image);
+      paint(this.hard[n], model.decode(hard), model.image);
+      const most = width > 1 ? rows(soft, width).map((row) => Math.max(...row)) : [...soft].map((v) => Math.max(v, 1 - v));
+      share += most.reduce((sum, v) => sum + v, 0) / most.length / PAIRS;
+    }
+    byId("temperature-value").textContent = fixed(temperature);
+    this.slider.setAttribute("aria-valuetext", fixed(temperature));
+    byId("share").textContent = `Largest share of a soft variable, on average: ${fixed(share)} (of a hard one: 1).`;
+  }
+}
