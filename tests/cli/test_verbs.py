@@ -148,7 +148,11 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     folder, names = wheel
     own = {str(p.relative_to(ROOT)) for p in (ROOT / "vae").rglob("*.py")}
-    own |= {str(path.relative_to(ROOT)) for path in CONFIGS.rglob("*.yaml")} | {"vae/py.typed"}
+    pages = [
+        p for p in (ROOT / "vae" / "pages").rglob("*") if p.suffix in (".css", ".js", ".html")
+    ]
+    own |= {str(path.relative_to(ROOT)) for path in [*CONFIGS.rglob("*.yaml"), *pages]}
+    own.add("vae/py.typed")
     assert {name for name in names if ".dist-info/" not in name} == own
     (entry,) = (name for name in names if name.endswith("entry_points.txt"))
     assert "vae = vae.cli.main:main" in (folder / entry).read_text()

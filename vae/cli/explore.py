@@ -23,7 +23,6 @@ def explore(
     images: int = 20,
     kl_images: int = 1000,
     encoder: bool = True,
-    onnx: bool = False,
     seed: int = 0,
     split: Literal["train", "val", "test"] | None = None,
     data: Any = None,
@@ -36,7 +35,6 @@ def explore(
         images: The number of images to choose from; 0 for none, which needs no data.
         kl_images: The number of images over which the KL is averaged.
         encoder: Whether the page can encode images; without, it is half as large.
-        onnx: Whether to write the networks beside it too, in ONNX, for other programs.
         seed: Of samples of the prior, and of a KL without closed form.
         split: The images; by default the test images.
         data: Other data than those trained on: a data module, as --data mine.MyData.
@@ -44,7 +42,9 @@ def explore(
     at_least(0, images=images)
     at_least(1, kl_images=kl_images)
     if images == 0 and (data is not None or split is not None):
-        raise ValueError("--images 0 takes none, and --data and --split would say which: drop them")
+        raise ValueError(
+            "--images 0 takes none, and --data and --split would say which: drop them"
+        )
     path = find_checkpoint(checkpoint)  # before the imports, which take a second
     target = Path(output).expanduser() if output else folder_of(path) / "explorer.html"
     if target.suffix.lower() not in (".html", ".htm"):
@@ -71,11 +71,6 @@ def explore(
     if encoder and held["encoder"] is None:
         print(held["whyNoEncoder"])
     write_page(target, explorer(held))
-    if onnx:
-        from vae.pages.networks import write_onnx
-
-        for file in write_onnx(model.vae, target.parent):
-            print(f"ONNX: {file}")
     print(f"explorer, {target.stat().st_size / 1e6:.2f} MB: {target}")
     print("open it in a browser: it needs no network")
     return target

@@ -27,7 +27,7 @@ class Between {
       select.append(make("option", { value: "drawing", disabled: true }, "your drawing"));
     }
     for (let n = 0; n < 6; n += 1) select.append(make("option", { value: `p${n}` }, `sample ${n + 1} of the prior`));
-    const first = this.model.encoder && this.shelf.images.length > 1 ? "i" : "p";
+    const first = this.shelf && this.shelf.images.length > 1 ? "i" : "p";
     select.value = `${first}${number}`;
     return select;
   }

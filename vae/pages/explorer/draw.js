@@ -70,11 +70,12 @@ class Drawing {
 
 /** The images that the page holds, as buttons. */
 class Shelf {
-  constructor(model, state, images, why) {
+  constructor(model, state, { images, whyNoImages }) {
     this.images = [];
     const shelf = byId("shelf");
     if (images === null) {
-      shelf.replaceWith(make("p", { class: "muted" }, why));
+      byId("or").remove();
+      shelf.replaceWith(make("small", {}, `No images to choose from: ${whyNoImages}. Drawing works.`));
       return;
     }
     const bytes = bytesOf(images.pixels), one = images.words.replace(/s$/, "");

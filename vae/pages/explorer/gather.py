@@ -112,10 +112,12 @@ def _encoding(vae: VAE, layers: dict[str, Any] | None) -> dict[str, Any]:
         up = exported_layers(q) if isinstance(q, Chain) else []
     except (NotImplementedError, NetworkError) as error:
         return {"whyNoEncoder": f"The page cannot encode images: {line(error)}."}
+    middle: list[float] | None
+    scale: list[float] | None
     try:
         middle, scale = prior.mean.flatten().tolist(), prior.stddev.flatten().tolist()
     except (NotImplementedError, AttributeError):
-        middle = scale = None
+        middle, scale = None, None
     if layers is not None:
         layers["up"] = up
     return {
@@ -176,5 +178,8 @@ def _facts(model: Composition, vae: VAE, name: str, binarization: str | None) ->
         ["latent", f"{type(model.vae.latent).__name__} ({event})"],
         ["prior", describe(base_of(vae.prior())) if own is None else type(own).__name__],
         ["pixels", pixels],
-        ["estimator", type(model.estimator).__name__ + ("" if sampler is None else f" ({sampler})")],
+        [
+            "estimator",
+            type(model.estimator).__name__ + ("" if sampler is None else f" ({sampler})"),
+        ],
     ]

@@ -40,7 +40,10 @@ class Posterior(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         features, latent = self.vae.encoder(x), self.vae.latent
         if isinstance(latent, Codes):
-            encoded, codebook = latent.trained.quantise(features, False).encoded, latent.trained.codebook
+            encoded, codebook = (
+                latent.trained.quantise(features, False).encoded,
+                latent.trained.codebook,
+            )
             found = {"nearness": encoded @ codebook.T - codebook.square().sum(-1) / 2}
             q: Distribution = PointMass(codes_of(encoded, codebook))
         else:
@@ -64,7 +67,10 @@ class Layer(nn.Module):
 
     def forward(self, z: Tensor) -> dict[str, Tensor]:
         q = self.law(z)
-        extra: dict[str, Callable[[], Any]] = {"mean": lambda: q.mean, "sd": lambda: q.variance.sqrt()}
+        extra: dict[str, Callable[[], Any]] = {
+            "mean": lambda: q.mean,
+            "sd": lambda: q.variance.sqrt(),
+        }
         return dict(_parameters(q)) | {name: extra[name]() for name in self.extras}
 
 

@@ -4,9 +4,6 @@ const PAIRS = 6;
 class Relaxed {
   constructor(model, state, data) {
     Object.assign(this, { model, state, data });
-    const section = byId("relaxed");
-    section.hidden = data.temperature === null || !["one-hot", "binary"].includes(data.space.kind);
-    if (section.hidden) return;
     byId("trained-temperature").textContent = `The model was trained at a temperature of ${fixed(data.temperature)} last.`;
     this.slider = byId("temperature");
     this.slider.value = clamp(Math.log10(data.temperature), this.slider.min, this.slider.max);
@@ -26,8 +23,7 @@ class Relaxed {
   logits() {
     const { posterior } = this.state.values;
     byId("relaxed-of").textContent = posterior ? "Samples of q(z|x) of the image above" : "Samples of the prior";
-    if (posterior) return joined(posterior.follow ? [posterior.first.logits] : []);
-    return Float64Array.from(this.data.priorLogits);
+    return Float64Array.from(posterior ? posterior.first.logits : this.data.priorLogits);
   }
 
   show() {

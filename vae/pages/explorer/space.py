@@ -40,7 +40,9 @@ def space_of(prior: Distribution) -> dict[str, Any]:
     """
     kind = "angle" if isinstance(base_of(prior), VonMises) else kind_of(prior)
     if kind not in KINDS:
-        raise NotImplementedError(f"the page has no way to move codes of {describe(prior)}: {kind}")
+        raise NotImplementedError(
+            f"the page has no way to move codes of {describe(prior)}: {kind}"
+        )
     samples = prior.sample(Size([DRAWN])).flatten(1)  # (N, D)
     start = center(prior.expand(Size([1])))[0].flatten()
     low, high = _bounds(prior, kind)

@@ -16,9 +16,13 @@ for (const canvas of [byId("decoded"), byId("on-the-way")]) [canvas.height, canv
 state.on("z", () => paint(byId("decoded"), model.decode(state.get("z")), model.image));
 
 const flat = !space.discrete && space.size > 1;
-byId("plane-part").hidden = !flat;
-byId("sliders-part").hidden = space.discrete;
-byId("table-part").hidden = !space.discrete;
+const without = (id, unused) => { if (unused) byId(id).remove(); };
+without("plane-part", !flat);
+without("sliders-part", space.discrete);
+without("table-part", !space.discrete);
+without("encoding", !model.encoder);
+without("walk", !model.encoder);
+without("relaxed", data.temperature === null || !["one-hot", "binary"].includes(space.kind));
 document.body.classList.toggle("discrete", space.discrete);
 if (flat) new Plane(model, state);
 if (space.discrete) new Table(model, state);
@@ -33,16 +37,15 @@ byId("reset").addEventListener("click", () => {
   state.set({ z: posterior ? posterior.center() : start, dims: order.slice(0, 2) }, "button");
 });
 
-const shelf = new Shelf(model, state, model.encoder ? data.images : null, data.images === null ? data.whyNoImages : "");
-byId("encoding").hidden = !model.encoder;
-byId("no-encoder").hidden = Boolean(model.encoder);
-byId("no-encoder").textContent = data.whyNoEncoder;
+const shelf = model.encoder ? new Shelf(model, state, data) : null;
+without("no-encoder", model.encoder);
+if (!model.encoder) byId("no-encoder").textContent = data.whyNoEncoder;
 const inference = model.encoder ? new Inference(model, state, data) : null;
 if (model.encoder) new Drawing(model, state);
 new Between(model, state, data, shelf, inference);
-new Relaxed(model, state, data);
-new Walk(model, state, data);
+if (byId("relaxed")) new Relaxed(model, state, data);
+if (model.encoder) new Walk(model, state, data);
 
-if (shelf.images.length) state.set({ image: shelf.images[0] }, "shelf");
+if (shelf?.images.length) state.set({ image: shelf.images[0] }, "shelf");
 else state.set({ z: start }, "button");
 globalThis.explorer = { model, state, data, ways: WAYS }; // for the console, and for tests

@@ -4,7 +4,6 @@ class Walk {
     Object.assign(this, { model, state, data });
     this.random = new Random(23);
     this.timer = 0;
-    byId("walk").hidden = !model.encoder;
     byId("walk-words").textContent = data.drawsPixels
       ? "Each step draws x from p(x|z), then z from q(z|x). If q(z|x) were p(z|x), this would be Gibbs sampling of p(x, z): it is approximate."
       : "Each step takes the mean of p(x|z) for x, then draws z from q(z|x): approximate.";

@@ -10,7 +10,18 @@ from vae.pages.page import asset, page
 __all__ = ["explorer", "model_scripts"]
 
 MODEL = ("dom", "random", "special", "families", "spaces", "model", "ways")
-PARTS = ("paint", "state", "plane", "sliders", "table", "draw", "posterior", "between", "relaxed", "walk")
+PARTS = (
+    "paint",
+    "state",
+    "plane",
+    "sliders",
+    "table",
+    "draw",
+    "posterior",
+    "between",
+    "relaxed",
+    "walk",
+)
 """The page's scripts, each after what it needs."""
 
 

@@ -1,0 +1,192 @@
+"""The explorer: what it shows of a model is what torch computes, and it is moved by hand."""
+
+import pytest
+import torch
+from browser import DESKTOP, PHONE, fits, names_missing, opened
+from combining import composed, images
+
+from vae.pages.explorer import explorer, gather
+from vae.pages.explorer.gather import Images
+from vae.pages.page import write_page
+
+MODELS = {
+    "gaussian": lambda: composed("gaussian", None, "bernoulli"),
+    "one_hot": lambda: composed("one_hot", None, "bernoulli", estimator="gumbel_softmax"),
+    "gaussian_layers": lambda: composed("gaussian_layers", None, "bernoulli"),
+}
+
+
+def held_of(model, count=6, **options):
+    x = images("binary")
+    found = Images(x[:count], torch.arange(count), [x], "test images") if count else None
+    return gather(model.eval(), "small", "dynamic", found, **options)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """``made("gaussian")``: a model, and the page of it."""
+    folder, models = tmp_path_factory.mktemp("explorer"), {}
+
+    def one(name):
+        if name not in models:
+            model = MODELS[name]()
+            write_page(folder / f"{name}.html", explorer(held_of(model)))
+            models[name] = model.vae.hard
+        return models[name], folder / f"{name}.html"
+
+    return one
+
+
+@pytest.fixture
+def explored(browser, made):
+    """``with explored("gaussian") as (vae, page)``; fails on what the console says."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def one(name, *arguments, **options):
+        vae, path = made(name)
+        with opened(browser, path, *arguments, **options) as page:
+            page.wait_for_function("globalThis.explorer !== undefined")
+            yield vae, page
+
+    return one
+
+
+GREY = """(selector) => [...document.querySelectorAll(selector)].map((shown) => {
+    const copy = document.createElement("canvas"), {width, height} = shown;
+    [copy.width, copy.height] = [width, height];
+    const context = copy.getContext("2d", {willReadFrequently: true}); // else Chromium complains
+    context.drawImage(shown, 0, 0);
+    return [...context.getImageData(0, 0, width, height).data].filter((_, i) => i % 4 === 0);
+})"""
+
+
+def shown(page, selector="#decoded"):
+    """Grey levels from 0 to 255 of canvases, ``(N, P)``; of one, ``(P)``."""
+    return torch.tensor(page.evaluate(GREY, selector)).squeeze(0)
+
+
+def code(page):
+    return torch.tensor(page.evaluate("[...explorer.state.get('z')]"), dtype=torch.float32)
+
+
+def drag(page, canvas, *points):
+    box = page.locator(canvas).bounding_box()
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place)
+    page.mouse.up()
+
+
+@torch.no_grad()
+def test_a_drag_changes_the_pixels_to_those_of_torch(explored):
+    with explored("gaussian") as (vae, page):
+        before = shown(page)
+        drag(page, "#plane", (0.5, 0.5), (0.7, 0.4), (0.9, 0.1))
+        z, across = code(page), page.evaluate("explorer.state.get('dims')")
+        assert torch.allclose(z[across], torch.tensor([2.4, 2.4]), atol=0.05)  # of +- 3
+        assert not torch.equal(shown(page), before)
+        exact = vae.decode(z[None]).mean.flatten()
+        decoded = torch.tensor(
+            page.evaluate("[...explorer.model.decode(explorer.state.get('z'))]")
+        )
+        assert (decoded - exact).abs().max() < 1e-3
+        assert (shown(page) - 255 * exact).abs().max() < 1
+        page.locator("#plane").press("ArrowLeft")
+        page.locator("#plane").press("ArrowUp")
+        moved = code(page)
+        assert moved[across[0]] < z[across[0]] and moved[across[1]] > z[across[1]]
+        assert not torch.equal(shown(page), (255 * exact).round())
+        page.wait_for_selector("#plane[data-whole]")
+        assert shown(page, "#ground").float().std() > 0  # the manifold
+
+
+@torch.no_grad()
+def test_sliders_buttons_and_the_plane_agree(explored):
+    with explored("gaussian") as (vae, page):
+        slider = page.locator("#sliders input").nth(2)
+        index = page.evaluate("explorer.state.get('order')[2]")
+        slider.press("ArrowRight")
+        slider.press("PageUp")
+        page.get_by_role("button", name="Zero").click()
+        assert not code(page).any() and slider.input_value() == "0"
+        slider.press("ArrowRight")
+        assert code(page)[index] == pytest.approx(0.03, abs=1e-6)
+        page.locator("#across").select_option(str(index))
+        assert page.evaluate("explorer.state.get('dims')")[0] == index
+        page.get_by_role("button", name="Random").click()
+        assert code(page).abs().min() > 0
+        page.get_by_role("button", name="Reset").click()
+        assert torch.allclose(code(page), vae.posterior(images("binary")[:1]).mean[0], atol=1e-3)
+
+
+@torch.no_grad()
+def test_a_drawing_changes_q(explored):
+    with explored("gaussian") as (vae, page):
+        kl = page.locator("#kl-sum").inner_text()
+        before = shown(page)
+        drag(page, "#draw", (0.3, 0.2), (0.7, 0.2), (0.4, 0.8))
+        page.wait_for_function("explorer.state.get('image').name === 'your drawing'")
+        assert page.locator("#kl-sum").inner_text() != kl and not torch.equal(shown(page), before)
+        ink = page.evaluate("[...explorer.state.get('image').pixels]")
+        assert 0 < sum(ink) < len(ink)
+        page.get_by_role("button", name="Clear").click()
+        assert page.locator("#no-image").is_visible()
+        page.get_by_role("button", name="test image 2, a 2").press("Enter")
+        (total,) = vae.kl(vae.posterior(images("binary")[2:3]))
+        assert f"= {total:.2f} nats" in page.locator("#kl-sum").inner_text()
+
+
+@torch.no_grad()
+def test_a_cell_of_the_table_switches_its_variable(explored):
+    with explored("one_hot") as (vae, page):
+        z = code(page).view(3, 4)
+        other = (int(z[1].argmax()) + 1) % 4
+        page.get_by_role("button", name=f"z2, category {other}").click()
+        new = code(page).view(3, 4)
+        assert new[1, other] == 1 and torch.equal(new.sum(-1), torch.ones(3))
+        assert torch.equal(new[[0, 2]], z[[0, 2]])
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Space")
+        assert code(page).view(3, 4)[2, other] == 1
+        assert (
+            shown(page) - 255 * vae.decode(code(page).view(1, 3, 4)).mean.flatten()
+        ).abs().max() < 1
+        page.locator("#temperature").press("End")  # soft ones are closer to one another
+        soft = shown(page, "#soft canvas").float().var(0).sum()
+        assert soft < shown(page, "#hard canvas").float().var(0).sum()
+        page.get_by_role("button", name="One step of the walk").click()
+        assert torch.equal(code(page).view(3, 4).sum(-1), torch.ones(3))
+
+
+@torch.no_grad()
+def test_an_upper_layer_generates_the_lower_one(explored):
+    with explored("gaussian_layers") as (vae, page):
+        page.evaluate(
+            "explorer.state.set({z: explorer.model.moved(explorer.state.get('z'), [3], [1.5])})"
+        )
+        z = code(page)
+        above = torch.tensor([z[2], 1.5])
+        lower = vae.prior().links[0](above[None]).mean[0]
+        assert torch.allclose(z, torch.cat([lower, above]), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "viewport, scheme", [(DESKTOP, "dark"), (PHONE, "light")], ids=["desktop", "phone"]
+)
+def test_it_fits_and_has_names(explored, name, viewport, scheme):
+    with explored(name, viewport, scheme) as (_, page):
+        assert fits(page) and names_missing(page) == []
+
+
+def test_without_images_or_encoder_it_says_so(browser, tmp_path):
+    held = held_of(MODELS["gaussian"](), 0, encoder=False, why_no_images="there are none")
+    write_page(tmp_path / "page.html", explorer(held))
+    with opened(browser, tmp_path / "page.html") as page:
+        assert page.locator("#no-encoder").inner_text().endswith("(--encoder false).")
+        assert (
+            page.locator("#encoding").count() == 0 and page.locator("#strip canvas").count() == 9
+        )
