@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from vae.pictures.style import DASHES, GREY, LINES, RC, new_figure
 
-__all__ = ["DASHES", "GREY", "LINES", "WIDTH", "Drawn", "panels"]
+__all__ = ["DASHES", "GREY", "LINES", "WIDTH", "Drawn", "label_lines", "panels"]
 
 WIDTH = 7.2
 """Of the text of a page, in inches."""
@@ -84,7 +84,6 @@ class Drawn:
         svg = svg[svg.index("<svg") :]
         svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
         svg = re.sub(r"#[0-9a-f]{6}\b", lambda found: NAMES.get(found[0], found[0]), svg)
-        svg = re.sub(r"(<text\b[^>]*style=\")", r"\1fill: var(--ink); ", svg)
         label = html.escape(self.says, quote=True)
         kind = ' class="wide"' if self.wide else ""
         svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}"{kind}', 1)

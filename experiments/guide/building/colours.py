@@ -28,6 +28,12 @@ FURO = {
     "color-admonition-background": "panel",
     "color-sidebar-link-text": "ink",
     "color-sidebar-link-text--top-level": "ink",
+    "mystnb-source-bg-color": "panel",
+    "mystnb-source-border-color": "line",
+    "mystnb-stdout-bg-color": "paper",
+    "mystnb-stdout-border-color": "line",
+    "mystnb-stderr-bg-color": "paper",
+    "mystnb-stderr-border-color": "line",
 }
 """What furo calls a colour, and what our pages do."""
 
@@ -46,4 +52,17 @@ def colours(scheme: str) -> dict[str, str]:
     found = re.search(block, css, flags=re.DOTALL)
     assert found is not None, "the style sheet has both schemes"
     ours = dict(re.findall(r"--([\w-]+):\s*([^;]+);", found[1]))
-    return ours | {name: ours[colour] for name, colour in FURO.items()}
+    return ours | FONTS | {name: ours[colour] for name, colour in FURO.items()}
+
+
+def _fonts(selector: str) -> str:
+    """The fonts of an element in the style sheet."""
+    found = re.search(
+        rf"{selector} \{{[^}}]*?\bfont(?:-family)?: (?:[\d./a-z]+ )?([^;]+);", asset("style.css")
+    )
+    assert found is not None, f"the style sheet gives {selector} a font"
+    return found[1]
+
+
+FONTS = {"font-stack": _fonts("body"), "font-stack--monospace": _fonts("pre, code")}
+"""The reader's own, of which none is fetched."""

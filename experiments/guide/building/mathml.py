@@ -18,13 +18,21 @@ LOGGER = logging.getLogger(__name__)
 
 IN_OTHER_WORDS = (
     (r"\\textstyle\s*", ""),
+    (r"\\(tilde|hat|bar|vec|dot)\s*(\\?[a-zA-Z]+|\{[^{}]*\})(?=\s*[_^])", r"{\\\1{\2}}"),
+    (
+        r"\\(log|exp|min|max|sin|cos)(?![a-zA-Z_^])\s*(?=\\?[a-zA-Z])(?!\\([bB]ig|left))",
+        r"\\\1\\,",
+    ),
     (r"\\dots(?![a-z])", r"\\ldots"),
     (r"\\(big|Big|bigg|Bigg)(?![a-zA-Z])(?=\s*(?:\)|\]|\\\}|\\rangle|\\rfloor))", r"\\\1r"),
     (r"\\(big|Big|bigg|Bigg)(?![a-zA-Z])", r"\\\1l"),
     (r"\\([td]?frac)\s*(\d)\s*(\d)", r"\\\1{\2}{\3}"),
     (r"\\([td]?frac)\s*(\d)\s*(\\?[a-zA-Z]+)", r"\\\1{\2}{\3}"),
 )
-"""Commands that docutils does not know, as those that it does."""
+"""Commands that docutils does not know, or sets badly, as those that it does."""
+
+BAR = '<mo stretchy="false" lspace="0.06em" rspace="0.06em">|</mo>'
+"""Browsers would put spaces around it, as around a relation."""
 
 
 def mathml(tex: str, block: bool) -> str:
@@ -35,7 +43,8 @@ def mathml(tex: str, block: bool) -> str:
     """
     for pattern, better in IN_OTHER_WORDS:
         tex = re.sub(pattern, better, tex)
-    return tex2mathml(tex, as_block=block)
+    made = tex2mathml(tex, as_block=block)
+    return made.replace('<mo stretchy="false">|</mo>', BAR)
 
 
 def _visit(self: Any, node: nodes.Element, block: bool) -> None:

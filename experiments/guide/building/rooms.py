@@ -10,12 +10,14 @@ import inspect
 import pkgutil
 from collections.abc import Iterator
 from importlib import import_module
+from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import PycodeError
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
+from torch import nn
 
 import vae
 
@@ -32,7 +34,7 @@ def files_of(room: str) -> dict[str, list[str]]:
     for name, place in vae.PLACES.items():
         if place == f"vae.{room}" or place.startswith(f"vae.{room}."):
             found.setdefault(_home(name, place), []).append(name)
-    return dict(sorted(found.items()))
+    return dict(sorted(found.items(), key=lambda file: (not file[0].endswith(".base"), file[0])))
 
 
 def _home(name: str, place: str) -> str:
@@ -79,7 +81,8 @@ def _file(module: str, names: list[str]) -> Iterator[str]:
     for name in names:
         held = getattr(vae, name)
         if inspect.isclass(held):
-            yield from (f".. autoclass:: vae.{name}", "   :members:", "   :show-inheritance:", "")
+            yield from (f".. autoclass:: vae.{name}", "   :members:", "   :show-inheritance:")
+            yield from (f"   :exclude-members: {', '.join(getattr(held, '_fields', ()))}", "")
         elif callable(held):
             yield from (f".. autofunction:: vae.{name}", "")
         else:
@@ -88,7 +91,42 @@ def _file(module: str, names: list[str]) -> Iterator[str]:
             yield from (f"   {line}" for line in _constants(module)["", name])
 
 
+def _signature(
+    app: Sphinx,
+    kind: str,
+    name: str,
+    held: Any,
+    options: Any,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    """A class whose constructor is torch's own takes no arguments."""
+    if inspect.isclass(held) and getattr(held, "__init__", None) is nn.Module.__init__:
+        return "()", returns
+    return signature, returns
+
+
+def _keep(
+    app: Sphinx, kind: str, name: str, held: Any, options: Any, lines: list[str]
+) -> None:
+    """Keeps a property's docstring from napoleon, which takes what is before a colon for a type."""
+    KEPT[name] = list(lines)
+
+
+def _give_back(
+    app: Sphinx, kind: str, name: str, held: Any, options: Any, lines: list[str]
+) -> None:
+    if kind in ("attribute", "data", "property"):
+        lines[:] = KEPT[name]
+
+
+KEPT: dict[str, list[str]] = {}
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Makes it the directive ``room``."""
     app.add_directive("room", Room)
+    app.connect("autodoc-process-signature", _signature)
+    app.connect("autodoc-process-docstring", _keep, priority=400)  # napoleon has 500
+    app.connect("autodoc-process-docstring", _give_back, priority=600)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
