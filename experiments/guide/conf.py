@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -23,18 +24,27 @@ from building.colours import colours  # noqa: E402
 
 
 def _kept() -> Path:
-    """The folder of what pages gave, for the code as it is; older ones are deleted."""
+    """The folder of what pages gave, for the code and results as they are; older ones are deleted."""
+    experiments = GUIDE.parent
     read = [
-        *sorted((ROOT / "vae").rglob("*.py")),
-        GUIDE / "figures.py",
-        *sorted(GUIDE.glob("measured/*.py")),
+        *(ROOT / "vae").rglob("*.py"),
+        *(ROOT / "vae").rglob("*.yaml"),
+        *GUIDE.rglob("*.py"),
+        *(experiments / "own_parts").glob("*.*"),
+        *(experiments / "results").rglob("*.json"),
     ]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in read)).hexdigest()[:16]
+    held = hashlib.sha256(os.environ.get("GUIDE_FAST", "").encode())
+    for path in sorted(read):
+        held.update(path.read_bytes())
+    for page in sorted(GUIDE.rglob("*.md")):  # of which others list title and description
+        held.update(
+            "".join(re.findall(r"^(?:# |description:).*$", page.read_text(), re.M)).encode()
+        )
     folder = ROOT / "build" / "docs-executed"
     for older in folder.glob("*"):
-        if older.name != digest:
+        if older.name != held.hexdigest()[:16]:
             shutil.rmtree(older)
-    return folder / digest
+    return folder / held.hexdigest()[:16]
 
 
 os.environ["PYTHONPATH"] = os.pathsep.join([str(GUIDE), str(ROOT)])  # of the pages' interpreters
@@ -92,3 +102,6 @@ autodoc_class_signature = "mixed"
 autodoc_inherit_docstrings = False
 toc_object_entries_show_parents = "hide"
 add_module_names = False
+
+nb_render_markdown_format = "myst"
+nb_render_markdown_extensions: list[str] = []

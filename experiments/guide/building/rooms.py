@@ -106,9 +106,7 @@ def _signature(
     return signature, returns
 
 
-def _keep(
-    app: Sphinx, kind: str, name: str, held: Any, options: Any, lines: list[str]
-) -> None:
+def _keep(app: Sphinx, kind: str, name: str, held: Any, options: Any, lines: list[str]) -> None:
     """Keeps a property's docstring from napoleon, which takes what is before a colon for a type."""
     KEPT[name] = list(lines)
 
