@@ -157,7 +157,7 @@ $(VENV)/.installed-docs: pyproject.toml constraints.txt | $(VENV)/.installed
 
 docs: $(VENV)/.installed-docs ## the guide, as a site in build/docs: its pages are executed, their warnings are errors
 	@echo "building the guide: minutes at first, seconds where its pages have been executed before"
-	$(PY) -m sphinx --quiet --fail-on-warning --keep-going -d build/docs-read experiments/guide build/docs $(ARGS)
+	$(PY) -m sphinx --quiet --jobs auto --fail-on-warning --keep-going -d build/docs-read experiments/guide build/docs $(ARGS)
 	@echo "open build/docs/index.html"
 
 test: $(VENV)/.installed ## all tests but the slow ones, with lint, types and import layers

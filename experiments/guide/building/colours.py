@@ -30,6 +30,7 @@ FURO = {
     "color-sidebar-link-text--top-level": "ink",
     "mystnb-source-bg-color": "panel",
     "mystnb-source-border-color": "line",
+    "mystnb-source-margin-color": "line",
     "mystnb-stdout-bg-color": "paper",
     "mystnb-stdout-border-color": "line",
     "mystnb-stderr-bg-color": "paper",

@@ -18,7 +18,7 @@ def front() -> tuple[Figure, str]:
     """The figure, and what is to be seen on it, in a sentence."""
     rows = [row for row in json.loads(REPORT.read_text())["rows"] if row["kl"] == "analytic"]
     rows.sort(key=lambda row: -row["variance"])
-    figure, axes = panels(height=0.19 * len(rows) + 0.7)
+    figure, axes = panels(width=5.8, height=0.19 * len(rows) + 0.7)
     for place, row in enumerate(rows):
         bias = _seen_bias(row)
         if bias is not None:

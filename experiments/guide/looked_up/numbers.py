@@ -57,8 +57,8 @@ def of_part(part: str) -> Markdown:
         "| number | what it is | unit | it is | for example |",
         "|---|---|---|---|---|",
     ]
-    for name, (said, number) in seen.items():
-        facts = [number["unit"], f"{_kind(number)}", _example(number)] if number else ["", "", ""]
+    for name, (said, example) in seen.items():
+        facts = [example["unit"], _kind(example), _example(example)] if example else ["", "", ""]
         lines.append(f"| `{name}` | {said} | " + " | ".join(facts) + " |")
     return Markdown("\n".join(lines))
 
@@ -69,12 +69,9 @@ def _asked(part: str) -> str:
 
 
 def _kind(number: dict[str, Any]) -> str:
-    bound = number["bound"]
-    return (
-        f"a {bound}"
-        if bound.endswith("lower bound")
-        else {"estimate": "an estimate", "upper bound": "an upper bound"}.get(bound, bound)
-    )
+    articles = {"lower bound": "a", "upper bound": "an", "estimate": "an"}
+    bound: str = number["bound"]
+    return f"{articles[bound]} {bound}" if bound in articles else bound
 
 
 def _example(number: dict[str, Any]) -> str:
