@@ -5,11 +5,13 @@ GUIDE_FAST=1 in the environment they are few, so that a test runs every page in 
 checked within standard errors, and so hold for both.
 """
 
+from measured.claims import Claims
 from measured.gradient import FAST, Measured, N, measure, quieter
 from measured.problems import function_of_bits, function_of_one_hot, toy_vae
 
 __all__ = [
     "FAST",
+    "Claims",
     "N",
     "Measured",
     "function_of_bits",
