@@ -6,12 +6,19 @@ import pytest
 import torch
 from browser import opened
 from combining import composed
+from torch import nn
 
 from vae.pages.networks import (
     Decoder,
+    Encoder,
+    NetworkError,
     export_decoder,
+    export_encoder,
+    export_network,
     scripts,
 )
+from vae.pages.networks.elementwise import BINARY, UNARY
+from vae.pages.networks.reductions import ALONG, REDUCTIONS
 from vae.pages.page import page, write_page
 
 RUN = """([spec, given]) => {
@@ -53,18 +60,169 @@ def model(latent="gaussian", likelihood="bernoulli", network="mlp", prior=None):
 
 
 DECODERS = [
-    *(("gaussian", likelihood, "mlp") for likelihood in ("bernoulli", "gaussian")),
+    ("gaussian", "bernoulli", "mlp"),
     ("gaussian", "continuous_bernoulli", "conv"),
     ("binary", "logistic_mixture", "residual"),
     ("one_hot", "beta_binomial", "mlp"),
-    *((latent, "bernoulli", "mlp") for latent in ("gamma", "von_mises", "vq", "gaussian_layers")),
+    ("gamma", "gaussian", "mlp"),
+    ("von_mises", "gaussian_per_pixel", "mlp"),
+    ("vq", "bernoulli", "mlp"),
+    ("gaussian_layers", "bernoulli", "mlp"),
 ]
+"""Each likelihood, each network, and latents that become codes in different ways."""
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("parts", DECODERS, ids="-".join)
-def test_decoders(run, parts):
+def test_a_page_decodes_as_torch_does(run, parts):
     decoder = Decoder(model(*parts))
-    z = decoder.vae.prior().sample((7,))  # another batch than the one that was traced
+    z = decoder.vae.prior().sample((7,))  # another batch than those that were traced
     wanted = decoder(z)
     assert apart(run(export_decoder(decoder.vae), wanted, z=z), wanted) < 1e-3
+
+
+ENCODERS = {
+    "gaussian": ("conv", {"loc", "scale", "mean", "kl"}),
+    "one_hot": ("mlp", {"logits", "mean", "kl"}),
+    "full_gaussian": ("mlp", {"loc", "scale_tril", "mean"}),
+    "misvae": ("mlp", {"loc", "scale", "mean"}),
+    "fsq": ("mlp", {"logits", "mean", "kl"}),
+    "conditional_bernoulli": ("mlp", {"logits"}),
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("latent", ENCODERS)
+def test_a_page_encodes_as_torch_does(run, latent):
+    network, names = ENCODERS[latent]
+    encoder = Encoder(model(latent, network=network))
+    spec, x = export_encoder(encoder.vae), torch.rand(5, 1, 8, 8)
+    assert {output["name"] for output in spec["outputs"]} == names
+    wanted = {name: value for name, value in encoder(x).items() if name in names}
+    assert apart(run(spec, wanted, x=x), wanted) < 2e-3
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
+def test_one_z_of_a_model_shipped_as_float16_is_exact(run, dtype):
+    decoder = Decoder(model())
+    if dtype == torch.float16:
+        decoder.half().float()
+    z = decoder.vae.prior().sample((1,))
+    spec, wanted = export_decoder(decoder.vae), decoder(z)
+    assert (apart(run(spec, wanted, z=z), wanted) < 1e-6) == (dtype == torch.float16)
+    assert (spec["error"] == 0) == (dtype == torch.float16)
+
+
+class Own(nn.Module):
+    """Layers that the library's networks do not have, in place and by indices too."""
+
+    def __init__(self):
+        super().__init__()
+        self.normal = nn.BatchNorm2d(4)
+        self.body = nn.Sequential(
+            nn.Conv2d(2, 4, 3, padding=2, dilation=2, groups=2),
+            self.normal,
+            nn.ELU(inplace=True),
+            nn.Upsample(scale_factor=2),
+            nn.ZeroPad2d((1, 0, 2, 0)),
+            nn.ConvTranspose2d(4, 6, 3, stride=2, output_padding=1, groups=2),
+            nn.GroupNorm(3, 6),
+            nn.GELU(),
+            nn.AvgPool2d(2),
+            nn.MaxPool2d(3, stride=1, padding=1),
+        )
+        self.last = nn.Linear(12, 5)
+
+    def forward(self, x, y):
+        h = self.body(x)
+        h.clamp_(-0.5, 2)
+        attention = (h @ h.mT).softmax(-1) @ h
+        mixed = self.last(attention).flip(-1).roll(1, -2)
+        return mixed[..., [0, 2, 2]].log_softmax(2), mixed.logsumexp(1).cumsum(-1)[:, -1] * y
+
+
+@torch.no_grad()
+def test_a_module_of_ones_own(run):
+    torch.manual_seed(0)
+    own = Own().eval()
+    own.normal.running_mean.normal_()
+    own.normal.running_var.uniform_(0.5, 2)
+    x, y = torch.randn(2, 2, 5, 5), torch.randn(2, 1)
+    first, second = own(x, y)
+    wanted = {"output_0": first, "output_1": second}
+    assert apart(run(export_network(own, x, y), wanted, x=x, y=y), wanted) < 1e-3
+
+
+class Sorting(nn.Module):
+    def forward(self, x):
+        return x.sort(-1).values
+
+
+class Looking(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
+class Pooling(nn.Module):
+    def forward(self, x):
+        return x - x.mean(0)
+
+
+@pytest.mark.parametrize(
+    "module, said",
+    [
+        (Sorting(), "pages know no operation aten.sort"),
+        (Looking(), "what Looking computes is no fixed list of operations"),
+        (Pooling(), "aten.mean.dim over the images of a batch"),
+    ],
+)
+def test_what_a_page_cannot_run_is_refused_in_a_line(module, said):
+    with pytest.raises(NetworkError, match=said) as refusal:
+        export_network(module, torch.rand(3, 4))
+    assert "--onnx" in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("latent, said", [("binary_layers", "networks"), ("flow", "a flow")])
+def test_a_posterior_that_is_more_than_its_parameters_is_refused(latent, said):
+    with pytest.raises(
+        NetworkError, match=rf"not known by its parameters: it has .*{said} beside"
+    ):
+        export_encoder(model(latent))
+
+
+class Cancelling(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([[1.00012, 1.0]]))
+
+    def forward(self, x):
+        return 1000 * (x @ self.weight.T)
+
+
+def test_weights_that_16_bits_spoil_stay_wide_and_that_is_said(run):
+    x = torch.tensor([[1.0, -1.0]])
+    with pytest.warns(UserWarning, match="16-bit weights change what Cancelling computes by"):
+        spec = export_network(Cancelling(), x)
+    wanted = {"output": Cancelling()(x).detach()}
+    assert apart(run(spec, wanted, x=x), wanted) < 1e-3
+
+
+def test_the_page_knows_each_operation_by_its_name(browser):
+    context = browser.new_context()
+    known = context.new_page().evaluate(
+        scripts().replace("return Network;", "return OPERATIONS;") + ";Object.keys(Network)"
+    )
+    context.close()
+    assert UNARY | BINARY | REDUCTIONS | ALONG <= set(known)
+
+
+def test_numbers_that_do_not_fit_are_refused(run):
+    spec = export_decoder(model())
+    with pytest.raises(Exception, match="z takes a multiple of 3 numbers, not 4"):
+        run(spec, {}, z=torch.zeros(4))
+    with pytest.raises(Exception, match="no z was given"):
+        run(spec, {})
+    spec["operations"][0]["op"] = "unheard"
+    with pytest.raises(Exception, match="this page knows no operation unheard"):
+        run(spec, {}, z=torch.zeros(3))

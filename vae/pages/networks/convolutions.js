@@ -73,3 +73,21 @@ function addToChannels(data, bias, B, channels, pixels) {
     }
   }
 }
+
+function max_pool2d(operation) {
+  const {inputs: [x], kernel, shape, size} = operation;
+  const [, , H, W] = x.shape, [, , rows, columns] = shape, pixels = rows * columns;
+  const places = windows(1, [H, W], kernel, [rows, columns], operation), k = kernel[0] * kernel[1];
+  const data = new Float32Array(size);
+  return {data, run: () => {
+    for (let image = 0, out = 0; image < size / pixels; image++) {
+      for (let i = 0; i < places.length; out++) {
+        let largest = -Infinity;
+        for (let end = i + k; i < end; i++) {
+          if (places[i] >= 0) largest = Math.max(largest, x.data[image * H * W + places[i]]);
+        }
+        data[out] = largest;
+      }
+    }
+  }};
+}

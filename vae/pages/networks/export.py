@@ -11,7 +11,8 @@
         "error": 6e-5,
     }
 
-A size of -1 is the batch, which the page may choose anew at every run. ``network.js`` runs it.
+A size of -1 is the batch, which the page may choose anew at every run. How numbers are kept in 16 bits is
+in :mod:`vae.pages.networks.tensors`. ``network.js`` runs it.
 """
 
 from __future__ import annotations
@@ -22,21 +23,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vae.pages.networks.operations import Translator
+from vae.pages.networks.operations import translate
 from vae.pages.networks.tensors import Block, rounded
 from vae.pages.networks.trace import NetworkError, Trace, trace
+from vae.pages.networks.translation import Translation
 
 __all__ = ["LARGEST_ERROR", "export_network"]
 
 LARGEST_ERROR = 1e-3
-"""What float16 weights may change in an output, in parts of its largest number or of 1."""
+"""What 16-bit weights may change in an output, in parts of its largest number or of 1."""
 
 
 def export_network(module: nn.Module, *example_inputs: Tensor) -> dict[str, Any]:
     """What a module computes, as data that JSON takes and ``new Network(data)`` runs in a page.
 
-    Weights become float16. A tensor that float16 cannot hold stays float32, and so do all of them,
-    with a warning, where the outputs for the example would be off by more than 1e-3.
+    Weights take 16 bits each. Where that changes the outputs for the example by more than 1e-3, they
+    stay float32, with a warning.
 
     Arguments:
         module: Of tensors ``(B, *)`` to a tensor ``(B, *)``, several, or a dictionary of them; in
@@ -45,27 +47,26 @@ def export_network(module: nn.Module, *example_inputs: Tensor) -> dict[str, Any]
         example_inputs: ``(B, *)`` each, for any B.
 
     Returns:
-        See the module. ``error`` is the largest difference that float16 makes for the example.
+        See the module. ``error`` is the largest difference that 16 bits make for the example, in
+        parts of an output's largest number or of 1.
 
     Raises:
         NetworkError: If pages know no such operation; the line names it.
     """
     try:
         found = trace(module, *example_inputs)
-        to = Translator(found)
-        for node in found.nodes:
-            to(node)
+        to = translate(found)
     except NetworkError as refusal:
         raise NetworkError(f"{refusal}: --onnx exports it for other programs") from None
-    error = _error(found)
-    half = error <= LARGEST_ERROR
-    if not half:
+    error = _error(found, to.turned)
+    wide = error > LARGEST_ERROR
+    if wide:
         warnings.warn(
-            f"float16 weights change what {type(module).__name__} computes by {error:.1g}: they stay"
+            f"16-bit weights change what {type(module).__name__} computes by {error:.1g}: they stay"
             " float32, twice as large",
             stacklevel=2,
         )
-    block = Block(half)
+    block = Block(wide)
     used = {name for op in to.operations for name in [*op["in"], op.get("table")]}
     used |= {node.name for node in found.outputs.values()}
     for name, value in {**found.constants, **to.tables}.items():
@@ -77,18 +78,21 @@ def export_network(module: nn.Module, *example_inputs: Tensor) -> dict[str, Any]
         "operations": to.operations,
         "tensors": block.entries,
         "weights": block.text(),
-        "error": error if half else 0.0,
+        "error": 0.0 if wide else error,
     }
 
 
-def _described(to: Translator, name: str, value: str) -> dict[str, Any]:
-    return {"name": name, "value": value, "shape": to.shape_of(value)}
+def _described(to: Translation, name: str, value: str) -> dict[str, Any]:
+    return {"name": name, "value": value, "shape": to.shape(value)}
 
 
-def _error(found: Trace) -> float:
-    """The largest difference that float16 makes, in parts of an output's largest number or of 1."""
-    exact = found.evaluate({})
-    narrow = found.evaluate({name: rounded(value) for name, value in found.constants.items()})
+def _error(found: Trace, turned: set[str]) -> float:
+    """The largest difference that rounding makes, in parts of an output's largest number or of 1."""
+
+    def change(name: str, value: Tensor) -> Tensor:
+        return rounded(value.T).T if name in turned else rounded(value)
+
+    exact, narrow = found.evaluate(), found.evaluate(change)
     worst = 0.0
     for name, value in exact.items():
         same = value == narrow[name]

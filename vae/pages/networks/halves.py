@@ -25,6 +25,8 @@ __all__ = ["Decoder", "Encoder", "describe_latent", "export_decoder", "export_en
 
 EXTRAS = ("mean", "kl")
 
+EXAMPLES = 32
+
 
 class Decoder(nn.Module):
     """Latents ``(B, *event)`` to ``image``, the mean of p(x|z), ``(B, *image)``."""
@@ -37,10 +39,10 @@ class Decoder(nn.Module):
         return {"image": self.vae.decode(z).mean}
 
     def example(self) -> Tensor:
-        """Latents of the prior, ``(4, *event)``, the same every time."""
+        """Latents of the prior, ``(32, *event)``, the same every time."""
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)
-            return self.vae.prior().sample(torch.Size([4]))  # type: ignore[no-any-return,no-untyped-call]
+            return self.vae.prior().sample(torch.Size([EXAMPLES]))  # type: ignore[no-any-return,no-untyped-call]
 
 
 class Encoder(nn.Module):
@@ -84,15 +86,10 @@ class Encoder(nn.Module):
         return found
 
     def example(self) -> Tensor:
-        """Images of noise, ``(4, *image)``, the same every time.
-
-        Raises:
-            NetworkError: If the model does not say how large its images are.
-        """
-        if self.vae.image_shape is None:
-            raise NetworkError("the model does not say the shape of its images (image_shape)")
-        generator = torch.Generator().manual_seed(0)
-        return torch.rand(4, *self.vae.image_shape, generator=generator).round()
+        """Images that the model makes, ``(32, *image)``, the same every time."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return self.vae.sample(EXAMPLES)
 
     def _says_kl(self, q: Any) -> bool:
         try:

@@ -78,7 +78,7 @@ class Network {
   }
 }
 
-const scalar = (number) => ({shape: [], data: new Float32Array([number])});
+const scalar = (number) => ({shape: [], data: new Float32Array([number]), constant: true});
 
 // A size of -k is k times the batch.
 const resolve = (size, batch) => (size < 0 ? -size * batch : size);
@@ -86,19 +86,29 @@ const sizes = (shape, batch) => shape.map((size) => resolve(size, batch));
 const product = (shape) => shape.reduce((a, b) => a * b, 1);
 const sizeOf = (shape, batch) => product(sizes(shape, batch));
 
-// Tensors by name, of one block of bytes in base64.
+// Tensors by name, of one block of bytes in base64 (tensors.py).
 function decodeTensors(entries, base64) {
-  const text = atob(base64), bytes = new Uint8Array(text.length);
+  const text = atob(base64), {buffer} = new Uint8Array(text.length), bytes = new Uint8Array(buffer);
   for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
   const tensors = new Map();
-  for (const [name, {shape, type, offset}] of Object.entries(entries)) {
-    const count = product(shape);
-    const data = type === "float16"
-      ? decodeHalf(new Uint16Array(bytes.buffer, offset, count))
-      : new Float32Array(bytes.buffer, offset, count);
-    tensors.set(name, {shape, data, constant: true});
+  for (const [name, {shape, type, offset, scales}] of Object.entries(entries)) {
+    const count = product(shape), decode = {
+      float16: () => decodeHalf(new Uint16Array(buffer, offset, count)),
+      float32: () => new Float32Array(buffer, offset, count),
+      int16: () => decodeRows(new Int16Array(buffer, offset, count), new Float32Array(buffer, scales, shape[0])),
+    };
+    tensors.set(name, {shape, data: decode[type](), constant: true});
   }
   return tensors;
+}
+
+// Whole numbers, each times the scale of its row.
+function decodeRows(whole, scales) {
+  const found = new Float32Array(whole.length), columns = whole.length / scales.length;
+  for (let row = 0, i = 0; row < scales.length; row++) {
+    for (let end = i + columns; i < end; i++) found[i] = whole[i] * scales[row];
+  }
+  return found;
 }
 
 // float16 to float32, by a table of all 65 536 of them, made when first needed.

@@ -8,7 +8,10 @@ const OPERATIONS = {
   ...mapped(UNARY, unary),
   ...mapped(BINARY, binary),
   ...mapped(REDUCTIONS, reduction),
-  cat, conv2d, conv_transpose2d, fill, linear, matmul, move, relu, reshape, strided, where,
+  cat, conv2d, conv_transpose2d, fill, linear, matmul, max_pool2d, move, relu, reshape, strided,
+  where,
+  cumsum: scan((a, b) => a + b),
   log_softmax: softmax(true),
+  logcumsumexp: scan(logaddexp),
   softmax: softmax(false),
 };

@@ -49,19 +49,20 @@ function strided({inputs: [a], strides, offset, shape, batch}) {
   return copied(a.data, placesOf(shape, sizes(strides, batch), resolve(offset, batch)));
 }
 
-// By a table: for each image, places in the numbers of all inputs side by side; -1 is a zero.
+// By a table: for each image, places in the numbers of all inputs side by side. The first is a number.
 function move({inputs, table, size, batch}) {
   const data = new Float32Array(size), count = table.length;
   const lengths = inputs.map((t) => (t.constant ? t.data.length : t.data.length / batch));
   const side = new Float32Array(lengths.reduce((a, b) => a + b, 0));
   return {data, run: () => {
     for (let b = 0; b < batch; b++) {
-      inputs.reduce((start, {data: from, constant}, i) => {
+      let start = 0;
+      inputs.forEach(({data: from, constant}, i) => {
         const first = constant ? 0 : b * lengths[i];
         side.set(from.subarray(first, first + lengths[i]), start);
-        return start + lengths[i];
-      }, 0);
-      for (let i = 0; i < count; i++) data[b * count + i] = table[i] < 0 ? 0 : side[table[i]];
+        start += lengths[i];
+      });
+      for (let i = 0; i < count; i++) data[b * count + i] = side[table[i]];
     }
   }};
 }

@@ -3,6 +3,10 @@
 const REDUCTIONS = {
   sum: (row) => row.reduce((a, b) => a + b, 0),
   mean: (row) => row.reduce((a, b) => a + b, 0) / row.length,
+  var: (row, {correction}) => {
+    const mean = REDUCTIONS.mean(row);
+    return row.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (row.length - correction);
+  },
   prod: (row) => row.reduce((a, b) => a * b, 1),
   amax: (row) => Math.max(...row),
   amin: (row) => Math.min(...row),
@@ -11,7 +15,8 @@ const REDUCTIONS = {
 };
 
 function reduction(f) {
-  return ({inputs: [a], dims, size}) => {
+  return (operation) => {
+    const {inputs: [a], dims, size} = operation;
     const strides = stridesOf(a.shape), all = a.shape.map((_, d) => d);
     const order = [...all.filter((d) => !dims.includes(d)), ...dims]; // those summed over come last
     const places = placesOf(order.map((d) => a.shape[d]), order.map((d) => strides[d]));
@@ -20,29 +25,52 @@ function reduction(f) {
     return {data, run: () => {
       for (let i = 0, j = 0; i < size; i++) {
         for (let l = 0; l < length; l++) row[l] = a.data[places[j++]];
-        data[i] = f(row);
+        data[i] = f(row, operation);
       }
     }};
   };
 }
 
-// Over one dimension: exp(x - log sum exp(x)), or its logarithm.
-function softmax(log) {
+// For each row along one dimension, that begins at a place and goes on by steps: f(place, step, n).
+function along(f) {
   return ({inputs: [a], dim, size}) => {
     const data = new Float32Array(size), from = a.data;
     const n = a.shape[dim], step = product(a.shape.slice(dim + 1));
     return {data, run: () => {
       for (let block = 0; block < size; block += n * step) {
-        for (let first = block; first < block + step; first++) {
-          let largest = -Infinity, sum = 0;
-          for (let i = 0, at = first; i < n; i++, at += step) largest = Math.max(largest, from[at]);
-          for (let i = 0, at = first; i < n; i++, at += step) sum += Math.exp(from[at] - largest);
-          const shift = largest + Math.log(sum);
-          for (let i = 0, at = first; i < n; i++, at += step) {
-            data[at] = log ? from[at] - shift : Math.exp(from[at] - shift);
-          }
-        }
+        for (let first = block; first < block + step; first++) f(from, data, first, step, n);
       }
     }};
   };
+}
+
+// exp(x - log sum exp(x)), or its logarithm.
+function softmax(log) {
+  return along((from, data, first, step, n) => {
+    const end = first + n * step;
+    let largest = -Infinity, sum = 0;
+    for (let at = first; at < end; at += step) largest = Math.max(largest, from[at]);
+    for (let at = first; at < end; at += step) sum += Math.exp(from[at] - largest);
+    const shift = largest + Math.log(sum);
+    for (let at = first; at < end; at += step) {
+      data[at] = log ? from[at] - shift : Math.exp(from[at] - shift);
+    }
+  });
+}
+
+// Each entry with all that come before it.
+function scan(f) {
+  return along((from, data, first, step, n) => {
+    let found = from[first];
+    data[first] = found;
+    for (let i = 1, at = first + step; i < n; i++, at += step) {
+      found = f(found, from[at]);
+      data[at] = found;
+    }
+  });
+}
+
+function logaddexp(a, b) {
+  const largest = Math.max(a, b);
+  return largest === -Infinity ? largest : largest + Math.log1p(Math.exp(-Math.abs(a - b)));
 }

@@ -8,7 +8,7 @@ all: :attr:`Trace.constants`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -18,8 +18,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 __all__ = ["NetworkError", "Trace", "trace"]
 
-BATCHES = (3, 5)
-"""Sizes of the two batches; 1 would broadcast."""
+BATCHES = (3, 32)
+"""Sizes of the two batches; 1 would broadcast. Errors are measured on the larger."""
 
 ALSO_DECOMPOSED = (
     *("leaky_relu", "elu", "gelu", "hardswish", "mish", "hardsigmoid", "softshrink", "lerp"),
@@ -48,7 +48,7 @@ class Trace:
     def __init__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         batches = [tuple(_resized(x, size) for x in inputs) for size in BATCHES]
         graphs = [_graph(module, batch) for batch in batches]
-        self._graph = graphs[0]
+        self._graph, self._large = graphs
         pairs = list(zip(*(g.graph.nodes for g in graphs), strict=False))
         if len({len(g.graph.nodes) for g in graphs}) > 1 or any(
             a.target != b.target for a, b in pairs if a.op == "call_function"
@@ -62,7 +62,7 @@ class Trace:
             a.name: (found[0][a.name], found[1][b.name]) for a, b in pairs if a.op != "output"
         }
         self.twins = {a.name: b for a, b in pairs}
-        self._batch = batches[0]
+        self._batch = batches[1]
         self._sort(module)
 
     def _sort(self, module: nn.Module) -> None:
@@ -86,10 +86,14 @@ class Trace:
         small, large = self.values[node.name]
         return isinstance(small, Tensor) and small.shape == large.shape
 
-    def evaluate(self, constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The outputs for the example, with other values for some of the constants."""
-        found = _values(self._graph, self._batch, {**self.constants, **constants})
-        return {name: found[node.name] for name, node in self.outputs.items()}
+    def evaluate(self, change: Callable[[str, Tensor], Tensor] | None = None) -> dict[str, Tensor]:
+        """The outputs for the larger batch, with all constants changed, given their names."""
+        known = {}
+        if change is not None:
+            changed = {name: change(name, value) for name, value in self.constants.items()}
+            known = {self.twins[name].name: value for name, value in changed.items()}
+        found = _values(self._large, self._batch, known)
+        return {name: found[self.twins[node.name].name] for name, node in self.outputs.items()}
 
 
 def trace(module: nn.Module, *inputs: Tensor) -> Trace:
