@@ -25,7 +25,7 @@ SWEEP ?=
 .PHONY: help install data estimators parts gradients train train-gaussian train-discrete train-reinforce fit evaluate \
 	encode reconstruct sample test test-fast test-slow test-chaos lint format typecheck wandb-sync clean resume replay seeds \
 	compare train-many policy bench sweep agent clean-runs interpolate traverse latent-map code-usage kl curves rate-distortion \
-	docs explore
+	docs explore ship
 
 # A variable that a target would ignore is refused.
 only = $(if $(filter command,$(firstword $(origin $1))),$(foreach goal,$(filter-out $2,$(MAKECMDGOALS)),\
@@ -41,7 +41,7 @@ $(call only,SEEDS,seeds train-many)
 $(call only,KEEP,clean-runs)
 $(call only,SWEEP,agent)
 $(call only,ARGS,$(TRAINERS) $(READERS) data curves estimators parts resume replay compare policy bench sweep agent wandb-sync \
-	docs test test-fast test-slow test-chaos)
+	docs ship test test-fast test-slow test-chaos)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ policy: $(VENV)/.installed ## CartPole by the score function; ARGS="--task point
 
 bench: $(VENV)/.installed ## speed beside a loop without a library, tutorials' loops and, given checkouts, other scripts
 	$(PY) experiments/bench.py $(ARGS)
+
+ship: $(VENV)/.installed ## make the trained checkpoints of experiments/checkpoints again
+	$(PY) experiments/ship.py $(ARGS)
 
 sweep: $(VENV)/.installed ## make a W&B sweep of experiments/sweeps/discrete.yaml (needs an account)
 	$(VENV)/bin/wandb sweep experiments/sweeps/discrete.yaml $(ARGS)

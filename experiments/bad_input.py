@@ -121,7 +121,9 @@ def record(output: str = str(RESULTS)) -> None:
         folder = Path(name).resolve()
         make_files(folder)
         for case, (line, _) in CASES.items():
-            printed = run(line, folder).err.replace(f"{folder}/", "")
+            printed = (
+                run(line, folder).err.replace(f"{folder}/", "").replace(f"{HERE.parent}/", "")
+            )
             rows[case] = {"command": command(line), "line": printed.rstrip("\n")}
     write_json(path, rows)
     print(f"{len(rows)} cases: {output}")

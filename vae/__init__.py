@@ -56,6 +56,7 @@ _PUBLIC = {
         "Average BetaTC CIWAE CUBO Capacity ELBO FreeBits IWAE ImportanceWeighted LogMeanExp MIWAE"
         " Objective PIWAE Renyi Separate TVO VRMax"
     ),
+    "run.hub": "HubModel",
     "training.callbacks.collapse": "CollapseWatch",
     "training.callbacks.images": "ImageGrids",
     "training.callbacks.shadows": "ShadowEstimators",

@@ -340,7 +340,9 @@ def test_checkpoints_are_found_by_file_by_run_and_by_date(tmp_path):
         find_checkpoint(runs_dir() / "20260103-c")
 
 
-def test_no_run_says_so():
+def test_no_run_says_so(monkeypatch, tmp_path):
+    """Outside a clone, which comes with trained checkpoints."""
+    monkeypatch.setattr("vae.run.shipped.PROJECT", tmp_path)
     with pytest.raises(FileNotFoundError, match="train one first"):
         find_checkpoint()
 

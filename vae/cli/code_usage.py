@@ -31,7 +31,9 @@ def code_usage(
         device: cpu, cuda, or auto.
     """
     at_least(1, count=count)
-    path = find_checkpoint(checkpoint)  # before the imports, which take a second
+    path = find_checkpoint(
+        checkpoint, example="discrete"
+    )  # before the imports, which take a second
     with uncollected():
         from vae.distributions.operations import describe
         from vae.evaluation import usage

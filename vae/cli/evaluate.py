@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vae.cli.imports import uncollected
 from vae.cli.parser import data_parser
+from vae.run import provenance
 from vae.run.checkpoint import find_checkpoint, folder_of, load
-from vae.run.files import read_json, writable, write_json
+from vae.run.files import writable, write_json
 
 if TYPE_CHECKING:
     from vae.evaluation.part import Part
@@ -95,7 +96,7 @@ def evaluate(
         about["data"] = data_names(data)["data"] or other_data
     folder = folder_of(path)
     target = writable(Path(output) if output else place(folder, about, other_data))
-    training = _training(folder)  # before hours of work: it may be damaged
+    training = provenance.training(folder, contents)  # before hours of work: it may be damaged
     started = time.monotonic()
     asking = Asking(subject, about, target, batch_size, again)
     always = [
@@ -158,20 +159,6 @@ def _count(subject: Any, batch_size: int) -> int:
         loader = data.loader(split, device=subject.device, batch_size=batch_size, limit=limit)
         images = sum(len(x) for x in loader)
     return min(images, limit or images)
-
-
-def _training(run: Path) -> dict[str, Any]:
-    """How the checkpoint was made, from its run's folder, where it is still in one."""
-    record: dict[str, Any] = {}
-    for name in ("run.json", "results.json"):
-        if (run / name).is_file():
-            record |= read_json(run / name)
-    for name in ("metrics", "host", "pid"):
-        record.pop(name, None)
-    if "continued" in record:
-        continued = record["continued"]
-        record["continued"] = len(continued) if isinstance(continued, list) else 1
-    return record
 
 
 def _to_wandb(run: Path, split: str, rows: dict[str, Any]) -> None:

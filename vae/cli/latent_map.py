@@ -41,11 +41,14 @@ def latent_map(
     at_least(1, count=count)
     if not 2 <= columns <= 60:
         raise ValueError(f"columns must be 2 to 60, got {columns}")
-    path = find_checkpoint(checkpoint)  # before the imports, which take a second
+    path = find_checkpoint(
+        checkpoint, example="manifold"
+    )  # before the imports, which take a second
     with uncollected():
         from vae.pictures import latent_map as pictures
 
-    found = sitter(path, "latent-map", output, split, data, device, seed)
+    asked = data is not None or split is not None or method not in (None, "manifold")
+    found = sitter(path, "latent-map", output, split, data, device, seed, images=asked)
     if method is None:
         method = "manifold" if pictures.has_two_variables(found.vae) else "tsne"
     if method == "manifold":

@@ -19,6 +19,12 @@ from vae.run.plain_yaml import load_yaml
 __all__ = ["OneLine", "ScriptParser", "checkpoint_parser", "data_parser"]
 
 
+CHECKPOINT = (
+    "a .ckpt file, a run's folder, a folder of the Hugging Face hub, or in a clone the name of one"
+    " of experiments/checkpoints; by default the newest run's best"
+)
+
+
 class OneLine:
     """What the parsers of ``vae fit`` and of the other verbs share."""
 
@@ -70,7 +76,7 @@ def checkpoint_parser(
     function: Callable[..., Any],
     program: str,
     *skip: str,
-    checkpoint: str = "a .ckpt file or a run's folder; by default the newest run's best",
+    checkpoint: str = CHECKPOINT,
 ) -> ScriptParser:
     """A parser of a function's arguments, with its ``checkpoint`` as an optional first word.
 

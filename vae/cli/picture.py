@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from vae.run.checkpoint import folder_of
 from vae.run.files import writable
@@ -29,24 +31,48 @@ def at_least(least: int, **numbers: int | None) -> None:
             raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
-class Sitter(NamedTuple):
-    """A model that is to be drawn.
+@dataclass
+class Sitter:
+    """A model that is to be drawn, and its images, which are loaded when they are first asked for.
 
     Attributes:
         vae: With hard latents, in evaluation mode, on ``device``.
-        data: Its images.
-        split: Those to draw.
         device: Where.
         checkpoint: Its path.
         target: The picture to write.
+        contents: The checkpoint's.
+        given_data: Other data than the checkpoint's, or None.
+        given_split: The images to draw, or None.
     """
 
     vae: VAE
-    data: ImageSource
-    split: str
     device: str
     checkpoint: Path
     target: Path
+    contents: dict[str, Any]
+    given_data: Any
+    given_split: str | None
+
+    @cached_property
+    def data(self) -> ImageSource:
+        """Its images."""
+        import torch
+
+        from vae.data.load import load_images
+
+        with torch.random.fork_rng(devices=[]):  # what is drawn is the same with and without them
+            return load_images(self.contents, self.given_data)
+
+    @cached_property
+    def split(self) -> str:
+        """Those to draw: by default the test images, or what else is held out."""
+        if self.given_split is None:
+            return "test" if self.data.count("test") != 0 else self.data.held_out()
+        if self.data.count(self.given_split) == 0:
+            raise ValueError(
+                f"the model's data have no {self.given_split} images: use another --split"
+            )
+        return self.given_split
 
     def first(self, count: int) -> Tensor:
         """The first images of the split, at most so many."""
@@ -88,6 +114,7 @@ def sitter(
     data: Any = None,
     device: str = "auto",
     seed: int = 0,
+    images: bool = True,
 ) -> Sitter:
     """Reads a checkpoint and its data, once it is known that the picture can be written.
 
@@ -99,10 +126,10 @@ def sitter(
         data: Other data than the checkpoint's.
         device: cpu, cuda, or auto.
         seed: Of all that is drawn from here on.
+        images: Whether the picture needs images; without, there need be none.
     """
     import torch
 
-    from vae.data.load import load_images
     from vae.pictures.style import picture_file
     from vae.run.checkpoint import load
     from vae.run.record import find_device
@@ -112,13 +139,11 @@ def sitter(
     module, contents, _ = load(path)
     device = find_device(device)
     vae = module.vae.to(device).hard
-    images = load_images(contents, data)
-    if split is None:
-        split = "test" if images.count("test") != 0 else images.held_out()
-    elif images.count(split) == 0:
-        raise ValueError(f"the model's data have no {split} images: use another --split")
+    found = Sitter(vae, device, path, target, contents, data, split)
+    if images:
+        _ = found.split
     torch.manual_seed(seed)
-    return Sitter(vae, images, split, device, path, target)
+    return found
 
 
 def write(figure: Figure, target: Path, words: str, name: str, run: Path | None) -> None:

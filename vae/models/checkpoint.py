@@ -8,7 +8,10 @@ it has ``vae``, a mapping:
 * ``parts``: the arguments of :func:`vae.models.composition.compose`, likewise, from which the model
   is made without Lightning; or None;
 * ``data``: the data module's ``class_path`` and ``init_args``, or None;
+* ``stored``: ``float16`` where the weights take half the space (:mod:`vae.models.half`);
 * of a run's state: ``generators``, ``precision``, ``rows``, ``seconds``, ``stopped``, ``validated``.
+
+A model from the Hugging Face hub (:mod:`vae.models.hub_folder`) is read as such contents too.
 
 Older ones hold, in place of these, the classes' bare names and Lightning's hyper-parameters;
 :func:`read_checkpoint` gives those in the new form.
@@ -26,6 +29,8 @@ from typing import Any
 
 import torch
 
+from vae.models.half import STORED, restored
+from vae.models.hub_folder import WEIGHTS, read_folder
 from vae.models.parts import current_name
 
 __all__ = ["Spec", "has_parts", "read_checkpoint"]
@@ -40,20 +45,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: If the file cannot be read, is damaged, or not a checkpoint of this library.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch remarks on foreign files
-            if zipfile.is_zipfile(path):
-                with zipfile.ZipFile(path) as file:
-                    if any(m.compress_type != zipfile.ZIP_STORED for m in file.infolist()):
-                        raise ValueError("it is compressed, which torch's own never are")
-                    if broken := file.testzip():
-                        raise ValueError(f"bad checksum of {broken}")
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # damaged bytes raise anything
-        raise ValueError(f"{path} {_complaint(path, error)}") from None
+    checkpoint = read_folder(path) if path.name == WEIGHTS else _read(path)
     parts = {"vae": dict, "state_dict": dict}
     if not isinstance(checkpoint, dict) or not has_parts(checkpoint, parts):
         raise ValueError(f"{path} is not a checkpoint of a VAE of this library")
@@ -67,7 +59,27 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             raise ValueError(f"{path} names no class for its {name}: it is damaged")
     if not isinstance(own.get("parts"), (dict, type(None))):
         raise ValueError(f"{path} does not say what its model is made of: it is damaged")
+    if own.get("stored") == STORED:
+        checkpoint["state_dict"] = restored(checkpoint["state_dict"])
     return checkpoint
+
+
+def _read(path: Path) -> Any:
+    """What torch has saved."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch remarks on foreign files
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as file:
+                    if any(m.compress_type != zipfile.ZIP_STORED for m in file.infolist()):
+                        raise ValueError("it is compressed, which torch's own never are")
+                    if broken := file.testzip():
+                        raise ValueError(f"bad checksum of {broken}")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # damaged bytes raise anything
+        raise ValueError(f"{path} {_complaint(path, error)}") from None
 
 
 def has_parts(checkpoint: Mapping[str, Any], parts: Mapping[str, type]) -> bool:

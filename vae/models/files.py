@@ -5,6 +5,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+from vae.models import hub_folder
+
 __all__ = ["PREVIOUS", "find_checkpoint", "is_special"]
 
 PREVIOUS = "last-previous.ckpt"
@@ -23,6 +25,8 @@ def is_special(path: Path) -> bool:
 def find_checkpoint(path: str | Path, prefer: str = "best.ckpt") -> Path:
     """A checkpoint, from its own path or from a run's folder: its best, or what to ``prefer``.
 
+    Of a folder of the Hugging Face hub, it is the file of the weights.
+
     Raises:
         FileNotFoundError: If it is not there.
         ValueError: If it is a pipe, a device or a socket.
@@ -36,6 +40,8 @@ def find_checkpoint(path: str | Path, prefer: str = "best.ckpt") -> Path:
             if (path / "checkpoints" / name).is_file():
                 return path / "checkpoints" / name
         else:
+            if hub_folder.is_folder(path):
+                return path / hub_folder.WEIGHTS
             raise FileNotFoundError(
                 f"{path} holds no checkpoints/best.ckpt or last.ckpt: name a run's folder or a .ckpt file"
             )

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -128,8 +129,7 @@ def instantiate_class(class_: type[Made], arguments: Mapping[str, Any]) -> Made:
     """
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(class_, fail_untyped=False)
-    known = {**arguments}
-    return class_(**parser.instantiate(parser.parse_object(known)))
+    return class_(**parser.instantiate(parser.parse_object(_copied(arguments))))
 
 
 def remade(class_: type[Made], arguments: Mapping[str, Any], path: Path) -> Made:
@@ -152,7 +152,12 @@ def instantiate(function: Callable[..., Made], arguments: Mapping[str, Any]) -> 
     """
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_function_arguments(function, fail_untyped=False)
-    return function(**parser.instantiate(parser.parse_object(dict(arguments))))
+    return function(**parser.instantiate(parser.parse_object(_copied(arguments))))
+
+
+def _copied(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy at every depth: the parser puts objects of its own in place of mappings."""
+    return copy.deepcopy(dict(arguments))
 
 
 def _built(make: Any, contents: dict[str, Any], path: Path) -> Composition:

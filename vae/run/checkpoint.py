@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vae.models import files
+from vae.run import shipped
 from vae.run.finding import find_runs
 from vae.run.folder import runs_dir
 
@@ -30,24 +31,46 @@ def newest_run() -> Path:
     return runs[-1]
 
 
-def find_checkpoint(path: str | Path | None = None, prefer: str = "best.ckpt") -> Path:
+def find_checkpoint(
+    path: str | Path | None = None, prefer: str = "best.ckpt", example: str = shipped.DEFAULT
+) -> Path:
     """Finds a checkpoint.
 
+    Where there is no run yet, it is one that comes with the repository, and a line says so.
+
     Arguments:
-        path: A checkpoint; a run's folder; or None for the newest run.
+        path: A checkpoint; a run's folder; the name of a checkpoint of the repository
+            (:mod:`vae.run.shipped`); or None for the newest run.
         prefer: The checkpoint of a run to take if there are several.
+        example: The checkpoint of the repository to take where there is no run yet.
 
     Raises:
         FileNotFoundError: If it is not there.
     """
-    return files.find_checkpoint(newest_run() if path is None else path, prefer)
+    if path is None:
+        return files.find_checkpoint(_newest_or(example), prefer)
+    if not Path(path).expanduser().exists() and (found := shipped.path_of(str(path))):
+        return found
+    return files.find_checkpoint(path, prefer)
+
+
+def _newest_or(example: str) -> Path:
+    """The newest run; where there is none, a checkpoint of the repository, and a line says so."""
+    try:
+        return newest_run()
+    except FileNotFoundError:
+        if (found := shipped.path_of(example)) is None:
+            raise
+    others = ", ".join(name for name in shipped.names() if name != example)
+    print(f"no run in {runs_dir()} yet: taking {example}, which comes trained (others: {others})")
+    return found
 
 
 def load(path: str | Path | None = None) -> Loaded:
     """Loads a trained model, with its checkpoint's contents and path.
 
     Arguments:
-        path: A checkpoint, a run's folder, or None for the newest run.
+        path: What :func:`find_checkpoint` takes.
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
@@ -59,7 +82,12 @@ def load(path: str | Path | None = None) -> Loaded:
 
 
 def folder_of(path: Path) -> Path:
-    """The folder for what is made from a checkpoint: its run's, or the one that it lies in."""
+    """The folder for what is made from a checkpoint: its run's, or the one that it lies in.
+
+    Of a checkpoint of the repository it is one among the runs (:func:`vae.run.shipped.made_from`).
+    """
+    if name := shipped.name_of(path):
+        return shipped.made_from(name)
     if path.parent.name in ("", ".."):  # named from inside
         path = Path(os.path.abspath(path))
     return path.parent.parent if path.parent.name == "checkpoints" else path.parent
