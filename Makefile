@@ -25,7 +25,7 @@ SWEEP ?=
 .PHONY: help install data estimators parts gradients train train-gaussian train-discrete train-reinforce fit evaluate \
 	encode reconstruct sample test test-fast test-slow test-chaos lint format typecheck wandb-sync clean resume replay seeds \
 	compare train-many policy bench sweep agent clean-runs interpolate traverse latent-map code-usage kl curves rate-distortion \
-	docs explore ship
+	docs explore ship report
 
 # A variable that a target would ignore is refused.
 only = $(if $(filter command,$(firstword $(origin $1))),$(foreach goal,$(filter-out $2,$(MAKECMDGOALS)),\
@@ -35,17 +35,17 @@ TRAINERS := train train-gaussian train-discrete train-reinforce fit seeds train-
 $(call only,SEED,$(TRAINERS) $(filter-out code-usage,$(READERS)))
 $(call only,CONFIG,fit seeds train-many)
 $(call only,CKPT,$(READERS) replay)
-$(call only,RUN,resume)
-$(call only,RUNS,curves)
+$(call only,RUN,resume report)
+$(call only,RUNS,curves report)
 $(call only,SEEDS,seeds train-many)
 $(call only,KEEP,clean-runs)
 $(call only,SWEEP,agent)
-$(call only,ARGS,$(TRAINERS) $(READERS) data curves estimators parts resume replay compare policy bench sweep agent wandb-sync \
+$(call only,ARGS,$(TRAINERS) $(READERS) data curves report estimators parts resume replay compare policy bench sweep agent wandb-sync \
 	docs ship test test-fast test-slow test-chaos)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "variables: SEED= ARGS=\"--model.lr 3e-4 ...\"; CONFIG= of fit, seeds, train-many; CKPT= of evaluate, encode, gradients, replay and of pictures; RUN= of resume; RUNS= of curves; SEEDS= of seeds, train-many; KEEP= of clean-runs"
+	@echo "variables: SEED= ARGS=\"--model.lr 3e-4 ...\"; CONFIG= of fit, seeds, train-many; CKPT= of evaluate, encode, gradients, replay and of pictures; RUN= of resume, report; RUNS= of curves, report; SEEDS= of seeds, train-many; KEEP= of clean-runs"
 
 install: $(VENV)/.installed ## create .venv and install (the others do it by themselves)
 
@@ -162,6 +162,9 @@ docs: $(VENV)/.installed-docs ## the guide, as a site in build/docs: its pages a
 	@echo "building the guide: minutes at first, seconds where its pages have been executed before"
 	$(PY) -m sphinx --quiet --jobs auto --fail-on-warning --keep-going -d build/docs-read experiments/guide build/docs $(ARGS)
 	@echo "open build/docs/index.html"
+
+report: $(VENV)/.installed ## all that is known of RUN= (by default the newest) on one page; of RUNS= side by side
+	$(PY) experiments/report.py $(if $(value RUN),$(call quoted,RUN)) $(RUNS) $(ARGS)
 
 test: $(VENV)/.installed ## all tests but the slow ones, with lint, types and import layers
 	$(PY) -m ruff check .

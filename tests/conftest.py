@@ -32,6 +32,8 @@ from torch import Tensor
 
 FALSE_ALARM_RATE = 1e-6
 
+os.environ["VAE_REPORT"] = "false"  # seconds a run: tests/cli/test_report_verb.py has them written
+
 if "PYTEST_XDIST_WORKER" in os.environ:  # one process a core: one thread each, in its children too
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)

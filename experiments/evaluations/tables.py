@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vae.cli.evaluation_table import in_words
+from vae.evaluation.words import in_words
 from vae.run.files import read_json
 
 __all__ = ["bounds", "evaluation", "runs"]

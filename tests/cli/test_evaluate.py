@@ -16,6 +16,7 @@ from vae.cli.evaluation_file import entry, merged
 from vae.evaluation import parts
 from vae.evaluation.asking import Answered
 from vae.evaluation.part import Number
+from vae.evaluation.words import in_words
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_on_a_terminal_of_80_columns_no_name_and_no_number_is_cut(run, capsys, m
     assert "…" not in "".join(said)
     for name, row in rows.items():
         (line,) = (line for line in said if line.split()[1:2] == [name])
-        assert evaluation_table.in_words(row) in line and row["unit"] in line
+        assert in_words(row) in line and row["unit"] in line
 
 
 def test_labels_are_said_in_words(capsys):

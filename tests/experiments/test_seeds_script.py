@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from vae.cli import seeds, study_runs
-from vae.cli.summary import statistics
+from vae.run.seed_statistics import statistics
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "experiments" / "configs" / "digits.yaml"

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from vae.analysis import gradient_words
 from vae.cli import gradients_table
 from vae.pictures.gradients import BIASED, GREY, UNBIASED, draw, has_bias, ordered
 from vae.pictures.style import save
@@ -59,14 +60,14 @@ def test_every_row_has_its_marks_in_its_colour():
 
 
 def test_the_picture_says_in_words_what_it_is(tmp_path):
-    title, how = gradients_table.titles(ABOUT)
+    title, how = gradient_words.titles(ABOUT)
     assert title == "Gradient estimators: 3 binary variables, Digits (static binarisation)"
     assert how == (
         "ELBO with closed-form KL, K = 4; 16 test images, 1,000 gradients each; truth: enumeration;"
         " trained by RLOO for 19,550 steps"
     )
     matched = ABOUT | {"match_evaluations": 8, "beta": 2.0, "analytic_kl": False, "step": None}
-    assert gradients_table.titles(matched)[1].startswith(
+    assert gradient_words.titles(matched)[1].startswith(
         "ELBO with Monte-Carlo KL, β = 2, 8 decoder evaluations each; 16 test images"
     )
     figure = draw(ROWS, title, how)
@@ -78,7 +79,7 @@ def test_the_picture_says_in_words_what_it_is(tmp_path):
 
 def test_nothing_of_the_picture_lies_on_anything_else():
     long = ABOUT | {"training": "EstimatorSchedule(" + "Pathwise(ReinMax), " * 8 + ")"}
-    figure = draw(ROWS * 6, *gradients_table.titles(long))
+    figure = draw(ROWS * 6, *gradient_words.titles(long))
     figure.canvas.draw()
     renderer = figure.canvas.get_renderer()
     words = [text.get_window_extent(renderer) for text in figure.texts]

@@ -37,6 +37,7 @@ from vae.cli.starting_point import StartingPoint, find_starting_point
 from vae.cli.trainer import add_parts, check_and_prepare
 from vae.data.source import ImageSource, image_shape_of, images_of
 from vae.models.trust import allow_current_folder
+from vae.run.defaults import EPOCHS, FIT, TRAINER
 from vae.run.signals import Interrupted, Interruption
 from vae.run.wandb_mode import check_wandb
 from vae.training.lightning_private import parser_of
@@ -46,8 +47,26 @@ from vae.training.module import VAEModule
 __all__ = ["VAECLI"]
 
 
-EPOCHS = 50
-"""The length of a run that sets neither ``max_epochs`` nor ``max_steps``."""
+OPTIONS: dict[str, tuple[Any, str]] = {
+    "name": (str, "The run's name, a part of its id."),
+    "group": (str, "The W&B group."),
+    "tags": (list[str], "W&B tags."),
+    "image_every": (int, "Epochs between image grids."),
+    "report": (bool, "Whether report.html is written at the end, all that is known of the run."),
+    "checkpoint_every_n_steps": (
+        int | None,
+        "Optimiser steps between checkpoints inside an epoch; each epoch's end has one.",
+    ),
+    "checkpoint_every_n_minutes": (
+        float | None,
+        "Minutes between checkpoints inside an epoch.",
+    ),
+    "float32_matmul_precision": (
+        Literal["highest", "high", "medium"],
+        "Of matrix products in 32-true: high lets a GPU use TF32, medium bfloat16.",
+    ),
+}
+"""The options of ``vae fit`` itself: their types, and what they are; defaults: ``vae.run.defaults``."""
 
 
 class FitParser(OneLine, LightningArgumentParser):  # type: ignore[misc]
@@ -127,11 +146,7 @@ class VAECLI(LightningCLI):
             parser_class=FitParser,
             parser_kwargs={"fit": {"usage": self.usage, "description": self.description}},
             save_config_callback=None,
-            trainer_defaults={
-                "devices": 1,
-                "num_sanity_val_steps": 0,
-                "enable_model_summary": False,
-            },
+            trainer_defaults=dict(TRAINER),
             args=args,
         )
 
@@ -152,32 +167,8 @@ class VAECLI(LightningCLI):
         return {"fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument(
-            "--name", type=str, default="vae", help="The run's name, a part of its id."
-        )
-        parser.add_argument("--group", type=str, default=None, help="The W&B group.")
-        parser.add_argument("--tags", type=list[str], default=[], help="W&B tags.")
-        parser.add_argument(
-            "--image_every", type=int, default=10, help="Epochs between image grids."
-        )
-        parser.add_argument(
-            "--checkpoint_every_n_steps",
-            type=int | None,
-            default=None,
-            help="Optimiser steps between checkpoints inside an epoch; each epoch's end has one.",
-        )
-        parser.add_argument(
-            "--checkpoint_every_n_minutes",
-            type=float | None,
-            default=10.0,
-            help="Minutes between checkpoints inside an epoch.",
-        )
-        parser.add_argument(
-            "--float32_matmul_precision",
-            type=Literal["highest", "high", "medium"],
-            default="highest",
-            help="Of matrix products in 32-true: high lets a GPU use TF32, medium bfloat16.",
-        )
+        for name, (kind, words) in OPTIONS.items():
+            parser.add_argument(f"--{name}", type=kind, default=FIT[name], help=words)
         parser.link_arguments(
             "data", "model.init_args.image_shape", linked_image_shape, apply_on="instantiate"
         )

@@ -10,30 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["duration", "in_words", "print_evaluation"]
+from vae.evaluation.words import in_words, labels_of
 
+__all__ = ["duration", "print_evaluation"]
 
-OWN_COLUMNS = {
-    "mean",
-    "se",
-    "unit",
-    "bound",
-    "part",
-    "images",
-    "asked",
-    "binarization",
-    "seed",
-    "seconds",
-    "warning",
-}
-"""What has a column of its own, or a line beneath the table."""
 
 WIDE = ("", "value", "", "what it is", "images", "with", "seconds")
 """The columns of a table on a wide terminal, and in a file."""
-
-WORDS = {"se_z": "error over z", "ess": "effective samples"}
-"""How labels are said that are short in the JSON."""
-
 
 NARROWEST = 110
 """Columns of a terminal below which what belongs to a number folds into one column."""
@@ -64,7 +47,7 @@ def print_evaluation(title: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
         images = f"{row['images']:,}"
         if "asked" in row:
             images += f" of {row['asked']:,}"
-        labels = _labels(row)
+        labels = labels_of(row)
         seconds = f"{row['seconds']:,.0f}" if first and "seconds" in row else ""
         if narrow:
             about = [bound, f"{images} images", *labels, *([f"{seconds} s"] if seconds else [])]
@@ -77,37 +60,6 @@ def print_evaluation(title: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
     for name, row in rows.items():
         if row.get("warning"):
             console.print(f"! {name}: {row['warning']}", soft_wrap=True, markup=False)
-
-
-def _labels(row: Mapping[str, Any]) -> list[str]:
-    """What belongs to a number beside what has a column, in words; lists are for the JSON alone."""
-    said = []
-    for key, value in row.items():
-        if key in OWN_COLUMNS or isinstance(value, list):
-            continue
-        quantity, _, limit = key.rpartition("_over_")
-        if quantity and isinstance(value, float):
-            said.append(f"{quantity.replace('_', ' ')} > {limit} in {100 * value:.3g}% of images")
-        else:
-            said.append(f"{WORDS.get(key, key.replace('_', ' '))} {_short(value)}")
-    return said
-
-
-def in_words(row: Mapping[str, Any]) -> str:
-    """A number with its standard error, with as many digits as that makes sense of."""
-    value, error = row["mean"], row.get("se")
-    if value is None:
-        return "-"
-    if error is None:
-        return f"{value:,.4g}" if abs(value) < 1 or value != int(value) else f"{value:,.0f}"
-    digits = 2 if error >= 0.005 else 4
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
-
-
-def _short(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return str(value)
 
 
 def duration(seconds: float) -> str:

@@ -16,6 +16,7 @@ import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import WandbLogger
 
+from vae.cli.closing_report import report_of_several, wanted
 from vae.cli.errors import clear
 from vae.cli.group_summary import number_of, summarize
 from vae.cli.results import epochs_trained, training_of
@@ -217,6 +218,8 @@ class Group:
             write_json(run.folder / "results.json", run.results)
         # written last: a group that has it is complete
         summarize(self.folder, self.record, self.runs)
+        if wanted(self.options["report"]):
+            report_of_several(self.folder)
 
     def _fit(self, model: Ensemble, data: EnsembleData, **kwargs: Any) -> None:
         """Trains; what goes wrong becomes one line."""

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from vae.cli.results import without_log_likelihood
-from vae.cli.summary import print_summary, summed_up
+from vae.cli.summary import print_summary
 from vae.run.files import write_json
 from vae.run.members import MemberRun
+from vae.run.seed_statistics import summed_up
 
 __all__ = ["number_of", "summarize"]
 

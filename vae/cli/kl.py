@@ -35,15 +35,12 @@ def kl(
     at_least(1, count=count)
     path = find_checkpoint(checkpoint)  # before the imports, which take a second
     with uncollected():
-        from vae.pictures.kl import draw, variable_kl
+        from vae.pictures.kl import NO_SUM, draw, variable_kl
 
     found = sitter(path, "kl", output, split, data, device, seed)
     result = variable_kl(found.vae, found.batches(count))
     if result is None:
-        raise NotImplementedError(
-            "posterior and prior are not both of independent variables: their KL is no sum over"
-            " variables"
-        )
+        raise NotImplementedError(NO_SUM)
     words = f"{result.images} {found.split} images, {result.mean.sum().item():.2f} nats in all"
     return found.write(draw(result), "kl", words)
 

@@ -30,6 +30,7 @@ VERBS = {
     "kl": "draw how the rate is spread over the latent variables",
     "rate-distortion": "draw the curve that vae evaluate --rate_distortion has computed",
     "curves": "draw learning curves of runs, seeds of a configuration as one band",
+    "report": "write all that is known of a run, or of several, to one HTML file",
     "gradients": "bias, variance, SNR and cost of every gradient estimator at a checkpoint",
     "seeds": "train with several seeds; mean, standard error, paired differences",
     "train-many": "train with many seeds at once, as one batched computation",

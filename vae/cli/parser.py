@@ -16,7 +16,7 @@ from vae.cli.help import HelpFormatter
 from vae.models.trust import allow_current_folder
 from vae.run.plain_yaml import load_yaml
 
-__all__ = ["OneLine", "ScriptParser", "checkpoint_parser", "data_parser"]
+__all__ = ["OneLine", "ScriptParser", "add_data", "checkpoint_parser", "data_parser"]
 
 
 CHECKPOINT = (
@@ -107,6 +107,12 @@ def data_parser(
         skip: Arguments that are no options.
     """
     parser = checkpoint_parser(function, program, "data", *skip)
+    add_data(parser, words)
+    return parser
+
+
+def add_data(parser: ScriptParser, words: Sequence[str]) -> None:
+    """Adds the option ``--data``, a data module, where the words name it or ask for help."""
     if any(re.match(r"(-h|--help|--data\b)", word) for word in words):
         from lightning.pytorch import LightningDataModule
 
@@ -121,7 +127,6 @@ def data_parser(
             default=None,
             help="Other data than those trained on: a data module, as --data mine.MyData.",
         )
-    return parser
 
 
 jsonargparse.set_loader("yaml", load_yaml, (yaml.YAMLError,))

@@ -16,13 +16,15 @@ from statistics import mean
 from typing import Any
 
 from vae.cli.arguments import named_configuration
+from vae.cli.closing_report import report_of_several, wanted
 from vae.cli.parser import ScriptParser
 from vae.cli.study_groups import plan, work
 from vae.cli.study_runs import STOPPED, find, is_done, stop
-from vae.cli.summary import print_summary, summed_up
+from vae.cli.summary import print_summary
 from vae.run.files import read_json, writable, write_json
 from vae.run.folder import assert_name, runs_dir
 from vae.run.plain_yaml import read_yaml
+from vae.run.seed_statistics import summed_up
 
 MOST = 10_000
 """Seeds of a study."""
@@ -38,6 +40,7 @@ def study(
     output: str | None = None,
     first_seed: int = 0,
     together: bool | None = None,
+    report: bool = True,
 ) -> dict[str, Any]:
     """Runs the study and writes its summary.
 
@@ -56,6 +59,8 @@ def study(
         together: Whether a variant's seeds are trained at once, as ``vae train-many`` does. By
             default that is so from four seeds on, with one job, where the model can be: then it is
             faster.
+        report: Whether report.html is written in the study's folder; its runs have none of their own,
+            unless ``options`` say so.
     """
     if first_seed < 0:
         raise ValueError(f"first_seed must not be negative, got {first_seed}")
@@ -83,7 +88,9 @@ def study(
     target = writable(Path(output) if output else folder / "summary.json")
     settings = {"config": path.read_text(), "options": options or {}}
     flags = {
-        label: _flags((options or {}) | own | {"name": f"{label}-seed", "group": name})
+        label: _flags(
+            {"report": False} | (options or {}) | own | {"name": f"{label}-seed", "group": name}
+        )
         for label, own in variants.items()
     }
     for label, own in variants.items():
@@ -108,7 +115,10 @@ def study(
             f"{len(failed)} of {len(variants) * seeds} runs did not end: {', '.join(failed)};"
             f" their output is in {folder}/*.log; the same command goes on where they stopped"
         )
-    return summarize(folder, name, settings | {"config": config}, variants, numbers, target)
+    summary = summarize(folder, name, settings | {"config": config}, variants, numbers, target)
+    if wanted(report):
+        report_of_several(folder)
+    return summary
 
 
 def _failed(folder: Path, labels: Iterable[str], seeds: range) -> list[str]:

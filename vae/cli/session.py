@@ -14,6 +14,7 @@ from typing import Any
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from vae.cli.closing_report import ClosingReport, wanted
 from vae.cli.errors import clear
 from vae.cli.results import epochs_trained, results_of, show_results
 from vae.cli.starting_point import StartingPoint, run_folder
@@ -180,6 +181,7 @@ class Session:
 
     def _train_and_test(self, **kwargs: Any) -> None:
         exit_code, results = 1, None
+        report = ClosingReport(self.run) if wanted(self.options["report"]) else None
         try:
             self._fit(**kwargs)
             self.begin(trains=False)  # if it was at its end already
@@ -198,12 +200,16 @@ class Session:
                 if self.trainer.is_global_zero:
                     took = seconds, time.monotonic() - started
                     results = results_of(tested, self.model, self.data, epochs, steps, *took)
+                    if report:
+                        report.draw(self.model, self.data, best, self.trainer.loggers)
             exit_code = 0
         finally:
             finish_wandb(exit_code, self.trainer.loggers)
         if results:  # written last: a run that has it is complete, in W&B too
             write_json(self.run / "results.json", results)
             show_results(results, self.run, best, self.data, self.model)
+            if report:
+                report.write()
 
     def _fit(self, **kwargs: Any) -> None:
         """Trains; what goes wrong becomes one line."""

@@ -17,7 +17,13 @@ from vae.pictures.style import COLUMN, GREY, LINES, TEXT, new_figure, number_var
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["VariableKL", "draw", "mean_variance", "variable_kl"]
+__all__ = ["NO_SUM", "VariableKL", "draw", "mean_variance", "variable_kl"]
+
+
+NO_SUM = (
+    "posterior and prior are not both of independent variables: their KL is no sum over variables"
+)
+"""Why a model has no KL of each variable."""
 
 
 class VariableKL(NamedTuple):

@@ -7,6 +7,7 @@ tell lines apart, and names written in their midst classes.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -30,6 +31,8 @@ __all__ = [
     "picture_file",
     "save",
     "styled",
+    "to_png",
+    "to_svg",
 ]
 
 COLUMN, TEXT = 3.25, 6.75
@@ -155,3 +158,29 @@ def save(figure: Figure, path: Path) -> None:
     except OSError as error:
         whole.unlink(missing_ok=True)
         raise OSError(f"cannot write {path} ({error.strerror})") from None
+
+
+def to_svg(figure: Figure, transparent: bool = False) -> str:
+    """A picture as SVG, whose letters stay letters; the same figure gives the same text.
+
+    Arguments:
+        figure: The picture.
+        transparent: Whether it has no ground of its own.
+    """
+    import matplotlib
+
+    file = io.StringIO()
+    none = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with matplotlib.rc_context({**RC, "svg.fonttype": "none", "svg.hashsalt": "vae"}):
+        figure.savefig(file, format="svg", transparent=transparent, metadata=none)
+    return file.getvalue()
+
+
+def to_png(figure: Figure) -> bytes:
+    """A picture as PNG."""
+    import matplotlib
+
+    file = io.BytesIO()
+    with matplotlib.rc_context(RC):
+        figure.savefig(file, format="png")
+    return file.getvalue()

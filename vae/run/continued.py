@@ -32,7 +32,7 @@ HINT = "continue with the run's own configuration (vae resume RUN)"
 """The end of a refusal: what to do instead."""
 
 FREE = frozenset(
-    "model data trainer seed_everything ckpt_path group tags image_every"
+    "model data trainer seed_everything ckpt_path group tags image_every report"
     " checkpoint_every_n_steps checkpoint_every_n_minutes".split()
 )
 """Options that may differ, or that are compared with the checkpoint itself."""

@@ -16,6 +16,7 @@ MADE = [
     "evaluation-*",
     "gradients.*",
     "explorer.html",
+    "report.html",
     "images/reconstructions.png",
     "images/samples.png",
     *(

@@ -19,7 +19,7 @@ __all__ = ["Configuration", "History", "by_configuration", "histories", "metrics
 LOG = "metrics.jsonl"
 
 NOT_OF_A_MODEL = re.compile(
-    r"seed_everything|name|group|tags|image_every|checkpoint_every.*|ckpt_path|weights_only|data\..*seed"
+    r"seed_everything|name|group|tags|image_every|report|checkpoint_every.*|ckpt_path|weights_only|data\..*seed"
     r"|trainer\.(accelerator|strategy|devices|num_nodes|logger|enable_.*|default_root_dir|profiler|plugins)"
     r"|model\.init_args\.(test_samples|compile|capture)"
 )

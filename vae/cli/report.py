@@ -1,0 +1,94 @@
+"""Writes the report of a run, or of several side by side: one HTML file, which needs no network."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from vae.cli.imports import uncollected
+from vae.cli.parser import ScriptParser, add_data
+from vae.run.checkpoint import newest_run
+from vae.run.files import writable
+
+
+def report(runs: list[str] | None = None, output: str | None = None, data: Any = None) -> Path:
+    """Writes all that is known of a run to one page; of several runs, what they share and differ in.
+
+    Args:
+        runs: Folders of runs, or of studies (vae seeds) and groups (vae train-many), which hold
+            several; by default the newest run.
+        output: The .html to write; by default report.html in the run's folder; of several runs, in
+            the folder that holds them.
+        data: Other data than a run was trained on: a data module, as --data mine.MyData.
+    """
+    from vae.pages.report.contents import contents, is_run
+
+    paths = [Path(run).expanduser() for run in runs or [str(newest_run())]]
+    one = contents(paths[0]) if len(paths) == 1 and is_run(paths[0]) else None
+    if one is None:
+        from vae.run.history import histories
+
+        found = histories(paths)  # before the imports, which take a second
+    target = Path(output).expanduser() if output else place(paths)
+    if target.suffix != ".html":
+        raise ValueError(f"a report is a page: --output must end in .html, got {target}")
+    target = writable(target)
+    with uncollected():
+        import torch  # noqa: F401  # of which all else takes a part
+
+        from vae.pages.page import write_page
+        from vae.pages.report.pictures import drawn
+        from vae.pages.report.several import several
+        from vae.pages.report.single import single
+        from vae.pages.report.subject import read_subject
+    if one is None:
+        write_page(target, several(paths, found))
+        print(f"{len(found)} run{'s' * (len(found) > 1)}: {target}")
+        return target
+    subject = read_subject(one.run, data)
+    pictures = drawn(subject, one.evaluations)
+    write_page(target, single(one, pictures, subject.bound))
+    for line in [
+        *one.damaged,
+        *([f"without some pictures: {subject.why}"] if subject.why else []),
+    ]:
+        print(line, file=sys.stderr)
+    print(f"report of {one.run}: {target}")
+    to_wandb(one.run, pictures)
+    return target
+
+
+def place(paths: list[Path]) -> Path:
+    """Where a report goes by default."""
+    if len(paths) == 1:
+        return paths[0] / "report.html"
+    return Path(os.path.commonpath([path.absolute().parent for path in paths])) / "report.html"
+
+
+def to_wandb(run: Path, pictures: list[Any]) -> None:
+    """Adds the pictures to the run's page in W&B, if it has one."""
+    from vae.pages.report.pictures import as_png
+    from vae.run.wandb_page import has_page, log_images
+
+    if not has_page(run):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        files = {}
+        for name, png in as_png(pictures).items():
+            files[f"pictures/{name}"] = Path(folder) / f"{name}.png"
+            files[f"pictures/{name}"].write_bytes(png)
+        if files:
+            log_images(run, files)
+
+
+def main(words: list[str], program: str) -> None:
+    parser = ScriptParser(prog=program, description=sys.modules[__name__].__doc__)
+    parser.add_argument(
+        "runs", nargs="*", help="folders of runs, or of studies; by default the newest run"
+    )
+    parser.add_function_arguments(report, skip={"runs", "data"})
+    add_data(parser, words)
+    report(**parser.arguments(words))
