@@ -41,10 +41,11 @@ def single(found: Contents, pictures: Sequence[Picture], bound: str | None) -> s
     by_name = {picture.name: picture for picture in pictures}
     first = ["reconstructions", "samples"]
     drawn = {name: section_of(picture, found.run) for name, picture in by_name.items()}
-    sections = [drawn[name] for name in first if drawn.get(name)]
+    shown = {name: section for name, section in drawn.items() if section is not None}
+    sections = [shown[name] for name in first if name in shown]
     sections.append(_safe("curves", lambda: curves(_own(found))))
-    sections += [section for name, section in drawn.items() if section and name not in first]
-    sections += _others(found.run, [p for p in pictures if drawn[p.name] is None])
+    sections += [section for name, section in shown.items() if name not in first]
+    sections += _others(found.run, [p for p in pictures if p.name not in shown])
     sections.append(_safe("evaluation", lambda: evaluations(found)))
     sections.append(_safe("gradients", lambda: gradient_report(found)))
     sections.append(_safe("configuration", lambda: configuration(found)))
