@@ -1,0 +1,57 @@
+"""The guide's chapters are true: their claims are assertions in their own cells."""
+
+import pytest
+from chapters import CHAPTERS, cells, few_gradients, run
+
+import vae
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_gradients():
+    with few_gradients():
+        yield
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_holds_with_few_gradients(name, capsys):
+    ends, _ = run(CHAPTERS[name])
+    drawn = [end for end in ends if type(end).__name__ == "Drawn"]
+    assert drawn, "a chapter shows something"
+    assert all(len(figure.says) > 20 for figure in drawn), "a figure says what is to be seen"
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_asserts_what_it_says_and_points_on(name):
+    page = CHAPTERS[name].read_text()
+    assert sum(code.count("assert") for code in cells(CHAPTERS[name])) >= 3
+    assert "## In this library" in page
+
+
+class _OwnSampleToo(vae.Baseline):
+    min_samples = 2
+
+    def forward(self, f, context):
+        return f.mean(0).expand_as(f), 0.0
+
+
+def test_a_baseline_of_its_own_sample_fails_its_chapter(monkeypatch, capsys):
+    monkeypatch.setattr(vae, "LeaveOneOut", _OwnSampleToo)
+    with pytest.raises(AssertionError):
+        run(CHAPTERS["03-baselines"])
+
+
+def test_a_score_function_of_the_wrong_sign_fails_its_chapter(monkeypatch, capsys):
+    honest = vae.ScoreFunction.estimate
+
+    def wrong(self, q, f, objective, context):
+        return honest(self, q, lambda z, q: -f(z, q), objective, context)
+
+    monkeypatch.setattr(vae.ScoreFunction, "estimate", wrong)
+    with pytest.raises(AssertionError):
+        run(CHAPTERS["02-score-function"])
+
+
+def test_a_sticking_the_landing_that_keeps_the_score_fails_its_chapter(monkeypatch, capsys):
+    monkeypatch.setattr(vae.StickingTheLanding, "estimate", vae.Pathwise().estimate)
+    with pytest.raises(AssertionError):
+        run(CHAPTERS["04-pathwise"])
