@@ -13,8 +13,12 @@ import pytest
 import torch
 
 GUIDE = Path(__file__).resolve().parents[2] / "experiments" / "guide"
-CHAPTERS = {path.stem: path for path in sorted((GUIDE / "chapters").glob("*.md"))}
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
+CHAPTERS = {
+    path.stem: path
+    for path in sorted((GUIDE / "chapters").glob("*.md"))
+    if CELL.search(path.read_text())
+}
 
 
 def cells(path):

@@ -5,6 +5,9 @@ from chapters import CHAPTERS, cells, few_gradients, run
 
 import vae
 
+# torch's, of a tensor that matplotlib hands to the newest NumPy
+pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning")
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_gradients():
