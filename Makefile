@@ -25,7 +25,7 @@ SWEEP ?=
 .PHONY: help install data estimators parts gradients train train-gaussian train-discrete train-reinforce fit evaluate \
 	encode reconstruct sample test test-fast test-slow test-chaos lint format typecheck wandb-sync clean resume replay seeds \
 	compare train-many policy bench sweep agent clean-runs interpolate traverse latent-map code-usage kl curves rate-distortion \
-	docs explore ship report
+	docs explore ship report playground
 
 # A variable that a target would ignore is refused.
 only = $(if $(filter command,$(firstword $(origin $1))),$(foreach goal,$(filter-out $2,$(MAKECMDGOALS)),\
@@ -41,7 +41,7 @@ $(call only,SEEDS,seeds train-many)
 $(call only,KEEP,clean-runs)
 $(call only,SWEEP,agent)
 $(call only,ARGS,$(TRAINERS) $(READERS) data curves report estimators parts resume replay compare policy bench sweep agent wandb-sync \
-	docs ship test test-fast test-slow test-chaos)
+	docs ship playground test test-fast test-slow test-chaos)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ train: $(VENV)/.installed ## train the Gaussian VAE on MNIST, then write reconst
 
 estimators: $(VENV)/.installed ## the matrix of estimators, families and claims
 	$(PY) experiments/estimators.py $(ARGS)
+
+playground: $(VENV)/.installed ## gradient estimators at work beside the exact gradient: one web page
+	$(PY) experiments/playground.py $(ARGS)
 
 parts: $(VENV)/.installed ## what a model can be composed of, and what goes with what
 	$(PY) experiments/parts.py $(ARGS)

@@ -547,6 +547,14 @@ SCRIPTS = {
     ),
     "kl: no images": ("kl.py run --count 0", "count must be at least 1, got 0"),
     "kl: no such device": ("kl.py run --device abacus", "device abacus is not there: use cpu"),
+    "playground: no web page's name": (
+        "playground.py --output run/checkpoints/best.ckpt",
+        "output is a web page, an .html, got run/checkpoints/best.ckpt",
+    ),
+    "playground: below a file": (
+        "playground.py --output text.ckpt/x.html",
+        "cannot write text.ckpt/x.html",
+    ),
     "rate-distortion: not evaluated": (
         "rate_distortion.py run",
         "has no rate-distortion curve of test images yet: vae evaluate --rate_distortion makes it",

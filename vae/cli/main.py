@@ -36,6 +36,7 @@ VERBS = {
     "train-many": "train with many seeds at once, as one batched computation",
     "replay": "repeat the training step that ended a run in NaN, and name the tensor",
     "estimators": "list the gradient estimators, and what each one claims",
+    "playground": "write a web page of gradient estimators at work beside the exact gradient",
     "parts": "list what a model can be composed of, and what goes with what",
     "data": "find or download MNIST or another data set, and verify it",
     "clean-runs": "delete all but the newest runs",

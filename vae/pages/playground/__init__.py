@@ -1,0 +1,1 @@
+"""The estimator playground: gradient estimates, drawn in a browser, beside the exact gradient."""

@@ -1,0 +1,21 @@
+// Whether an estimator is for a setting, by what the library says of it; if not, why.
+const MOST_TUPLES = 4e5; // of the exact gradient's sum
+
+function reasonAgainst(data, e, { family, D, bound, K }) {
+  const { categories } = data.families[family], configurations = (categories || 2) ** D;
+  if (!e.bounds.includes(bound)) return bound === "average" ? "for the log of the mean weight" : "for the mean of f";
+  if (K < e.min_samples) return `needs K of ${e.min_samples} or more`;
+  if (e.distinct && K > configurations) return `has only ${configurations} different samples`;
+  return "";
+}
+
+// The largest K of which the exact gradient is still a short sum.
+function mostSamples(data, { family, D, bound }) {
+  if (bound === "average") return data.most_samples;
+  const { categories } = data.families[family];
+  if (family === "gaussian") return Math.floor(Math.max(...Object.keys(data.quadrature)) / D);
+  const S = (categories || 2) ** D;
+  let K = 1, tuples = S;
+  while (K < data.most_samples && tuples * (S + K) / (K + 1) <= MOST_TUPLES) tuples *= (S + K) / ++K;
+  return K;
+}

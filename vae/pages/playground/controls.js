@@ -1,0 +1,85 @@
+// The controls: made of the data, filled from the settings, and telling what was changed.
+const element = id => document.getElementById(id);
+const MOST_CHOSEN = 7; // as many as there are colours
+
+function options(select, pairs, value) {
+  element(select).replaceChildren(...pairs.map(([key, label]) => new Option(label, key, false, String(key) === String(value))));
+}
+
+function slider(label, low, high, step, value, changed) {
+  const holder = document.createElement("label"), input = document.createElement("input"), output = document.createElement("b");
+  Object.assign(input, { type: "range", min: low, max: high, step, value });
+  output.textContent = shown(value, 2);
+  holder.append(`${label} = `, output, input);
+  input.addEventListener("input", () => { output.textContent = shown(+input.value, 2); changed(+input.value); });
+  return holder;
+}
+
+// Fills every control; change(part, what) is called with what the reader changes.
+function showControls(data, settings, colours, change) {
+  const family = data.families[settings.family], parameters = family.parameters[settings.D - 1];
+  options("family", Object.entries(data.families).map(([key, f]) => [key, f.label]), settings.family);
+  options("D", range(family.variables).map(i => [i + 1, i + 1]), settings.D);
+  options("integrand", Object.entries(data.integrands).map(([key, f]) => [key, f.label]), settings.integrand);
+  options("bound", [["average", "the mean of f"], ["log_mean_exp", "the log of the mean of e^f (IWAE)"]], settings.bound);
+  options("across", parameters.map((p, i) => [i, p.label]), settings.a);
+  options("up", [...parameters.map((p, i) => [i, p.label]), [-1, "nothing: histograms"]], settings.b);
+  const shownK = element("K");
+  shownK.max = mostSamples(data, settings); shownK.value = settings.K;
+  element("temperature").value = Math.log10(settings.temperature);
+  element("zoom").value = Math.log2(settings.zoom);
+  element("speed").value = Math.log10(settings.speed);
+  element("seed").value = settings.seed;
+  element("f").textContent = data.integrands[settings.integrand].formula;
+  const theta = settings.theta.map((value, i) => slider(parameters[i].label, ...parameters[i].range, 0.05, value, v => {
+    const changed = settings.theta.slice();
+    changed[i] = v;
+    change({ theta: changed }, true);
+  }));
+  element("theta").replaceChildren(...theta);
+  showValues(settings);
+  showEstimators(data, settings, colours, change);
+}
+
+function showValues(settings) {
+  element("K-shown").textContent = settings.K;
+  element("temperature-shown").textContent = shown(settings.temperature, 2);
+  element("zoom-shown").textContent = `× ${shown(settings.zoom, 2)}`;
+  element("speed-shown").textContent = `${Math.round(settings.speed).toLocaleString("en")} a second`;
+}
+
+// A list of checkboxes, by what the estimators claim.
+const groups = [
+  ["Unbiased, from values of f", e => !e.bias && !e.slope],
+  ["Unbiased, from derivatives of f too", e => !e.bias && e.slope],
+  ["Biased", e => e.bias],
+];
+
+function showEstimators(data, settings, colours, change) {
+  const own = data.estimators.filter(e => e.families.includes(settings.family)), full = settings.chosen.length >= MOST_CHOSEN;
+  element("chosen-note").textContent = `${settings.chosen.length} of at most ${MOST_CHOSEN}`;
+  const focused = document.activeElement?.dataset?.estimator;
+  element("estimators").replaceChildren(...groups.map(([label, belongs]) => {
+    const set = document.createElement("fieldset"), legend = document.createElement("legend");
+    legend.textContent = label;
+    set.append(legend, ...own.filter(belongs).map(e => estimatorBox(e, reasonAgainst(data, e, settings), settings, full, colours, change)));
+    return set;
+  }).filter(set => set.children.length > 1));
+  if (focused) document.querySelector(`[data-estimator="${focused}"]`)?.focus();
+}
+
+function estimatorBox(e, reason, settings, full, colours, change) {
+  const label = document.createElement("label"), box = document.createElement("input"), name = document.createElement("span"), note = document.createElement("small");
+  const checked = settings.chosen.includes(e.name);
+  Object.assign(box, { type: "checkbox", checked, disabled: Boolean(reason) || (full && !checked) });
+  box.dataset.estimator = e.name;
+  box.setAttribute("aria-label", e.name);
+  if (box.disabled) label.dataset.off = "";
+  if (checked) label.style.setProperty("--own", colours.get(e.name));
+  name.innerHTML = `${checked ? '<span class="swatch"></span>' : ""}<code>${e.name}</code>`;
+  note.textContent = reason || e.paper || e.summary;
+  label.title = `${e.summary}. ${e.paper}. ${e.bias ? `Biased: ${e.bias}` : "Unbiased"}`;
+  label.append(box, name, note);
+  box.addEventListener("change", () => change({ chosen: box.checked ? [...settings.chosen, e.name] : settings.chosen.filter(n => n !== e.name) }));
+  return label;
+}

@@ -1,0 +1,38 @@
+// One setting, and the estimates that have been drawn in it.
+function experiment(data, settings) {
+  const problem = problemOf(data, settings), exact = exactGradient(problem, data.quadrature);
+  const known = new Map(data.estimators.map(e => [e.name, e]));
+  const options = (name, temperature) => known.get(name).tempered ? { ...known.get(name).options, temperature } : known.get(name).options;
+  const noises = new Map(), tallies = new Map();
+  const self = {
+    problem, exact, tallies, options,
+    choose(names) { // those that stay keep what they have
+      for (const name of [...tallies.keys()]) if (!names.includes(name)) tallies.delete(name);
+      for (const name of names) if (!tallies.has(name)) {
+        tallies.set(name, tally(problem.law.P));
+        noises.set(name, seeded(settings.seed * 1000 + data.estimators.findIndex(e => e.name === name)));
+      }
+    },
+    least: () => tallies.size ? Math.min(...[...tallies.values()].map(t => t.n)) : 0,
+    // more estimates of each, those behind first, until a time is over
+    advance(count, until = Infinity) {
+      const goal = Math.max(...[...tallies.values()].map(t => t.n), 0) + count;
+      for (const [name, t] of tallies) {
+        const noise = noises.get(name), own = options(name, settings.temperature), from = t.n;
+        while (t.n < goal) {
+          take(t, ESTIMATORS[name](problem, noise, own, t.state));
+          if ((t.n - from) % 16 === 0 && performance.now() > until) break;
+        }
+      }
+    },
+  };
+  return self;
+}
+
+// Moments at one temperature, by a noise that is the same at each.
+function pilot(data, settings, name, count, temperature = settings.temperature) {
+  const problem = problemOf(data, settings), e = data.estimators.find(e => e.name === name), t = tally(problem.law.P);
+  const noise = seeded(1), options = e.tempered ? { ...e.options, temperature } : e.options;
+  for (let i = 0; i < count; i++) take(t, ESTIMATORS[name](problem, noise, options, t.state));
+  return t;
+}
