@@ -99,6 +99,15 @@ def test_what_it_opens_with_shows_what_it_is_for(browser, path):
     assert cold["bias"] < mild["bias"] < hot["bias"] and cold["sd"] > mild["sd"] > hot["sd"]
 
 
+def wait(page, condition):
+    """Until it is so; the page's content policy does not let Playwright wait by itself."""
+    for _ in range(500):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(20)
+    pytest.fail(f"it did not come to {condition}")
+
+
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_it_plays_by_keyboard_and_fits(browser, path, viewport):
     with opened(browser, path, viewport, reduced_motion="reduce") as page:
@@ -112,7 +121,7 @@ def test_it_plays_by_keyboard_and_fits(browser, path, viewport):
         pixels = "document.getElementById('clouds').toDataURL()"
         before = page.evaluate(pixels)
         page.get_by_role("button", name="Play").press("Enter")
-        page.wait_for_function(f"{count} > {still} + 20")
+        wait(page, f"{count} > {still} + 20")
         page.get_by_role("button", name="Pause").press("Space")
         assert page.evaluate(pixels) != before
         page.get_by_role("slider", name="K =").press("ArrowRight")
@@ -128,5 +137,5 @@ def test_it_plays_by_keyboard_and_fits(browser, path, viewport):
 
 def test_by_itself_it_plays(browser, path):
     with opened(browser, path) as page:
-        page.wait_for_function("playground.run().least() > 5")
+        wait(page, "playground.run().least() > 5")
         assert page.get_by_role("button", name="Pause").get_attribute("aria-pressed") == "true"
