@@ -1,4 +1,4 @@
-"""Writes the README's tables from ``experiments/results/*.json``."""
+"""Writes the README's tables from ``experiments/results/*.json``, and the guide's list of links."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import bad_input
+import links
 import mutants
 from benchmark import readme
 from evaluations import codes as codes_table
@@ -142,3 +143,5 @@ if __name__ == "__main__":
         for page, text in pages.items():
             replace_text(page, text)
             print(page.relative_to(ROOT), file=sys.stderr)
+        replace_text(links.LISTED, links.listing())
+        print(links.LISTED.relative_to(ROOT), file=sys.stderr)

@@ -60,6 +60,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "myst_nb",
     "building.mathml",
+    "building.links",
     "building.references",
     "building.rooms",
 ]

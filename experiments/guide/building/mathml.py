@@ -18,7 +18,7 @@ LOGGER = logging.getLogger(__name__)
 
 IN_OTHER_WORDS = (
     (r"\\textstyle\s*", ""),
-    (r"\\(tilde|hat|bar|vec|dot)\s*(\\?[a-zA-Z]+|\{[^{}]*\})(?=\s*[_^])", r"{\\\1{\2}}"),
+    (r"\\(tilde|hat|bar|vec|dot)\s*(\\?[a-zA-Z]+|\{[^{}]*\})(?=\s*[_^])", r"{\\\1{\2}{}}"),
     (
         r"\\(log|exp|min|max|sin|cos)(?![a-zA-Z_^])\s*(?=\\?[a-zA-Z])(?!\\([bB]ig|left))",
         r"\\\1\\,",
