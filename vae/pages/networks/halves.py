@@ -33,7 +33,8 @@ class Decoder(nn.Module):
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()
-        self.vae = vae.hard.eval()
+        self.vae = vae.hard
+        self.eval()
 
     def forward(self, z: Tensor) -> dict[str, Tensor]:
         return {"image": self.vae.decode(z).mean}
@@ -61,7 +62,8 @@ class Encoder(nn.Module):
 
     def __init__(self, vae: VAE, extras: Sequence[str] = EXTRAS) -> None:
         super().__init__()
-        self.vae = vae.hard.eval()
+        self.vae = vae.hard
+        self.eval()
         with torch.no_grad():
             q = self.vae.posterior(self.example())
         name = type(vae.latent).__name__
@@ -135,7 +137,7 @@ def describe_latent(vae: VAE) -> dict[str, Any]:
         (``real``, ``binary``, ``one-hot``, ``simplex``, ..., or None); ``discrete``, whether it is; and
         ``event``, the shape of z.
     """
-    vae = vae.hard.eval()
+    vae = vae.hard
     with torch.no_grad():
         prior = vae.prior()
     return {
