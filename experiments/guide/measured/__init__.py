@@ -5,7 +5,7 @@ GUIDE_FAST=1 in the environment they are few, so that a test runs every page in 
 checked within standard errors, and so hold for both.
 """
 
-from measured.claims import Claims
+from measured.claims import Claims, Table
 from measured.gradient import FAST, Measured, N, measure, quieter
 from measured.problems import function_of_bits, function_of_one_hot, toy_vae
 
@@ -14,6 +14,7 @@ __all__ = [
     "Claims",
     "N",
     "Measured",
+    "Table",
     "function_of_bits",
     "function_of_one_hot",
     "measure",

@@ -1,13 +1,14 @@
-"""The certified claims of some estimators, as a table of a page."""
+"""Tables of a page: the certified claims of some estimators, and others."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from vae.cli.estimators import HEADERS, rows
 
-__all__ = ["Claims"]
+__all__ = ["Claims", "Table"]
 
 
 @cache
@@ -15,7 +16,29 @@ def _all() -> dict[str, tuple[str, ...]]:
     return {row[0]: row for row in rows()}
 
 
-class Claims:
+class Table:
+    """A table of a page, which scrolls where it is too wide.
+
+    Arguments:
+        headers: Plain text.
+        rows: Cells in HTML.
+    """
+
+    def __init__(self, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        self.headers, self.rows = headers, [list(row) for row in rows]
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{html.escape(header)}</th>" for header in self.headers)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in self.rows
+        )
+        return (
+            '<div class="table-wrapper" tabindex="0"><table class="docutils">'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        )
+
+
+class Claims(Table):
     """Rows of ``vae estimators``, as a table on a page.
 
     Arguments:
@@ -23,17 +46,5 @@ class Claims:
     """
 
     def __init__(self, *names: str) -> None:
-        self.rows = [_all()[name] for name in names]
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(header)}</th>" for header in HEADERS)
-        body = "".join(
-            f"<tr><td><code>{row[0]}</code></td>"
-            + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
-            + "</tr>"
-            for row in self.rows
-        )
-        return (
-            '<div class="table-wrapper" tabindex="0"><table class="docutils">'
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-        )
+        shown = [[html.escape(cell) for cell in _all()[name]] for name in names]
+        super().__init__(HEADERS, [[f"<code>{name}</code>", *rest] for name, *rest in shown])
