@@ -42,6 +42,7 @@ const FAMILIES = {
   },
 
   von_mises: {
+    center: (p) => p.loc,
     sample: (p, shape, random) => mapped(p.loc, (loc, i) => {
       const angle = loc + random.vonMises(p.concentration[i]);
       return angle - 2 * Math.PI * Math.round(angle / (2 * Math.PI));

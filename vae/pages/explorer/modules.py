@@ -33,7 +33,7 @@ class Posterior(nn.Module):
         kl: What gives KL(q(z|x) || p(z)) of q, if that is one of them.
     """
 
-    def __init__(self, vae: VAE, extras: Collection[str], kl: KL | None) -> None:
+    def __init__(self, vae: VAE, extras: Collection[str], kl: KL) -> None:
         super().__init__()
         self.vae, self.extras, self.kl = vae, extras, kl
 
@@ -53,7 +53,7 @@ class Posterior(nn.Module):
         extra: dict[str, Callable[[], Any]] = {
             "mean": lambda: of.mean,
             "sd": lambda: of.variance.sqrt(),
-            "kl": lambda: None if self.kl is None else self.kl(q),
+            "kl": lambda: self.kl(q),
         }
         return found | {name: extra[name]() for name in self.extras}
 
@@ -83,16 +83,16 @@ def exported_posterior(vae: VAE) -> tuple[dict[str, Any], str]:
     assert vae.image_shape is not None
     x = torch.rand(2, *vae.image_shape, generator=torch.Generator().manual_seed(0)).round()
     q = vae.posterior(x)
-    extras, (kl, why) = _moments(q), _kl(vae, q)
-    if kl is not None:
+    moments, (kl, why) = _moments(q), _kl(vae, q)
+    wished = [[*moments, "kl"]] if kl is not None else []
+    for extras in [*wished, moments, moments[:1], []]:
         try:
-            return export_network(Posterior(vae, [*extras, "kl"], kl), x), ""
+            return export_network(Posterior(vae, extras, kl), x), why
         except NetworkError as error:
-            why = line(error)
-    try:
-        return export_network(Posterior(vae, extras, None), x), why
-    except NetworkError:
-        return export_network(Posterior(vae, [], None), x), why
+            if not extras:
+                raise
+            why = why or line(error)
+    raise AssertionError
 
 
 def exported_layers(chain: Chain) -> list[dict[str, Any]]:

@@ -1,0 +1,100 @@
+"""What the explorer's scripts know of a model without a page: every latent layer, as torch has it."""
+
+import json
+import math
+
+import pytest
+import torch
+from browser import opened
+from combining import composed, images
+
+from vae.distributions.operations import base_of
+from vae.models.catalogue import LATENTS
+from vae.pages.explorer import gather
+from vae.pages.explorer.write import model_scripts
+from vae.pages.page import page, write_page
+from vae.pictures.codes import center, ways
+
+DRAWS = 2000
+T = [0.0, 0.13, 0.5, 0.77, 1.0]
+
+ASK = """([held, x, y, draws, t]) => {
+    const model = new Model(held), {space} = model, random = new Random(1);
+    const q = model.encode(x), z = Float64Array.from(q.center()), end = Float64Array.from(model.encode(y).center());
+    const about = {middle: held.middle, scale: held.scale, width: space.width, layers: space.layers};
+    return {
+        center: [...z], kl: q.kl(), probs: space.discrete ? [...q.probs()] : null,
+        moments: space.discrete ? null : {mean: [...q.moments().mean], sd: [...q.moments().sd]},
+        samples: Array.from({length: draws}, () => [...q.sample(random)]),
+        ways: Object.fromEntries(held.ways.map(({name}) => [name, t.map((part) => [...WAYS[name](z, end, part, about)])])),
+        moved: space.discrete ? [...model.switched(z, 1, 0)] : [...model.moved(z, [0, 1], [space.high[0], space.low[1] / 2])],
+        low: space.low, high: space.high,
+    };
+}"""
+
+
+@pytest.fixture(scope="module")
+def ask(browser, tmp_path_factory):
+    path = tmp_path_factory.mktemp("explorer") / "page.html"
+    names = "Model, Random, WAYS"
+    write_page(path, page("t", "", script=f"{model_scripts()}\nObject.assign(window, {{{names}}});"))
+    with opened(browser, path) as seen:
+        yield lambda *given: seen.evaluate(ASK, json.loads(json.dumps(given)))
+
+
+numbers = lambda values: torch.tensor(values, dtype=torch.float32)
+
+NO_ENCODER = {"flow"}
+WITHOUT_KL = {"conditional_bernoulli", "plackett_luce", "von_mises"}
+"""Families of which torch has a KL in operations that pages do not know."""
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", sorted(LATENTS.keys() - NO_ENCODER))
+def test_every_latent_layer(ask, name):
+    model = composed(name, None, "bernoulli").eval()
+    vae, x = model.vae.hard, images("binary")
+    held = gather(model, name)
+    found = ask(held, x[0].flatten().tolist(), x[1].flatten().tolist(), DRAWS, T)
+    q = vae.posterior(x[:2])
+    random_center = name == "logistic_normal"  # torch knows no mean: there, a sample stands for q
+    if not random_center:
+        assert torch.allclose(numbers(found["center"]), center(q)[0].flatten(), atol=1e-3)
+    check_kl(vae, q, found["kl"], held["posterior"]["whyNoKL"], name)
+    drawn = q.sample((DRAWS,))[:, 0].flatten(1)
+    apart = same_mean(numbers(found["samples"]), drawn)
+    assert apart < 6, f"{apart:.1f} standard errors"  # false alarm: 1e-7 of the widest codes
+    if not random_center:
+        codes = center(q)
+        for way, move in ways(q, vae.prior()).items():
+            exact = move(codes[0], codes[1], torch.tensor(T)).flatten(1)
+            assert torch.allclose(numbers(found["ways"][way]), exact, atol=2e-3), way
+    z = numbers(found["moved"]).view(1, *vae.prior().event_shape)
+    assert base_of(vae.prior()).support is None or vae.prior().log_prob(z).isfinite()
+    assert vae.decode(z).mean.isfinite().all()
+
+
+def check_kl(vae, q, kl, why, name):
+    try:
+        exact = vae.kl(q)[0]
+    except NotImplementedError:
+        assert kl is None and "has no closed form" in why
+        return
+    if name in WITHOUT_KL:
+        assert kl is None and "pages know no operation" in why
+        return
+    each = vae.kl_per_variable(q)[0].tolist() if len(kl) > 1 else [exact.item()]
+    assert kl == pytest.approx(each, abs=1e-3) and sum(each) == pytest.approx(exact.item(), rel=1e-5)
+
+
+def same_mean(ours, theirs):
+    """How many standard errors the means are apart at most, of each entry and of its square."""
+    ours, theirs = (torch.cat([z, z.square()], 1).double() for z in (ours, theirs))
+    error = ((ours.var(0) + theirs.var(0)) / DRAWS).sqrt()
+    return ((ours.mean(0) - theirs.mean(0)).abs() / error.clamp_min(1e-4 / math.sqrt(DRAWS))).max()
+
+
+def test_a_flow_has_no_encoder_and_says_so():
+    pytest.importorskip("zuko")
+    held = gather(composed("flow", None, "bernoulli").eval(), "flow")
+    assert held["encoder"] is None and "cannot draw from Flow" in held["whyNoEncoder"]
