@@ -37,7 +37,9 @@ ASK = """([held, x, y, draws, t]) => {
 def ask(browser, tmp_path_factory):
     path = tmp_path_factory.mktemp("explorer") / "page.html"
     names = "Model, Random, WAYS"
-    write_page(path, page("t", "", script=f"{model_scripts()}\nObject.assign(window, {{{names}}});"))
+    write_page(
+        path, page("t", "", script=f"{model_scripts()}\nObject.assign(window, {{{names}}});")
+    )
     with opened(browser, path) as seen:
         yield lambda *given: seen.evaluate(ASK, json.loads(json.dumps(given)))
 
@@ -49,8 +51,17 @@ WITHOUT_KL = {"conditional_bernoulli", "plackett_luce", "von_mises"}
 """Families of which torch has a KL in operations that pages do not know."""
 
 
+QUICK = {"gaussian", "one_hot", "binary_layers", "power_spherical", "conditional_bernoulli"}
+"""Of each kind of latents one; the others are as thorough as they are slow."""
+
+EVERY = [
+    pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
+    for name in sorted(LATENTS.keys() - NO_ENCODER)
+]
+
+
 @torch.no_grad()
-@pytest.mark.parametrize("name", sorted(LATENTS.keys() - NO_ENCODER))
+@pytest.mark.parametrize("name", EVERY)
 def test_every_latent_layer(ask, name):
     model = composed(name, None, "bernoulli").eval()
     vae, x = model.vae.hard, images("binary")
@@ -84,7 +95,9 @@ def check_kl(vae, q, kl, why, name):
         assert kl is None and "pages know no operation" in why
         return
     each = vae.kl_per_variable(q)[0].tolist() if len(kl) > 1 else [exact.item()]
-    assert kl == pytest.approx(each, abs=1e-3) and sum(each) == pytest.approx(exact.item(), rel=1e-5)
+    assert kl == pytest.approx(each, abs=1e-3) and sum(each) == pytest.approx(
+        exact.item(), rel=1e-5
+    )
 
 
 def same_mean(ours, theirs):
