@@ -33,7 +33,7 @@ class Posterior(nn.Module):
         kl: What gives KL(q(z|x) || p(z)) of q, if that is one of them.
     """
 
-    def __init__(self, vae: VAE, extras: Collection[str], kl: KL) -> None:
+    def __init__(self, vae: VAE, extras: Collection[str], kl: KL | None) -> None:
         super().__init__()
         self.vae, self.extras, self.kl = vae, extras, kl
 
@@ -53,7 +53,7 @@ class Posterior(nn.Module):
         extra: dict[str, Callable[[], Any]] = {
             "mean": lambda: of.mean,
             "sd": lambda: of.variance.sqrt(),
-            "kl": lambda: self.kl(q),
+            "kl": lambda: None if self.kl is None else self.kl(q),
         }
         return found | {name: extra[name]() for name in self.extras}
 
