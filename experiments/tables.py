@@ -15,6 +15,7 @@ import mutants
 from benchmark import readme
 from evaluations import codes as codes_table
 from evaluations import models as models_table
+from evaluations import shipped as shipped_table
 from evaluations import tables as evaluation_tables
 
 from vae.cli.errors import one_line_errors
@@ -115,6 +116,7 @@ TABLES = {
     "models": models_table.table,
     "omniglot": models_table.omniglot,
     "codes": codes_table.table,
+    "shipped": shipped_table.table,
     "own_parts": own_parts,
     "mutants": mutants.markdown,
     "evaluator_mutants": mutants.markdown_evaluator,
@@ -123,7 +125,11 @@ TABLES = {
     "targets": readme.markdown_targets,
     "precision": precision,
 }
-PAGES = [ROOT / "README.md", RESULTS / "README.md"]
+PAGES = [
+    ROOT / "README.md",
+    RESULTS / "README.md",
+    ROOT / "experiments" / "checkpoints" / "README.md",
+]
 
 
 def fill(text: str) -> str:

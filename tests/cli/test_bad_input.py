@@ -272,7 +272,14 @@ CONFIGURATION = {
     "a folder of runs that is a file": (f"VAE_RUNS_DIR=text.ckpt {TRAIN}", "set VAE_RUNS_DIR"),
 }
 CHECKPOINTS = {
-    "none yet": ("evaluate.py", "train one first"),
+    "none yet": ("curves.py", "train one first"),
+    "the repository's, without its data": ("reconstruct.py", "MNIST is not in none/MNIST/raw"),
+    "the repository's, replayed": ("replay.py gaussian", "but not the state of a run"),
+    "the repository's, resumed": ("resume.py gaussian", "gaussian holds no config.yaml"),
+    "the repository's, trained on": (
+        f"{TRAIN} --ckpt_path gaussian",
+        "but not the state of a run: continue from a run's last.ckpt",
+    ),
     "not there": ("sample.py nope.ckpt", "no checkpoint at nope.ckpt"),
     "a folder that is none": ("sample.py data", "data holds no checkpoints/best.ckpt"),
     "of zero bytes": ("sample.py empty.ckpt", "empty.ckpt cannot be read as a checkpoint (it is"),
