@@ -575,6 +575,15 @@ SCRIPTS = {
         "curves.py run --y_limits [1,0]",
         "y_limits takes a lower and a higher number, got [1.0, 0.0]",
     ),
+    "report: no run": ("report.py data", "data is no run's folder, and holds none with a metrics"),
+    "report: a checkpoint": (
+        "report.py run/checkpoints/last.ckpt",
+        "last.ckpt is no run's folder",
+    ),
+    "report: not a page": (
+        "report.py run --output report.pdf",
+        "must end in .html, got report.pdf",
+    ),
     "gradients: unknown estimator": ("gradients.py run --estimators [foo]", "unknown estimator"),
     "gradients: no list": ("gradients.py run --estimators rloo", "expected list, got rloo"),
     "gradients: no such objective": ("gradients.py run --objective foo", "choose from elbo, iwae"),
@@ -675,7 +684,7 @@ def test_a_mistake_is_one_clear_line_and_writes_nothing(case, folder):
 def test_there_are_cases_of_every_script_and_they_are_enough():
     scripts = {word for line, _ in CASES.values() for word in line.split() if word.endswith(".py")}
     names = "train evaluate reconstruct sample gradients seeds resume policy_gradient prepare_data train_many"
-    names += " interpolate traverse latent_map code_usage kl rate_distortion curves"
+    names += " interpolate traverse latent_map code_usage kl rate_distortion curves report"
     assert scripts >= {f"{name}.py" for name in names.split()}
     assert len(CASES) == sum(map(len, PARTS.values())) >= 100
 

@@ -63,12 +63,12 @@ def svg(figure: Figure, name: str, about: str) -> str:
         for color, variable in _colors().items():
             text = re.sub(rf"{color}\b", f"var({variable})", text, flags=re.I)
     width = figure.get_figwidth() * PIXELS
-    least = f"min(100%, {width:.0f}px)" if width < WIDE else f"{width * LEAST:.0f}px"
+    least = 0 if width < WIDE else width * LEAST
     box = re.search(r'viewBox="[^"]+"', text)
     assert box
     opening = (
         f'<svg {box[0]} role="img" aria-label="{html.escape(about)}"'
-        f' style="width: min(100%, {width:.0f}px); min-width: {least}" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f' style="width: {width:.0f}px; max-width: 100%; min-width: {least:.0f}px" xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
     kind = "plot paper" if paper else "plot"
     focus = (

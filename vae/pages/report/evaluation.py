@@ -68,9 +68,9 @@ def _one(name: str, content: Mapping[str, Any]) -> str:
     commands = "".join(f"<p>{code(str(one))}</p>" for one in content.get("commands") or [])
     return (
         f"<h3>{html.escape(about)}</h3>"
+        + table(HEAD, rows, about)
         + (f'<ul class="warning">{"".join(warnings)}</ul>' if warnings else "")
         + (f"<ul>{said}</ul>" if said else "")
-        + table(HEAD, rows, about)
         + (f"<details><summary>How it was made</summary>{commands}</details>" if commands else "")
     )
 
