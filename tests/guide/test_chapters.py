@@ -58,3 +58,40 @@ def test_a_sticking_the_landing_that_keeps_the_score_fails_its_chapter(monkeypat
     monkeypatch.setattr(vae.StickingTheLanding, "estimate", vae.Pathwise().estimate)
     with pytest.raises(AssertionError):
         run(CHAPTERS["04-pathwise"])
+
+
+@pytest.mark.parametrize(
+    ("chapter", "name", "mutant"),
+    [
+        ("06-straight-through", "ReinMax.forward", vae.StraightThrough.forward),
+        ("08-coupled-samples", "DisARM.couple", vae.ARM.couple),
+        ("09-multi-sample", "DoublyReparameterized.estimate", vae.Pathwise().estimate),
+        ("10-which", "ReinMax.bias", None),
+    ],
+)
+def test_an_estimator_that_is_another_fails_its_chapter(
+    chapter, name, mutant, monkeypatch, capsys
+):
+    owner, attribute = name.split(".")
+    monkeypatch.setattr(getattr(vae, owner), attribute, mutant)
+    with pytest.raises(AssertionError):
+        run(CHAPTERS[chapter])
+
+
+def test_a_control_variate_of_another_mean_fails_its_chapter(monkeypatch, capsys):
+    forgets = lambda p, perturbed: perturbed  # the derivative of the noise given the hard sample
+    monkeypatch.setattr("vae.estimators.relaxed.condition", forgets)
+    with pytest.raises(AssertionError):
+        run(CHAPTERS["07-control-variates"])
+
+
+def test_a_temperature_that_is_ignored_fails_its_chapter(monkeypatch, capsys):
+    honest = vae.GumbelSoftmax.forward
+
+    def wrong(self, q, sample_shape):
+        self.temperature.fill_(1.0)
+        return honest(self, q, sample_shape)
+
+    monkeypatch.setattr(vae.GumbelSoftmax, "forward", wrong)
+    with pytest.raises(AssertionError):
+        run(CHAPTERS["05-gumbel"])
