@@ -28,7 +28,7 @@ __all__ = [
     "scripts",
 ]
 
-FILES = "elementwise places products convolutions reductions operations network".split()
+FILES = "special elementwise places products convolutions reductions operations network".split()
 
 
 def scripts() -> str:

@@ -7,7 +7,8 @@ const UNARY = {
   logical_not: (x) => (x === 0 ? 1 : 0), neg: (x) => -x, reciprocal: (x) => 1 / x,
   round: halfToEven,
   rsqrt: (x) => 1 / Math.sqrt(x), sigmoid: (x) => 1 / (1 + Math.exp(-x)),
-  sign: Math.sign, sin: Math.sin, sinh: Math.sinh, sqrt: Math.sqrt, tan: Math.tan, tanh: Math.tanh,
+  sign: Math.sign, sin: Math.sin, sinh: Math.sinh,
+  special_i0e, special_i1e, sqrt: Math.sqrt, tan: Math.tan, tanh: Math.tanh,
   trunc: Math.trunc,
 };
 
@@ -26,33 +27,6 @@ function halfToEven(x) {
   if (above !== 0.5) return Math.round(x);
   return down % 2 === 0 ? down : down + 1;
 }
-
-// Numerical Recipes' Chebyshev fit of erfc, to 1.2e-7.
-const ERFC = [0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418,
-  0.37409196, 1.00002368, -1.26551223];
-function erf(x) {
-  const t = 1 / (1 + 0.5 * Math.abs(x));
-  let series = 0;
-  for (const c of ERFC) series = series * t + c;
-  const tail = t * Math.exp(-x * x + series);
-  return x >= 0 ? 1 - tail : tail - 1;
-}
-
-// Stirling's series, after a few steps up; both are right to single precision for x > 0.
-function lgamma(x) {
-  let shift = 1;
-  while (x < 7) shift *= x++;
-  const r = 1 / (x * x), series = (1 / 12 - r * (1 / 360 - r * (1 / 1260 - r / 1680))) / x;
-  return (x - 0.5) * Math.log(x) - x + 0.9189385332046727 + series - Math.log(shift);
-}
-
-function digamma(x) {
-  let below = 0;
-  while (x < 7) below -= 1 / x++;
-  const r = 1 / (x * x);
-  return Math.log(x) - 0.5 / x - r * (1 / 12 - r * (1 / 120 - r / 252)) + below;
-}
-
 
 function unary(f) {
   return ({inputs: [a], size}) => {

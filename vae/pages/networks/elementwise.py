@@ -13,7 +13,8 @@ __all__ = ["BINARY", "MAKERS", "UNARY"]
 
 UNARY = frozenset(
     "abs acos asin atan atanh ceil cos cosh digamma erf exp expm1 floor lgamma log log1p log2 log10"
-    " logical_not neg reciprocal relu round rsqrt sigmoid sign sin sinh sqrt tan tanh trunc".split()
+    " logical_not neg reciprocal relu round rsqrt sigmoid sign sin sinh special_i0e special_i1e sqrt tan"
+    " tanh trunc".split()
 )
 BINARY = frozenset(
     "add atan2 div eq floor_div ge gt le logical_and logical_or lt maximum minimum mul ne pow"

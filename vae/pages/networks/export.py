@@ -95,7 +95,7 @@ def _error(found: Trace, turned: set[str]) -> float:
     exact, narrow = found.evaluate(), found.evaluate(change)
     worst = 0.0
     for name, value in exact.items():
-        same = value == narrow[name]
+        same = (value == narrow[name]) | (value.isnan() & narrow[name].isnan())
         apart = (value - narrow[name]).abs().nan_to_num(torch.inf).masked_fill(same, 0)
         finite = value[value.isfinite()].abs()
         scale = max(1.0, float(finite.max())) if len(finite) else 1.0

@@ -6,12 +6,12 @@ it all, or else the numbers themselves do.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
-from vae.pages.networks.trace import BATCHES
 from vae.pages.networks.translation import Maker, Translation
 
 __all__ = ["MAKERS", "SEVERAL"]
@@ -77,10 +77,7 @@ def _table(to: Translation, node: fx.Node, name: str) -> None:
     sources = [n for n in nodes if to.value(n).dtype.is_floating_point]
     if not all(to.is_constant(n) for n in nodes if n not in sources):
         to.refuse(node, "by indices that depend on the inputs")
-    known, count = (
-        {n.name: to.constants.get(n.name) for n in nodes},
-        1,
-    )  # place 0 is what is padded with
+    known, count = {n.name: to.constants.get(n.name) for n in nodes}, 1  # 0 is what is padded with
     for source in sources:
         known[source.name] = numbers = _numbers(to, node, source, count)
         count = int(numbers.max()) + 1
@@ -90,21 +87,68 @@ def _table(to: Translation, node: fx.Node, name: str) -> None:
         x, pad, *rest = args
         padding, args = rest[0] if rest else 0, (x, pad, 0)
     target: Any = node.target
-    places = target(*args, **kwargs)
-    if to.shape(node.name)[:1] != [-1] or not bool((places == places[:1]).all()):
+    axis = _axis(to, node, node)
+    places = target(*args, **kwargs).movedim(axis, 0)
+    if not bool((places == places[:1]).all()):
         to.refuse(node, "but image by image")
     table = to.table(f"{node.name}_table", places[0].long())
-    to.add("move", node, [padding, *sources], table=table)
+    given = [n if to.is_constant(n) else _images_first(to, node, n) for n in sources]
+    to.add("move", node, [padding, *given], table=table)
+    if axis:
+        made = to.operations[-1]
+        made["out"], rest = f"{node.name}_by_image", [n for n in made["shape"] if n >= 0]
+        made["shape"] = [-1, *rest]
+        order = [*range(1, axis + 1), 0, *range(axis + 1, len(rest) + 1)]
+        _permute(to, made["out"], made["shape"], order, node.name)
+
+
+def _images_first(to: Translation, node: fx.Node, source: fx.Node) -> Any:
+    """A value with the batch as its first dimension."""
+    axis, shape = _axis(to, node, source), to.shape(source.name)
+    if axis == 0:
+        return source
+    order = [axis, *(d for d in range(len(shape)) if d != axis)]
+    name = f"{source.name}_for_{node.name}"
+    _permute(to, source.name, shape, order, name)
+    return name
+
+
+def _permute(to: Translation, name: str, shape: list[int], order: list[int], out: str) -> None:
+    """Adds the operation that changes the order of a value's dimensions, of which one is the batch."""
+    strides: list[int] = []
+    step = 1
+    for size in reversed(shape):
+        strides.insert(0, step)
+        step *= size  # once by -1, which makes it a multiple of the batch
+    to.operations.append(
+        {
+            "op": "strided",
+            "in": [name],
+            "out": out,
+            "shape": [shape[d] for d in order],
+            "strides": [strides[d] for d in order],
+            "offset": 0,
+        }
+    )
+
+
+def _axis(to: Translation, node: fx.Node, x: fx.Node) -> int:
+    """The dimension of a value that is the batch."""
+    shape = to.shape(x.name)
+    if shape.count(-1) != 1 or any(size < -1 for size in shape):
+        to.refuse(node, "but image by image")
+    return shape.index(-1)
 
 
 def _numbers(to: Translation, node: fx.Node, source: fx.Node, first: int) -> Tensor:
     """Numbers from the first on in the shape of a value; the same for each image."""
-    value, own = to.value(source), not to.is_constant(source)
-    if own and to.shape(source.name)[:1] != [-1]:
-        to.refuse(node, "but image by image")
-    count = value.numel() // (BATCHES[0] if own else 1)
+    value = to.value(source)
+    shape = list(value.shape)
+    if not to.is_constant(source):
+        shape[_axis(to, node, source)] = 1
+    count = math.prod(shape)
     numbers = torch.arange(first, first + count, dtype=torch.float64)
-    return numbers.view(value.shape[own:]).expand(value.shape).clone()
+    return numbers.view(shape).expand(value.shape).clone()
 
 
 def _cat(to: Translation, node: fx.Node, name: str) -> None:
