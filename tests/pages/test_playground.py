@@ -58,6 +58,27 @@ def test_all_numbers_of_variables_samples_and_temperatures(seen):
     assert max(compared(seen, found).values()) < TOLERANCE
 
 
+def test_the_pages_own_noise_has_its_moments(seen):
+    """Means of 1e5 numbers, random but for the seed: ten z-tests, a false-alarm rate of 1e-6."""
+    powers = {
+        "uniform": {1: (1 / 2, 1 / 12), 2: (1 / 3, 4 / 45)},
+        "exponential": {1: (1, 1), 2: (2, 20)},
+        "normal": {1: (0, 1), 2: (1, 2), 3: (0, 15), 4: (3, 96)},
+    }  # of each power, the mean and the variance
+    n = 100_000
+    for kind, moments in powers.items():
+        found = seen.evaluate(
+            """([kind, n]) => {
+            const x = playground.noise(7)[kind](n), power = k => x.reduce((s, v) => s + v ** k, 0) / n;
+            return [1, 2, 3, 4].map(power);
+        }""",
+            [kind, n],
+        )
+        for power, (mean, variance) in moments.items():
+            z = (found[power - 1] - mean) / math.sqrt(variance / n)
+            assert abs(z) < 5.4, (kind, power, z)
+
+
 def test_unbiased_ones_are_so_with_the_pages_own_noise(seen):
     """Random but for its seed; about 150 z-tests, of a false-alarm rate of 1e-6 together."""
     found = seen.evaluate("""() => ["bernoulli", "categorical", "gaussian"].flatMap(family => {
@@ -126,6 +147,12 @@ def test_it_plays_by_keyboard_and_fits(browser, path, viewport):
         assert page.evaluate(pixels) != before
         page.get_by_role("slider", name="K =").press("ArrowRight")
         assert page.evaluate("playground.settings().K") == 5
+        for name in ("logit 1", "logit 2"):
+            page.get_by_role("slider", name=name).press("ArrowRight")
+        assert [round(v, 2) for v in page.evaluate("playground.settings().theta")] == [
+            -0.95,
+            -0.95,
+        ]
         page.get_by_role("checkbox", name="arms", exact=True).press("Space")
         assert "arms" in page.evaluate("playground.settings().chosen")
         for example in page.locator("#presets button").all():

@@ -21,7 +21,7 @@ function showControls(data, settings, colours, change) {
   options("family", Object.entries(data.families).map(([key, f]) => [key, f.label]), settings.family);
   options("D", range(family.variables).map(i => [i + 1, i + 1]), settings.D);
   options("integrand", Object.entries(data.integrands).map(([key, f]) => [key, f.label]), settings.integrand);
-  options("bound", [["average", "the mean of f"], ["log_mean_exp", "the log of the mean of e^f (IWAE)"]], settings.bound);
+  options("bound", [["average", "the mean of f"], ["log_mean_exp", "log-mean-exp of f (IWAE)"]], settings.bound);
   options("across", parameters.map((p, i) => [i, p.label]), settings.a);
   options("up", [...parameters.map((p, i) => [i, p.label]), [-1, "nothing: histograms"]], settings.b);
   const shownK = element("K");
@@ -31,12 +31,13 @@ function showControls(data, settings, colours, change) {
   element("speed").value = Math.log10(settings.speed);
   element("seed").value = settings.seed;
   element("f").textContent = data.integrands[settings.integrand].formula;
-  const theta = settings.theta.map((value, i) => slider(parameters[i].label, ...parameters[i].range, 0.05, value, v => {
-    const changed = settings.theta.slice();
-    changed[i] = v;
-    change({ theta: changed }, true);
-  }));
-  element("theta").replaceChildren(...theta);
+  const theta = settings.theta.slice(); // what all sliders say together
+  element("theta").replaceChildren(...theta.map((value, i) => slider(parameters[i].label, ...parameters[i].range, 0.05, value, v => {
+    theta[i] = v;
+    change({ theta: theta.slice() }, true);
+  })));
+  const tempered = data.estimators.some(e => e.tempered && e.families.includes(settings.family));
+  for (const part of document.querySelectorAll(".tempered")) part.hidden = !tempered;
   showValues(settings);
   showEstimators(data, settings, colours, change);
 }
@@ -45,7 +46,7 @@ function showValues(settings) {
   element("K-shown").textContent = settings.K;
   element("temperature-shown").textContent = shown(settings.temperature, 2);
   element("zoom-shown").textContent = `× ${shown(settings.zoom, 2)}`;
-  element("speed-shown").textContent = `${Math.round(settings.speed).toLocaleString("en")} a second`;
+  element("speed-shown").textContent = `${Math.round(settings.speed).toLocaleString("en")} / s`;
 }
 
 // A list of checkboxes, by what the estimators claim.

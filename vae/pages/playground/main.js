@@ -22,6 +22,7 @@ function start(data) {
       settings.b = settings.theta.length > 1 ? 1 : -1;
     }
     settings.K = Math.min(settings.K, mostSamples(data, settings));
+    if (old && Object.keys(changed).some(key => ["family", "D", "integrand", "bound", "theta", "chosen"].includes(key))) explain(null);
     settings.chosen = settings.chosen.filter(name => {
       const e = data.estimators.find(e => e.name === name);
       return e.families.includes(settings.family) && !reasonAgainst(data, e, settings);
@@ -37,6 +38,12 @@ function start(data) {
       : "None of the chosen estimators has a temperature: choose gumbel_softmax, st_gumbel, gumbel_rao or rebar.";
     curves = temperatureCurves(data, settings, run.exact, c => drawTemperatures(c, settings, colours));
     draw();
+  }
+
+  // What an example shows, until its setting is left.
+  function explain(example) {
+    element("note").textContent = example ? example.note : "";
+    [...element("presets").children].forEach((button, i) => button.setAttribute("aria-pressed", String(EXAMPLES[i] === example)));
   }
 
   function draw(table = true) {
@@ -80,10 +87,11 @@ function start(data) {
   element("presets").append(...EXAMPLES.map(example => {
     const button = document.createElement("button");
     Object.assign(button, { type: "button", textContent: example.label });
-    button.addEventListener("click", () => { take(settingsOf(data, example, settings)); if (!still && !playing) play(true); });
+    button.addEventListener("click", () => { take(settingsOf(data, example, settings)); explain(example); if (!still && !playing) play(true); });
     return button;
   }));
   take(settingsOf(data, EXAMPLES[0]));
+  explain(EXAMPLES[0]);
   document.addEventListener("theme", () => take({}));
   addEventListener("resize", () => { draw(); drawTemperatures(curves.curves, settings, colours); });
   play(!still);
@@ -114,7 +122,7 @@ const spread = (t, exact) => ({ sd: Math.sqrt(totalVariance(t)), bias: distance(
 const page = start(DATA);
 window.playground = {
   ...page, data: DATA,
-  replay: cases => replay(DATA, cases),
+  replay: cases => replay(DATA, cases), noise: seeded,
   spread: t => spread(t, page.run().exact),
   at: (temperature, name, count) => spread(pilot(DATA, page.settings(), name, count, temperature), page.run().exact),
   zScores: (name, changed, count) => {

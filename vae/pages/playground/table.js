@@ -2,7 +2,7 @@
 function drawTable(data, run, settings, colours) {
   const { a, b } = settings, components = b >= 0 ? [a, b] : [a], names = data.families[settings.family].parameters[settings.D - 1].map(p => p.label);
   const cells = [], number = (words, strong = false) => `<td class="number">${strong ? `<strong>${words}</strong>` : words}</td>`;
-  const head = ["estimator", ...components.flatMap(i => [`mean, ${names[i]}`, "bias"]), "variance", "evaluations of f", "variance × evaluations"];
+  const head = ["estimator", ...components.flatMap(i => [`${names[i]}: mean`, "bias"]), "variance", "cost", "variance × cost"];
   cells.push(`<thead><tr>${head.map((h, i) => `<th scope="col"${i ? ' class="number"' : ""}>${h}</th>`).join("")}</tr></thead><tbody>`);
   cells.push(`<tr><th scope="row">exact</th>${components.map(i => number(shown(run.exact[i], 4)) + number("0")).join("")}${number("0")}<td></td><td></td></tr>`);
   for (const [name, t] of run.tallies) {
