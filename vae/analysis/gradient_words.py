@@ -54,10 +54,10 @@ NOTES = """\
 ✓ unbiased by its claim, which the library's tests certify of its own estimators (of yours, vae.certify does).
 The least variance is first, unbiased ones above biased ones.
 variance: of one gradient, summed over the parameters of q; enc.: the same of the encoder's weights.
-bias²: ‖E g - truth‖², less what the noise of the mean adds to it. So a negative one is a 0 that was estimated
-  with noise: read it with its standard error; bold where it exceeds two of them.
-SNR: ‖E g‖ / √variance, of one gradient. DSNR: mean length of its part along the truth over that of its part
-  across; it counts direction alone, so that a large bias can have a large SNR, and no large DSNR.
+bias²: ‖E g - truth‖², less what the noise of the mean adds to it. So a negative one is a 0 that was\
+ estimated with noise: read it with its standard error; bold where it exceeds two of them.
+SNR: ‖E g‖ / √variance, of one gradient. DSNR: mean length of its part along the truth over that of its\
+ part across; it counts direction alone, so that a large bias can have a large SNR, and no large DSNR.
 cosine: between E g and the truth. evals: decodings an image; ms, MB: of one gradient of all images."""
 """What stands under the table."""
 

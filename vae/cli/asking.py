@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from rich.progress import Progress
 
+from vae.cli.console import console
 from vae.cli.evaluation_file import entry
 from vae.cli.evaluation_table import duration
 from vae.evaluation.answers import Answers
@@ -173,7 +175,8 @@ class Asking:
             about = "" if each is None else f", about {duration(each * images)}"
             words = getattr(part, kind.values) if kind.values else []
             flag = " ".join([f"--{name}", *map(str, words)])
-            lines.append(f"  {flag:<21} {kind.title} ({images:,} images{about})")
+            said = f"  {flag:<21} {kind.title} ({images:,} images{about})"
+            lines.append(textwrap.fill(said, console().width, subsequent_indent=" " * 24))
         return "\n".join(lines) if lines[1:] else ""
 
 

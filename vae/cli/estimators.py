@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 import sympy  # torch needs it
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from vae.certify.named import example, named_cases
+from vae.cli.console import console, fitted
 from vae.cli.latent_names import LAYERS
 from vae.cli.parser import ScriptParser
 from vae.distributions.kinds import is_discrete, kind_of
@@ -105,6 +103,19 @@ def footnote() -> str:
     )
 
 
+def folded(row: Sequence[str]) -> str:
+    """What stands beside an estimator's name on a narrow terminal."""
+    _, families, bias, bound, gradient, least, evaluations, paper = row
+    claims = [
+        "unbiased" if bias == "-" else f"biased: {bias}",
+        "any bound" if bound == "any" else f"{bound} alone",
+        *(["needs ∇f"] if gradient == "yes" else []),
+        *([f"K ≥ {least}"] if least != "1" else []),
+        f"{evaluations} evaluations",
+    ]
+    return "\n".join([families, "; ".join(claims), *([paper] if paper else [])])
+
+
 def show(format: str = "table") -> None:
     """Prints the matrix of estimators.
 
@@ -116,14 +127,12 @@ def show(format: str = "table") -> None:
     if format == "markdown":
         print(markdown())
         return
-    table = Table(*HEADERS)
-    for row in rows():
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 180).print(table)
-    print(footnote())
+    out = console()
+    out.print(fitted(HEADERS, rows(), folded, out.width, 150))
+    out.print(footnote(), markup=False)
     biased = [name for name in ESTIMATORS if example(name).bias is not None]
     certified = [case for case in named_cases() if case[0] not in biased]
-    print(
+    out.print(
         f"{len(ESTIMATORS)} estimators. make test certifies {len(certified)} triples (estimator,"
         f" problem, bound) as unbiased, by a z-test against the exact gradient, and shows each of"
         f" the {len(biased)} biased estimators to be so by the same test."

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vae.cli.console import console
 from vae.evaluation.words import in_words, labels_of
 
 __all__ = ["duration", "print_evaluation"]
 
 
 WIDE = ("", "value", "", "what it is", "images", "with", "seconds")
-"""The columns of a table on a wide terminal, and in a file."""
+"""The columns of a table on a wide terminal."""
 
 NARROWEST = 110
 """Columns of a terminal below which what belongs to a number folds into one column."""
@@ -29,8 +28,8 @@ def print_evaluation(title: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
         title: What stands above the table.
         rows: The numbers by name, as :func:`vae.cli.evaluation_file.entry` makes them.
     """
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
-    narrow = console.width < NARROWEST
+    out = console()
+    narrow = out.width < NARROWEST
     table = Table("", "value", "what it is") if narrow else Table(*WIDE)
     for column in table.columns:
         column.no_wrap = column.header not in ("with", "what it is")
@@ -55,11 +54,11 @@ def print_evaluation(title: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
         else:
             cells = [marked, value, unit, bound, images, ", ".join(labels), seconds]
         table.add_row(*map(escape, cells))  # E_q[z] is no markup
-    console.print(title, style="bold", markup=False)
-    console.print(table)
+    out.print(title, style="bold", markup=False)
+    out.print(table)
     for name, row in rows.items():
         if row.get("warning"):
-            console.print(f"! {name}: {row['warning']}", soft_wrap=True, markup=False)
+            out.print(f"! {name}: {row['warning']}", markup=False)
 
 
 def duration(seconds: float) -> str:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import csv
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich import box
 from rich.table import Table
 from torch import Tensor
 
 from vae.analysis.gradient_words import COLUMNS, NOTES, in_digits, titles
+from vae.cli.console import console
 from vae.cli.latent_names import LAYERS
 from vae.data.source import ImageSource
 from vae.distributions.kinds import kind_of
+from vae.estimators import ESTIMATORS
 from vae.models.latents.hierarchy import Hierarchy
 from vae.models.vae import VAE
 from vae.pictures.gradients import draw, has_bias, ordered
@@ -22,6 +24,20 @@ from vae.pictures.style import save
 from vae.run.files import write_json
 
 __all__ = ["in_words", "write"]
+
+
+NARROW = {
+    key: name
+    for key, name in COLUMNS.items()
+    if key in ("label", "bias_squared", "variance", "snr", "cosine", "milliseconds")
+}
+"""And on another."""
+
+WIDE = 150
+"""Columns of a terminal from which on it is wide."""
+
+LONGEST = max(map(len, ESTIMATORS))
+"""Letters of a name, which is never broken."""
 
 
 TITLES = {
@@ -74,11 +90,14 @@ def write(stem: Path, about: dict[str, Any], rows: list[dict[str, Any]], pdf: bo
         writer.writeheader()
         writer.writerows(rows)
     title, how = titles(about)
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    console.print(title, style="bold", markup=False)
-    console.print(how, markup=False)
-    console.print(_table(rows))
-    console.print(NOTES, markup=False, soft_wrap=True)
+    out = console()
+    narrow = out.width < WIDE
+    out.print(title, style="bold", markup=False)
+    out.print(how, markup=False)
+    out.print(_table(rows, NARROW if narrow else COLUMNS))
+    out.print(NOTES, markup=False)
+    if narrow:
+        out.print(f"Of the encoder, evaluations, memory: {stem}.csv", soft_wrap=True, markup=False)
     figure = draw(rows, title, how)
     suffixes = [".png", *([".pdf"] if pdf else [])]
     for suffix in suffixes:
@@ -86,16 +105,19 @@ def write(stem: Path, about: dict[str, Any], rows: list[dict[str, Any]], pdf: bo
     print(f"written {stem}.json, .csv, {', '.join(suffixes)}")
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table("")
-    for header in COLUMNS.values():
-        table.add_column(header, justify="left" if header == "estimator" else "right")
+def _table(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> Table:
+    wide = columns is COLUMNS
+    table = Table("", box=box.HEAVY_HEAD if wide else box.SIMPLE_HEAD, collapse_padding=not wide)
+    for header in columns.values():
+        left = header == "estimator"
+        least = LONGEST if left else None
+        table.add_column(header, justify="left" if left else "right", min_width=least)
     shown = ordered(rows)
     for number, row in enumerate(shown):
         if number and (row["bias"] is None) != (shown[number - 1]["bias"] is None):
             table.add_section()
-        cells = [in_digits(row[key]) for key in COLUMNS]
-        place = list(COLUMNS).index("bias_squared")
+        cells = [in_digits(row[key]) for key in columns]
+        place = list(columns).index("bias_squared")
         cells[place] = f"{cells[place]} ± {row['bias_error']:.1g}"
         if has_bias(row):
             cells[place] = f"[bold]{cells[place]}[/bold]"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vae.cli.errors import fail, one_line_errors, take_debug_flag, take_trust_flags
 from vae.cli.imports import uncollected
+from vae.cli.next_step import next_step
 from vae.cli.shell import finished, prepare
 
 __all__ = ["VERBS", "main", "run"]
@@ -25,16 +26,16 @@ VERBS = {
     "explore": "make an offline page on which a checkpoint's codes are moved by hand",
     "interpolate": "draw the way from image to image through latent space",
     "traverse": "draw what each latent variable does, sorted by its KL",
-    "latent-map": "draw what two variables decode to, or codes by class: t-SNE, PCA",
+    "latent-map": "draw what two variables decode to, or codes by class",
     "code-usage": "draw how often each category of discrete variables is used",
     "kl": "draw how the rate is spread over the latent variables",
-    "rate-distortion": "draw the curve that vae evaluate --rate_distortion has computed",
-    "curves": "draw learning curves of runs, seeds of a configuration as one band",
+    "rate-distortion": "draw the curve that vae evaluate has computed",
+    "curves": "draw learning curves of runs, seeds as one band",
     "report": "write all that is known of a run, or of several, to one HTML file",
-    "gradients": "bias, variance, SNR and cost of every gradient estimator at a checkpoint",
-    "seeds": "train with several seeds; mean, standard error, paired differences",
+    "gradients": "bias, variance and cost of every gradient estimator",
+    "seeds": "train with several seeds: means, paired differences",
     "train-many": "train with many seeds at once, as one batched computation",
-    "replay": "repeat the training step that ended a run in NaN, and name the tensor",
+    "replay": "repeat the step that ended a run in NaN; name the tensor",
     "estimators": "list the gradient estimators, and what each one claims",
     "playground": "write a web page of gradient estimators at work beside the exact gradient",
     "parts": "list what a model can be composed of, and what goes with what",
@@ -75,13 +76,14 @@ def run(verb: str, program: str | None = None, words: list[str] | None = None) -
     """
     with uncollected():
         module = import_module(f"vae.cli.{verb.replace('-', '_')}")
+    words, program = sys.argv[1:] if words is None else words, program or Path(sys.argv[0]).name
     try:
         with one_line_errors():
-            module.main(
-                sys.argv[1:] if words is None else words, program or Path(sys.argv[0]).name
-            )
+            module.main(words, program)
     except SystemExit as error:
         if isinstance(error.code, int):
             finished(error.code)
         raise
+    if line := next_step(verb, program, words):
+        print(line)
     finished()

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from rich.console import Console
-from rich.table import Table
-
+from vae.cli.console import console, fitted
 from vae.cli.parser import ScriptParser
 from vae.models import catalogue
 from vae.models.catalogue import Part
@@ -32,6 +29,12 @@ class Section(NamedTuple):
     headers: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
     note: str = ""
+
+    def fold(self, row: Sequence[str]) -> str:
+        """What a row says of its part, in one cell: what it is about, and what it goes with."""
+        *others, about = row[1:]
+        named = [f"{h}: {cell}" for h, cell in zip(self.headers[1:], others, strict=False)]
+        return "\n".join([about, *named])
 
 
 def sections() -> list[Section]:
@@ -149,19 +152,18 @@ def show(format: str = "table") -> None:
     if format == "markdown":
         print(markdown())
         return
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    out = console()
     for section in sections():
         if section.rows:
-            table = Table(*section.headers, title=section.title, title_justify="left")
-            for row in section.rows:
-                table.add_row(*row)
-            console.print(table)
+            table = fitted(section.headers, section.rows, section.fold, out.width, 110)
+            out.print(section.title, style="bold", markup=False)
+            out.print(table)
             if section.note:
-                console.print(section.note, "")
+                out.print(section.note)
     count = len(list(catalogue.combinations()))
-    print(
+    out.print(
         f"{count} combinations of latent layer, prior and likelihood go together, and tests train each"
-        " (make test-slow; make test: every pair). The estimators: vae estimators."
+        " (make test-slow; make test: every pair)."
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from vae.cli.console import console
 
 __all__ = ["print_summary"]
 
@@ -20,15 +20,29 @@ def print_summary(title: str, rows: Mapping[str, Any], metrics: Sequence[str]) -
         rows: Of each variant, its metrics as :func:`summed_up` returns them.
         metrics: Which metrics to show. The first is compared with the first variant's.
     """
-    table = Table("variant", *metrics, title=title, title_justify="left")
+    columns = [*metrics]
     if len(rows) > 1:
-        table.add_column(f"{metrics[0]}, minus {next(iter(rows))}'s, paired")
+        columns.append(f"{metrics[0]}, minus {next(iter(rows))}'s, paired")
+    lines = []
     for label, row in rows.items():
         cells = [_text(row[metric]) for metric in metrics]
         if len(rows) > 1:
             cells.append(_text(row[metrics[0]].get("difference")))
-        table.add_row(label, *cells)
-    Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
+        lines.append([label, *cells])
+    out = console()
+    out.print(title, style="bold", markup=False)
+    if out.width < len("variant") + 3 * len(columns) + sum(map(len, columns)) + 4:
+        table = Table("variant", "", "")  # a line a number
+        for label, *cells in lines:
+            for number, (name, cell) in enumerate(zip(columns, cells, strict=True)):
+                table.add_row("" if number else label, name, cell)
+            table.add_section()
+    else:
+        table = Table("variant", *columns)
+        for line in lines:
+            table.add_row(*line)
+    table.columns[0].overflow = "fold"
+    out.print(table)
 
 
 def _text(value: Mapping[str, Any] | None) -> str:
