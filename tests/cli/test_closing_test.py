@@ -73,7 +73,8 @@ def test_many_at_once_take_no_samples_too(tmp_path, monkeypatch, capsys):
     assert "log p(x) was not estimated" in capsys.readouterr().out
 
 
-def test_a_study_sums_up_runs_of_different_K(tmp_path, capsys):
+def test_a_study_sums_up_runs_of_different_K(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     for label, name in (
         ("a", None),
         ("b", "test/log_likelihood_5"),

@@ -50,7 +50,8 @@ def loaded(monkeypatch):
     return states
 
 
-def test_a_number_stands_in_the_table_and_in_json_with_all_that_it_is(run, capsys):
+def test_a_number_stands_in_the_table_and_in_json_with_all_that_it_is(run, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "140")
     row = ask(run, "--counting", "3", "--seed", "4")["metrics"]["counted_3"]
     said = capsys.readouterr().out
     assert {

@@ -90,7 +90,10 @@ def test_nothing_of_the_picture_lies_on_anything_else():
     assert all(not one.overlaps(other) for i, one in enumerate(axes) for other in axes[:i])
 
 
-def test_the_table_marks_the_unbiased_and_says_what_the_columns_mean(tmp_path, capsys):
+def test_the_table_marks_the_unbiased_and_says_what_the_columns_mean(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "160")
     numbers = dict.fromkeys(
         ("dsnr", "cosine", "encoder_variance", "encoder_snr", "encoder_cosine", "megabytes"), 0.1
     )
