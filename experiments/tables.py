@@ -19,7 +19,7 @@ from evaluations import shipped as shipped_table
 from evaluations import tables as evaluation_tables
 
 from vae.cli.errors import one_line_errors
-from vae.cli.estimators import markdown
+from vae.cli.estimators import markdown, short
 from vae.cli.parser import ScriptParser
 from vae.run.files import read_json, replace_text
 
@@ -124,11 +124,13 @@ TABLES = {
     "bench": readme.markdown,
     "targets": readme.markdown_targets,
     "precision": precision,
+    "short": short,
 }
 PAGES = [
     ROOT / "README.md",
     RESULTS / "README.md",
     ROOT / "experiments" / "checkpoints" / "README.md",
+    *sorted((ROOT / "experiments" / "guide").rglob("*.md")),
 ]
 
 
@@ -147,6 +149,8 @@ if __name__ == "__main__":
         ScriptParser(description=__doc__).parse_args()
         pages = {page: fill(page.read_text()) for page in PAGES}  # all of them, or none
         for page, text in pages.items():
+            if text == page.read_text():
+                continue
             replace_text(page, text)
             print(page.relative_to(ROOT), file=sys.stderr)
         replace_text(links.LISTED, links.listing())

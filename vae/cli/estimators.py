@@ -57,6 +57,45 @@ def rows() -> list[tuple[str, ...]]:
     return found
 
 
+GROUPS = {
+    "Gaussian": ("gaussian",),
+    "Bernoulli": ("binary",),
+    "one-hot categorical": ("one_hot",),
+    "k-subset": ("conditional_bernoulli", "plackett_luce"),
+    "layers of any of these": ("gaussian_layers", "binary_layers", "one_hot_layers"),
+    "quantised codes": ("vq", "fsq"),
+}
+"""Latent layers that the short matrix names together."""
+
+
+def short() -> str:
+    """The matrix in short, for the README: estimators by latents, unbiased ones apart."""
+    names = [*(ESTIMATORS | SURROGATES)]
+    own = {name: _defined(name) for name in names}
+    everywhere = [n for n in names if {"gaussian", "binary", "one_hot", "poisson"} <= own[n]]
+    groups = {"all of these, and all others": everywhere}
+    for group, layers in GROUPS.items():
+        groups[group] = [n for n in names if n not in everywhere and own[n] & {*layers}]
+    lines = ["| latents | unbiased | biased |", "|---|---|---|"]
+    for group, members in groups.items():
+        sides: tuple[list[str], list[str]] = ([], [])
+        for name in members:
+            sides[named(name).bias is not None].append(f"`{name}`")
+        lines.append(f"| {group} | " + " | ".join(", ".join(side) or "-" for side in sides) + " |")
+    return "\n".join(lines)
+
+
+def _defined(name: str) -> set[str]:
+    """The latent layers that an estimator is defined for."""
+    found = set()
+    for family, layer in LAYERS.items():
+        estimator, made = named(name), layer(2)
+        estimator.bind(cast(Model, made))  # of which it takes the prior
+        if estimator.supports(made(torch.zeros(1, 2))):
+            found.add(family)
+    return found
+
+
 def _sets(layers: Mapping[str, Latent]) -> dict[str, set[str]]:
     """Sets of latent layers that have a name, the large ones first."""
     q = {name: layer(torch.zeros(1, 2)) for name, layer in layers.items()}
