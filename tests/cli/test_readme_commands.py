@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -42,7 +43,7 @@ def clone(tmp_path):
     ):
         if name and name != ".venv" and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            os.link(ROOT / name, folder / name)
+            shutil.copy2(ROOT / name, folder / name)
     (folder / ".venv").symlink_to(VENV.resolve())
     return folder
 
