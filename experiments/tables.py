@@ -19,7 +19,7 @@ from evaluations import shipped as shipped_table
 from evaluations import tables as evaluation_tables
 
 from vae.cli.errors import one_line_errors
-from vae.cli.estimators import markdown, short
+from vae.cli.estimators import short
 from vae.cli.parser import ScriptParser
 from vae.run.files import read_json, replace_text
 
@@ -112,7 +112,6 @@ TABLES = {
     "bounds": evaluation_tables.bounds,
     "evaluation": evaluation_tables.evaluation,
     "study": study,
-    "estimators": markdown,
     "models": models_table.table,
     "omniglot": models_table.omniglot,
     "codes": codes_table.table,

@@ -10,9 +10,9 @@ from vae.cli import estimators, gradients_table, parts, summary
 from vae.cli.evaluation_table import print_evaluation
 from vae.cli.main import VERBS
 from vae.cli.next_step import STEPS, next_step
-from vae.evaluation.annealing vae.run.seed_statistics.py import summed_up
 from vae.cli.table import print_table
 from vae.estimators import ESTIMATORS
+from vae.run.seed_statistics import summed_up
 
 ROOT = Path(__file__).resolve().parents[2]
 
