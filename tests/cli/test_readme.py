@@ -66,7 +66,11 @@ def test_links_lead_somewhere():
             r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", text, flags=re.DOTALL)
         ):
             if not re.match(r"[a-z]+:|#", link):
-                assert (page.parent / link.partition("#")[0]).exists(), f"{page.name}: {link}"
+                found = page.parent / link.partition("#")[0]
+                assert found.exists() or found.with_name(f"{found.name}.md").exists(), (
+                    page.name,
+                    link,
+                )
 
 
 def test_images_are_there():
