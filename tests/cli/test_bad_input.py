@@ -554,6 +554,22 @@ SCRIPTS = {
     ),
     "kl: no images": ("kl.py run --count 0", "count must be at least 1, got 0"),
     "kl: no such device": ("kl.py run --device abacus", "device abacus is not there: use cpu"),
+    "explore: no web page's name": (
+        "explore.py run --output run/checkpoints/best.ckpt",
+        "unknown file extension: .ckpt; use .html",
+    ),
+    "explore: below a file": (
+        "explore.py run --output text.ckpt/x.html",
+        "cannot write text.ckpt/x.html",
+    ),
+    "explore: images of no split": (
+        "explore.py run --images 0 --split val",
+        "--images 0 takes none, and --data and --split would say which: drop them",
+    ),
+    "explore: more images than a page holds": (
+        "explore.py run --images 1000",
+        "images must be 0 to 100, got 1000",
+    ),
     "playground: no web page's name": (
         "playground.py --output run/checkpoints/best.ckpt",
         "output is a web page, an .html, got run/checkpoints/best.ckpt",
@@ -684,7 +700,7 @@ def test_a_mistake_is_one_clear_line_and_writes_nothing(case, folder):
 def test_there_are_cases_of_every_script_and_they_are_enough():
     scripts = {word for line, _ in CASES.values() for word in line.split() if word.endswith(".py")}
     names = "train evaluate reconstruct sample gradients seeds resume policy_gradient prepare_data train_many"
-    names += " interpolate traverse latent_map code_usage kl rate_distortion curves report"
+    names += " explore interpolate traverse latent_map code_usage kl rate_distortion curves report"
     assert scripts >= {f"{name}.py" for name in names.split()}
     assert len(CASES) == sum(map(len, PARTS.values())) >= 100
 

@@ -58,6 +58,7 @@ def test_own_parts_work_in_every_verb(vae, tmp_path):
         "encode": ["--limit", "20"],
         "reconstruct": ["--count", "4"],
         "sample": ["--count", "4"],
+        "explore": ["--images", "3", "--kl_images", "20"],
         "interpolate": ["--count", "2", "--steps", "3"],
         "traverse": ["--count", "2", "--columns", "3"],
         "latent-map": ["--method", "pca"],

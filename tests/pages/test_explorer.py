@@ -173,6 +173,22 @@ def test_an_upper_layer_generates_the_lower_one(explored):
         assert torch.allclose(z, torch.cat([lower, above]), atol=1e-3)
 
 
+TABBABLE = """() => [...document.querySelectorAll("button, select, input, a, [tabindex]")]
+    .filter((e) => e.tabIndex >= 0 && !e.disabled && e.checkVisibility())"""
+
+
+@pytest.mark.parametrize("name", ["gaussian", "one_hot"])
+def test_tab_reaches_everything(explored, name):
+    with explored(name) as (_, page):
+        count = page.evaluate(f"({TABBABLE})().length")
+        page.evaluate(f"globalThis.seen = new Set(); globalThis.tabbable = ({TABBABLE})()")
+        for _ in range(count):
+            page.keyboard.press("Tab")
+            page.evaluate("seen.add(document.activeElement)")
+        missed = page.evaluate("tabbable.filter((e) => !seen.has(e)).map((e) => e.outerHTML)")
+        assert missed == [] and count > 20
+
+
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize(
     "viewport, scheme", [(DESKTOP, "dark"), (PHONE, "light")], ids=["desktop", "phone"]

@@ -513,7 +513,7 @@ def test_make_hands_on_what_it_is_given_after_the_configuration():
         assert flags(target, SEED=5)[-2:] == ["--seed_everything", "5"]
     assert flags("train-many", SEED=5)[-2:] == ["--seed_everything", "5"]
     assert flags("seeds", SEED=5)[-2:] == ["--first_seed", "5"]
-    pictures = ("interpolate", "traverse", "latent-map", "kl", "rate-distortion")
+    pictures = ("explore", "interpolate", "traverse", "latent-map", "kl", "rate-distortion")
     for target in ("evaluate", "encode", "reconstruct", "sample", "gradients", *pictures):
         assert flags(target, SEED=5, CKPT="x")[-3:] == ["'x'", "--seed", "5"]
         assert flags(target) == []

@@ -39,7 +39,8 @@ def explore(
         split: The images; by default the test images.
         data: Other data than those trained on: a data module, as --data mine.MyData.
     """
-    at_least(0, images=images)
+    if not 0 <= images <= 100:
+        raise ValueError(f"images must be 0 to 100, got {images}")
     at_least(1, kl_images=kl_images)
     if images == 0 and (data is not None or split is not None):
         raise ValueError(
@@ -60,8 +61,6 @@ def explore(
     torch.manual_seed(seed)
     print(path)
     chosen, binarization, why = _images(contents, images, kl_images, split, data)
-    if why:
-        print(f"without images to choose from: {why}")
     name = folder_of(path).name
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
@@ -92,7 +91,8 @@ def _images(
     except (FileNotFoundError, ValueError) as error:
         if data is not None or split is not None:
             raise
-        return None, binarization, str(error)
+        print(f"without images to choose from: {error}")
+        return None, binarization, "the data were not there when this page was made"
     if split is None:
         split = "test" if source.count("test") != 0 else source.held_out()
     elif source.count(split) == 0:

@@ -64,7 +64,7 @@ class Plane {
     const name = `Plane of ${space.name(a)} (across) and ${space.name(b)} (up). Arrow keys move the code, with Shift further.`;
     this.top.setAttribute("aria-label", name);
     byId("plane-range").textContent = `${space.name(a)} from ${fixed(space.low[a])} to ${fixed(space.high[a])}, `
-      + `${space.name(b)} from ${fixed(space.low[b])} to ${fixed(space.high[b])}`;
+      + `${space.name(b)} from ${fixed(space.low[b])} to ${fixed(space.high[b])}: ${space.range}`;
   }
 
   listen() {

@@ -51,11 +51,11 @@ class Inference {
     for (const canvas of this.samples) paint(canvas, this.model.decode(posterior.sample(random)), this.model.image);
     const said = byId("kl-sum"), why = this.model.posterior.whyNoKL;
     if (kl === null) {
-      said.textContent = `No KL here: ${why}.`;
+      said.textContent = `Not shown: ${why}.`;
     } else {
       const sum = kl.reduce((total, v) => total + v, 0);
-      const words = kl.length === 1 && this.model.space.variables > 1 ? "of all variables together" : `sum over ${kl.length} variables`;
-      said.textContent = `KL(q(z|x) || p(z)) = ${fixed(sum)} nats (${words})`;
+      const words = kl.length > 1 ? ` (sum over ${kl.length} variables)` : this.model.space.variables > 1 ? " (of all variables together)" : "";
+      said.textContent = `KL(q(z|x) || p(z)) = ${fixed(sum)} nats${words}`;
     }
     this.chart();
   }

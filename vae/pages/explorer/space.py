@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Size, Tensor
-from torch.distributions import Distribution, VonMises
+from torch.distributions import Distribution, Normal, VonMises
 
 from vae.distributions.chain import Chain
 from vae.distributions.kinds import kind_of
@@ -24,7 +24,13 @@ TAIL = 0.5 * math.erfc(3 / math.sqrt(2))
 DRAWN = 100
 """Samples of the prior in a page."""
 
-KINDS = {"real", "count", "angle", "simplex", "sphere", "one-hot", "binary", "k-subset"}
+WHOLE = {
+    "angle": (-math.pi, math.pi),
+    **dict.fromkeys(("simplex", "one-hot", "binary", "k-subset"), (0.0, 1.0)),
+}
+"""Kinds whose entries have ends."""
+
+KINDS = {"real", "count", "sphere", *WHOLE}
 """What ``spaces.js`` can move."""
 
 
@@ -45,7 +51,7 @@ def space_of(prior: Distribution) -> dict[str, Any]:
         )
     samples = prior.sample(Size([DRAWN])).flatten(1)  # (N, D)
     start = center(prior.expand(Size([1])))[0].flatten()
-    low, high = _bounds(prior, kind)
+    low, high, words = _bounds(prior, kind)
     discrete = is_discrete(prior) and kind != "count"
     return {
         "kind": kind,
@@ -53,6 +59,7 @@ def space_of(prior: Distribution) -> dict[str, Any]:
         "layers": list(prior.sizes) if isinstance(prior, Chain) else [prior.event_shape[0]],
         "low": low,
         "high": high,
+        "range": words,
         "start": start.tolist(),
         "startName": _name(start, prior),
         "samples": packed(samples) if discrete else _rounded(samples),
@@ -67,16 +74,20 @@ def _name(start: Tensor, prior: Distribution) -> str:
     return "All first" if kind_of(prior) == "one-hot" and first.all() else "Prior's centre"
 
 
-def _bounds(prior: Distribution, kind: str) -> tuple[list[float], list[float]]:
-    """From where to where each entry goes, and so a slider."""
+def _bounds(prior: Distribution, kind: str) -> tuple[list[float], list[float], str]:
+    """From where to where each entry goes, and what that is in words."""
     size = prior.event_shape.numel()
-    fixed = {"angle": (-math.pi, math.pi), "simplex": (0.0, 1.0), "sphere": (-1.0, 1.0)}
-    discrete = {"one-hot": (0.0, 1.0), "binary": (0.0, 1.0), "k-subset": (0.0, 1.0)}
-    if kind in fixed | discrete:
-        low, high = (fixed | discrete)[kind]
-        return [low] * size, [high] * size
-    ends = values_of(prior, torch.tensor([TAIL, 1 - TAIL])).z
-    return ends[0].flatten().tolist(), ends[-1].flatten().tolist()
+    if kind in WHOLE:
+        low, high = WHOLE[kind]
+        return [low] * size, [high] * size, "all that there is"
+    levels = torch.tensor([TAIL, 1 - TAIL])
+    if kind == "sphere":
+        ends = prior.sample(Size([10_000])).flatten(1).quantile(levels, 0)
+    else:
+        ends = values_of(prior, levels).z[[0, -1]].flatten(1)
+    gaussian = isinstance(base_of(prior), Normal)
+    words = "3 standard deviations" if gaussian else f"quantiles {TAIL:.1%} and {1 - TAIL:.1%}"
+    return ends[0].tolist(), ends[1].tolist(), f"{words} of the prior"
 
 
 def packed(values: Tensor) -> str:

@@ -2,6 +2,8 @@
 //
 // One cell is in the order of Tab; arrow keys go from cell to cell. The column of a cell is as high as
 // its probability under q(z|x), where there is an image.
+const MANY = 20; // categories
+
 class Table {
   constructor(model, state) {
     Object.assign(this, { model, state });
@@ -35,7 +37,8 @@ class Table {
   /** A row for each variable, a column for each category. */
   grid(layer) {
     const { space } = this.model, head = make("tr", {}, make("td"));
-    for (let c = 0; c < space.width; c += 1) head.append(make("th", { scope: "col" }, c));
+    const few = space.width <= MANY; // of more, narrow columns and every eighth number
+    for (let c = 0; c < space.width; c += 1) head.append(make("th", { scope: "col" }, few || c % 8 === 0 ? c : ""));
     head.append(make("th", { scope: "col", class: "number kl-column", hidden: true }, "KL"));
     const body = this.variablesOf(layer).map((variable) => {
       const row = make("tr", { role: "row" }, make("th", { scope: "row" }, space.name(variable * space.width).split(",")[0]));
@@ -43,7 +46,7 @@ class Table {
       row.append(make("td", { class: "number kl-column", hidden: true, "data-kl": variable }));
       return row;
     });
-    const table = make("table", { role: "grid", class: "one-hot", "aria-label": "Variables and their categories" }, head, ...body);
+    const table = make("table", { role: "grid", class: few ? "one-hot" : "one-hot many", "aria-label": "Variables and their categories" }, head, ...body);
     return make("div", { class: "scroll" }, table);
   }
 
