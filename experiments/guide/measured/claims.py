@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 
@@ -14,6 +15,12 @@ __all__ = ["Claims", "Table"]
 @cache
 def _all() -> dict[str, tuple[str, ...]]:
     return {row[0]: row for row in rows()}
+
+
+def _cell(text: str) -> str:
+    """A cell that is not narrower than a few words, if it has so many."""
+    words = html.unescape(re.sub("<[^>]*>", "", text))
+    return f'<td style="min-width: {min(len(words) / 2, 12):.0f}em">{text}</td>'
 
 
 class Table:
@@ -29,9 +36,7 @@ class Table:
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(header)}</th>" for header in self.headers)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in self.rows
-        )
+        body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in self.rows)
         return (
             '<div class="table-wrapper" tabindex="0"><table class="docutils">'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
