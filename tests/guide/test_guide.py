@@ -112,7 +112,7 @@ def test_commands_exist():
     for command in COMMANDS:
         program, *words = command.split()
         if program == "vae":
-            assert words[0] in VERBS, command
+            assert not words or words[0] in VERBS, command  # alone it lists them
         elif program == "make":
             assert words[0] in targets, command
         for path in re.findall(r"(?:=|\s)(experiments/[\w/.-]+)", command):
