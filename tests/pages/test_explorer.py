@@ -198,6 +198,18 @@ def test_it_fits_and_has_names(explored, name, viewport, scheme):
         assert fits(page) and names_missing(page) == []
 
 
+def test_what_is_said_of_the_temperature():
+    """Gumbel-softmax shows soft samples to the decoder, straight-through hard ones."""
+    words = {
+        name: gather(composed("one_hot", None, "bernoulli", estimator=name).eval(), name)[
+            "relaxation"
+        ]
+        for name in ("gumbel_softmax", "st_gumbel", "rloo")
+    }
+    assert "saw soft samples" in words["gumbel_softmax"]["words"]
+    assert "saw hard samples" in words["st_gumbel"]["words"] and words["rloo"] is None
+
+
 def test_without_images_or_encoder_it_says_so(browser, tmp_path):
     held = held_of(MODELS["gaussian"](), 0, encoder=False, why_no_images="there are none")
     write_page(tmp_path / "page.html", explorer(held))

@@ -6,12 +6,12 @@ import re
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 from torch.distributions import Distribution
 
 from vae.data.source import Batches
 from vae.distributions.chain import Chain
-from vae.distributions.kinds import is_discrete
+from vae.distributions.kinds import is_discrete, kind_of
 from vae.distributions.operations import base_of, describe, logits_of
 from vae.models.composition import Composition
 from vae.models.vae import VAE
@@ -82,7 +82,7 @@ def gather(
         "binary": vae.likelihood.binary and binarization != "none",
         "binarization": binarization,
         "drawsPixels": vae.likelihood.binary,
-        "temperature": _temperature(model),
+        "relaxation": _relaxation(model, vae.posterior(torch.zeros(1, *shape))),
         "priorLogits": _prior_logits(prior),
         "images": None if images is None else _images(images),
         "whyNoImages": why_no_images,
@@ -148,15 +148,34 @@ def _images(images: Images) -> dict[str, Any]:
     return {"pixels": packed(255 * images.x), "labels": labels, "words": images.words}
 
 
-def _temperature(model: Composition) -> float | None:
-    """At which the model was trained last; None where nothing was relaxed."""
+def _relaxation(model: Composition, q: Distribution) -> dict[str, Any] | None:
+    """The temperature that the model was trained at last, and what it was; None without one."""
     found = [
         float(value)
         for part in (model.estimator, model.vae.latent)
         for name, value in part.named_buffers()
         if name.split(".")[-1] == "temperature"
     ]
-    return found[0] if found else None
+    if not found or kind_of(model.vae.hard.prior()) not in ("one-hot", "binary"):
+        return None
+    soft, sampler = model.vae.latent.hard is not model.vae.latent, _sampler(model)
+    if sampler is not None:
+        z = sampler(q, Size([1]))
+        soft = soft or bool(((z > 1e-6) & (z < 1 - 1e-6)).any())
+    words = (
+        f"While it was trained, the decoder saw soft samples, of temperature {found[0]:.2f} at the"
+        " end. What is evaluated, and all else on this page, is hard."
+        if soft
+        else f"While it was trained, the decoder saw hard samples: {found[0]:.2f}, at the end, was"
+        " the temperature of the estimator's gradient alone. All else on this page is hard."
+    )
+    return {"temperature": found[0], "words": words}
+
+
+def _sampler(model: Composition) -> nn.Module | None:
+    """What draws with a derivative, of an estimator that has such a part."""
+    drawn = getattr(model.estimator, "sampler", None)
+    return drawn if isinstance(drawn, nn.Module) else None
 
 
 def _prior_logits(prior: Distribution) -> list[float] | None:
@@ -169,8 +188,7 @@ def _prior_logits(prior: Distribution) -> list[float] | None:
 
 def _facts(model: Composition, vae: VAE, name: str, binarization: str | None) -> list[list[str]]:
     own, event = vae.own_prior, " x ".join(map(str, vae.prior().event_shape))
-    pixels, drawn = type(vae.likelihood).__name__, getattr(model.estimator, "rsample", None)
-    sampler = type(drawn).__name__ if isinstance(drawn, nn.Module) else None
+    pixels, sampler = type(vae.likelihood).__name__, _sampler(model)
     if binarization in ("dynamic", "static"):
         pixels += f", {binarization} binarisation"
     return [

@@ -15,7 +15,7 @@ class Inference {
       this.draws = uniforms(model.pixels, this.random);
       state.set({ image: state.get("image") }, "again");
     });
-    if (!data.binary) byId("again").textContent = "Draw again";
+    if (!data.binary) byId("again").textContent = "Draw samples again";
     state.on("image", () => this.infer());
     state.on("posterior", () => this.show());
     document.addEventListener("theme", () => this.chart());
@@ -74,7 +74,7 @@ class Inference {
     const context = canvas.getContext("2d"), [left, bottom, top] = [34, 20, 8];
     context.scale(dense, dense);
     context.font = "12px system-ui, sans-serif";
-    const width = (box.width - left) / kl.length, height = box.height - bottom - top;
+    const width = Math.min(64, (box.width - left) / kl.length), height = box.height - bottom - top;
     context.fillStyle = colour("muted");
     context.textAlign = "right";
     context.fillText(fixed(most, 1), left - 4, top + 9);

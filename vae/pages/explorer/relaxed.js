@@ -4,9 +4,9 @@ const PAIRS = 6;
 class Relaxed {
   constructor(model, state, data) {
     Object.assign(this, { model, state, data });
-    byId("trained-temperature").textContent = `The model was trained at a temperature of ${fixed(data.temperature)} last.`;
+    byId("relaxed-words").textContent = data.relaxation.words;
     this.slider = byId("temperature");
-    this.slider.value = clamp(Math.log10(data.temperature), this.slider.min, this.slider.max);
+    this.slider.value = clamp(Math.log10(data.relaxation.temperature), this.slider.min, this.slider.max);
     [this.soft, this.hard] = ["soft", "hard"].map((id) => {
       const kind = Array.from({ length: PAIRS }, (_, n) => picture(model.image, `${id} sample ${n + 1}, decoded`));
       byId(id).append(...kind);

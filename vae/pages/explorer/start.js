@@ -22,7 +22,7 @@ without("sliders-part", space.discrete);
 without("table-part", !space.discrete);
 without("encoding", !model.encoder);
 without("walk", !model.encoder);
-without("relaxed", data.temperature === null || !["one-hot", "binary"].includes(space.kind));
+without("relaxed", data.relaxation === null);
 document.body.classList.toggle("discrete", space.discrete);
 if (flat) new Plane(model, state);
 if (space.discrete) new Table(model, state);

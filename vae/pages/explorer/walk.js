@@ -4,8 +4,9 @@ class Walk {
     Object.assign(this, { model, state, data });
     this.random = new Random(23);
     this.timer = 0;
+    byId("walk-title").textContent = data.drawsPixels ? "Approximate Gibbs walk" : "Walk";
     byId("walk-words").textContent = data.drawsPixels
-      ? "Each step draws x from p(x|z), then z from q(z|x). If q(z|x) were p(z|x), this would be Gibbs sampling of p(x, z): it is approximate."
+      ? "Each step draws x from p(x|z), then z from q(z|x). If q(z|x) were p(z|x), this would be Gibbs sampling of p(x, z)."
       : "Each step takes the mean of p(x|z) for x, then draws z from q(z|x): approximate.";
     this.play = byId("play");
     this.play.addEventListener("click", () => (this.timer ? this.stop() : this.start()));
