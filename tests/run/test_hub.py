@@ -234,6 +234,14 @@ def test_data_from_a_path_of_this_machine_are_left_out(tmp_path):
     assert "another machine" in config["data_why_not"]
 
 
+def test_a_weight_by_two_names_is_saved_by_both(tmp_path):
+    hub = vae.HubModel.from_module(MODULES["gaussian"]())
+    hub.vae.encoder.tied = hub.vae.encoder[1]
+    hub.save_pretrained(tmp_path)
+    saved = read_checkpoint(tmp_path / "model.safetensors")["state_dict"]
+    assert saved.keys() == hub.state_dict().keys() and "vae.encoder.tied.weight" in saved
+
+
 def test_what_no_file_can_say_is_refused():
     module = vae.VAEModule(image_shape=SHAPE, encoder=lambda shape: vae.MLPEncoder(shape))
     with pytest.raises(ValueError, match="no file can say how to make this model again"):
