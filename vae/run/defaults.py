@@ -127,24 +127,59 @@ def _of_definition(
     )
     found: dict[str, Any] = {}
     if own is None or own.args.kwarg is not None:  # inherited, or passed on
-        for base in node.bases:
+        for base in reversed(node.bases):  # the first one counts
             base = base.value if isinstance(base, ast.Subscript) else base
             if isinstance(base, ast.Name):
                 place = places.get(base.id, (module, base.id))
                 found |= _of_class(*place, depth + 1) or {}
-    return found if own is None else found | _passed_on(own, module, places) | _literals(own.args)
+    if own is None:
+        return found
+    found |= _passed_on(own, module, places)
+    own_values = _literals(own.args, module)
+    return {k: v for k, v in found.items() if k not in _names(own.args)} | own_values
 
 
-def _literals(given: ast.arguments) -> dict[str, Any]:
-    """The defaults of arguments that are plain values, not names or calls."""
+def _names(given: ast.arguments) -> list[str]:
+    return [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+
+
+def _literals(given: ast.arguments, module: str) -> dict[str, Any]:
+    """The defaults of arguments that are plain values, or names of such in the module."""
     names = [*given.posonlyargs, *given.args]
     pairs = list(zip(reversed(names), reversed(given.defaults), strict=False))
     pairs += [(a, d) for a, d in zip(given.kwonlyargs, given.kw_defaults, strict=True) if d]
     found: dict[str, Any] = {}
     for argument, default in pairs:
-        with suppress(ValueError):
-            found[argument.arg] = ast.literal_eval(default)
+        with suppress(ValueError, LookupError, ZeroDivisionError):
+            found[argument.arg] = _value(default, module)
     return found
+
+
+def _value(node: ast.expr, module: str, depth: int = 0) -> Any:
+    """The value of a constant expression.
+
+    Raises:
+        LookupError: If a name in it is not that of a constant.
+        ValueError: If it is no constant expression.
+    """
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        return _value(node.left, module) / _value(node.right, module)
+    if not isinstance(node, ast.Name):
+        return ast.literal_eval(node)
+    tree = _parsed(module) if depth < 9 else None
+    if tree is None:
+        raise LookupError(node.id)
+    places = _imported(tree, module)
+    if node.id in places:
+        place, name = places[node.id]
+        return _value(ast.Name(name), place, depth + 1)
+    values = [
+        one.value
+        for one in tree.body
+        if isinstance(one, ast.Assign)
+        and any(isinstance(to, ast.Name) and to.id == node.id for to in one.targets)
+    ]
+    return _value(values[-1], module, depth + 1)
 
 
 def _passed_on(
@@ -161,10 +196,11 @@ def _passed_on(
             tree = _parsed(place)
             for node in tree.body if tree else []:
                 if isinstance(node, ast.FunctionDef) and node.name == name:
-                    found |= _literals(node.args)
+                    found |= _literals(node.args, place)
     return found
 
 
+@cache
 def _parsed(module: str) -> ast.Module | None:
     source = _source(module)
     if source is None:
