@@ -198,3 +198,8 @@ def test_what_is_damaged_or_not_there_is_a_line(trained_run, tmp_path, capsys, m
     assert "evaluation-test.json is not JSON" in text and "Not shown: a file was edited" in text
     assert "as it was drawn before; now: no images here" in text
     assert "KL of each variable: not drawn, no images here" in text
+    with pytest.raises(SystemExit):
+        run("report", "vae report", [str(folder)])
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "is kept, since its pictures could not be drawn again" in said
+    assert text_of(folder) == text

@@ -49,6 +49,11 @@ def report(runs: list[str] | None = None, output: str | None = None, data: Any =
         print(f"{len(found)} run{'s' * (len(found) > 1)}: {target}")
         return target
     subject = read_subject(one.run, data)
+    if subject.why and target.is_file():
+        raise ValueError(
+            f"{target} is kept, since its pictures could not be drawn again ({subject.why}):"
+            " delete it, or name another --output"
+        )
     pictures = drawn(subject, one.evaluations)
     write_page(target, single(one, pictures, subject.bound))
     for line in [
