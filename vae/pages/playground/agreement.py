@@ -87,10 +87,9 @@ def _somewhere(family: str, D: int) -> Problem:
 def _points(family: str, D: int, count: int) -> list[Tensor]:
     """Where gradients are taken, each ``(count, *shape)``."""
     generator = torch.Generator().manual_seed(D)
-    return [
-        (0.4 if i else 0.9) * torch.randn(count, *s, generator=generator, dtype=torch.float64)
-        for i, s in enumerate(FAMILIES[family].shapes(D).values())
-    ]
+    shapes = FAMILIES[family].shapes(D)
+    normal = {n: torch.randn(count, *s, generator=generator).double() for n, s in shapes.items()}
+    return [-0.7 + 0.3 * x if name == "log scale" else 0.9 * x for name, x in normal.items()]
 
 
 class Asked(NamedTuple):

@@ -13,7 +13,7 @@ function reasonAgainst(data, e, { family, D, bound, K }) {
 function mostSamples(data, { family, D, bound }) {
   if (bound === "average") return data.most_samples;
   const { categories } = data.families[family];
-  if (family === "gaussian") return Math.floor(Math.max(...Object.keys(data.quadrature)) / D);
+  if (family === "gaussian") return data.quadrature[D - 1].length;
   const S = (categories || 2) ** D;
   let K = 1, tuples = S;
   while (K < data.most_samples && tuples * (S + K) / (K + 1) <= MOST_TUPLES) tuples *= (S + K) / ++K;

@@ -14,7 +14,7 @@ function drawClouds(data, run, settings, half, colours) {
   const entries = [...run.tallies], names = entries.map(([name]) => name);
   if (settings.b < 0) return drawStrips(run, settings, half, colours);
   const width = document.getElementById("clouds").clientWidth, most = Math.max(2, Math.floor(width / 185)), columns = Math.max(2, Math.ceil(names.length / Math.ceil(names.length / most)));
-  const gap = 12, size = Math.max(20, Math.min((width - gap * (columns - 1)) / columns, 300)), row = size + 44;
+  const gap = 12, size = Math.max(20, Math.min((width - gap * (columns - 1)) / columns, Math.max(160, innerHeight * 0.27))), row = size + 44;
   const { c } = canvasOf("clouds", Math.max(1, Math.ceil(names.length / columns)) * row);
   entries.forEach(([name, t], i) => {
     const left = i % columns * (size + gap), top = Math.floor(i / columns) * row + 20;

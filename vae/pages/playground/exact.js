@@ -1,4 +1,4 @@
-// The exact gradient: a sum over the support or, of a Gaussian, over nodes of Gauss-Hermite quadrature.
+// The exact gradient: a sum over the support or, of a Gaussian, over the nodes of a trapezoidal rule.
 // Of K samples the sum is over multisets of places: R does not care about the order.
 function exactGradient({ law, f, bound, K }, quadrature) {
   const samples = bound.average ? 1 : K, places = nodes(law, samples, quadrature);
@@ -14,11 +14,11 @@ function exactGradient({ law, f, bound, K }, quadrature) {
 
 function nodes(law, samples, quadrature) {
   if (law.support) return law.support().map(z => ({ z, p: Math.exp(law.logProb(z)) }));
-  const { nodes: x, weights: w } = quadrature[samples * law.D];
+  const { nodes: x, weights: w } = quadrature[law.D - 1][samples - 1];
   return range(x.length ** law.D).map(s => {
     const index = range(law.D).map(d => Math.floor(s / x.length ** d) % x.length);
     return { z: law.at(index.map(i => x[i])), p: index.reduce((p, i) => p * w[i], 1) };
-  });
+  }).filter(s => s.p > 1e-15);
 }
 
 // For each place: the expectation of R times how often it is among the K, and of its weight dR / df.
@@ -28,20 +28,22 @@ function aboutPlaces(places, values, bound, K) {
     places.forEach((s, i) => { score[i] = s.p * values[i]; path[i] = s.p; });
     return { score, path };
   }
-  const most = Math.max(...values), e = values.map(v => Math.exp(v - most));
-  const visit = (from, p, total, equal) => { // p: of the ordered tuples together
+  const visit = (from, p, equal) => { // p: of the ordered tuples together
     if (chosen.length === K) {
+      let most = -Infinity, total = 0;
+      for (const i of chosen) most = Math.max(most, values[i]);
+      for (const i of chosen) total += Math.exp(values[i] - most);
       const R = Math.log(total / K) + most;
-      for (const i of chosen) { score[i] += p * R; path[i] += p * e[i] / total; }
+      for (const i of chosen) { score[i] += p * R; path[i] += p * Math.exp(values[i] - most) / total; }
       return;
     }
     for (let i = from; i < places.length; i++) {
       const same = i === from ? equal + 1 : 1; // the orders are K! over the factorials of how often
       chosen.push(i);
-      visit(i, p * places[i].p * chosen.length / same, total + e[i], same);
+      visit(i, p * places[i].p * chosen.length / same, same);
       chosen.pop();
     }
   };
-  visit(0, 1, 0, 0);
+  visit(0, 1, 0);
   return { score, path };
 }

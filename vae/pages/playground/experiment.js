@@ -14,15 +14,16 @@ function experiment(data, settings) {
       }
     },
     least: () => tallies.size ? Math.min(...[...tallies.values()].map(t => t.n)) : 0,
-    // more estimates of each, those behind first, until a time is over
+    // more estimates of each, side by side and those behind first, until a time is over
     advance(count, until = Infinity) {
-      const goal = Math.max(...[...tallies.values()].map(t => t.n), 0) + count;
-      for (const [name, t] of tallies) {
-        const noise = noises.get(name), own = options(name, settings.temperature), from = t.n;
-        while (t.n < goal) {
-          take(t, ESTIMATORS[name](problem, noise, own, t.state));
-          if ((t.n - from) % 16 === 0 && performance.now() > until) break;
+      const all = [...tallies], goal = Math.max(...all.map(([, t]) => t.n), 0) + count;
+      for (let least = self.least(); least < goal && all.length; least = self.least()) {
+        const next = Math.min(least + 16, goal);
+        for (const [name, t] of all) {
+          const noise = noises.get(name), own = options(name, settings.temperature);
+          while (t.n < next) take(t, ESTIMATORS[name](problem, noise, own, t.state));
         }
+        if (performance.now() > until) break;
       }
     },
   };

@@ -95,7 +95,7 @@ function start(data) {
   document.addEventListener("theme", () => take({}));
   addEventListener("resize", () => { draw(); drawTemperatures(curves.curves, settings, colours); });
   play(!still);
-  return { settings: () => settings, run: () => run, take, play };
+  return { settings: () => settings, run: () => run, take, play, draw };
 }
 
 // The controls that are always there.
