@@ -88,7 +88,6 @@ def _measure(chromium: Any, path: Path, moves: int) -> tuple[str, dict[str, Any]
     """The name of a page's model, and its times in milliseconds."""
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     page.goto(path.resolve().as_uri())
-    page.wait_for_function("globalThis.explorer !== undefined")
     page.wait_for_timeout(3000)  # the manifold is drawn
     page.evaluate(LISTEN)
     discrete = page.evaluate("explorer.model.space.discrete")

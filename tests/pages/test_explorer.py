@@ -46,7 +46,6 @@ def explored(browser, made):
     def one(name, *arguments, **options):
         vae, path = made(name)
         with opened(browser, path, *arguments, **options) as page:
-            page.wait_for_function("globalThis.explorer !== undefined")
             yield vae, page
 
     return one
@@ -128,7 +127,7 @@ def test_a_drawing_changes_q(explored):
         kl = page.locator("#kl-sum").inner_text()
         before = shown(page)
         drag(page, "#draw", (0.3, 0.2), (0.7, 0.2), (0.4, 0.8))
-        page.wait_for_function("explorer.state.get('image').name === 'your drawing'")
+        page.locator("#image-name", has_text="your drawing").wait_for()
         assert page.locator("#kl-sum").inner_text() != kl and not torch.equal(shown(page), before)
         ink = page.evaluate("[...explorer.state.get('image').pixels]")
         assert 0 < sum(ink) < len(ink)
