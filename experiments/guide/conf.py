@@ -24,12 +24,12 @@ from building.colours import colours  # noqa: E402
 
 
 def _kept() -> Path:
-    """The folder of what pages gave, for the code and results as they are; older ones are deleted."""
+    """The folder of what pages gave, for the code and results as they are; old ones are deleted."""
     experiments = GUIDE.parent
     read = [
         *(ROOT / "vae").rglob("*.py"),
         *(ROOT / "vae").rglob("*.yaml"),
-        *GUIDE.rglob("*.py"),
+        *(path for path in GUIDE.rglob("*.py") if path.parent.name != "building"),
         *(experiments / "own_parts").glob("*.*"),
         *(experiments / "results").rglob("*.json"),
     ]
@@ -41,9 +41,9 @@ def _kept() -> Path:
             "".join(re.findall(r"^(?:# |description:).*$", page.read_text(), re.M)).encode()
         )
     folder = ROOT / "build" / "docs-executed"
-    for older in folder.glob("*"):
-        if older.name != held.hexdigest()[:16]:
-            shutil.rmtree(older)
+    kept = sorted(folder.glob("*"), key=lambda path: path.stat().st_mtime)
+    for older in kept[:-3]:
+        shutil.rmtree(older)
     return folder / held.hexdigest()[:16]
 
 

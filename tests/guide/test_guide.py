@@ -4,8 +4,8 @@ import re
 import sys
 from pathlib import Path
 
-import figures
 import links
+import matplotlib
 import pytest
 from building.colours import colours
 from building.links import broken
@@ -206,6 +206,8 @@ def test_maths_of_docstrings_and_pages_has_mathml():
 
 
 def test_figures_take_the_colours_of_the_page():
+    with matplotlib.rc_context():
+        import figures
     figure, axes = figures.panels(1, 2)
     for colour in (*figures.LINES, figures.GREY, "white"):
         axes[0].plot([0, 1], [0, 1], color=colour, label=r"$K$")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urldefrag, urlparse
 
 from sphinx.application import Sphinx
@@ -95,7 +98,31 @@ def _check(app: Sphinx, exception: Exception | None) -> None:
             LOGGER.warning("%s", line, type="links")
 
 
+def _forget_sources(app: Sphinx) -> None:
+    """Has viewcode write all its pages again: it keeps old ones, without the places that are new."""
+    shutil.rmtree(Path(app.outdir) / "_modules", ignore_errors=True)
+
+
+def _lead_back(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Leads from a source to the name in the reference: viewcode takes all of a file for one module's."""
+    if pagename.startswith("_modules/"):
+        known = app.env.domains.python_domain.objects
+
+        def place(found: re.Match[str]) -> str:
+            last = found[1].rpartition(".")[2]
+            same = [
+                name for name in known if name.endswith(f".{last}") and not known[name].aliased
+            ]
+            return found[0] if found[1] in known or len(same) != 1 else f'#{same[0]}"'
+
+        context["body"] = re.sub(r'#(vae\.[\w.]+)"', place, context["body"])
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Looks at all links when the site is there."""
+    app.connect("builder-inited", _forget_sources)
+    app.connect("html-page-context", _lead_back)
     app.connect("build-finished", _check)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
