@@ -33,7 +33,7 @@ def listing() -> str:
     """All of them, a line each."""
     sources = [
         *(ROOT / "vae").rglob("*.py"),
-        *(path for path in GUIDE.rglob("*") if path.suffix in (".md", ".rst", ".py", ".svg")),
+        *(path for path in GUIDE.rglob("*") if path.suffix in (".md", ".rst", ".svg")),
     ]
     found = {address for path in sources for address in links(path.read_text())}
     return "".join(f"{address}\n" for address in sorted(found - {"http://www.w3.org/2000/svg"}))
