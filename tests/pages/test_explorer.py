@@ -6,7 +6,7 @@ from browser import DESKTOP, PHONE, fits, names_missing, opened
 from combining import composed, images
 
 from vae.pages.explorer import explorer, gather
-from vae.pages.explorer.gather import Images
+from vae.pages.explorer.gather import Images, relaxation
 from vae.pages.page import write_page
 
 MODELS = {
@@ -70,6 +70,7 @@ def code(page):
 
 
 def drag(page, canvas, *points):
+    page.locator(canvas).scroll_into_view_if_needed()
     box = page.locator(canvas).bounding_box()
     places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
     page.mouse.move(*places[0])
@@ -199,12 +200,10 @@ def test_it_fits_and_has_names(explored, name, viewport, scheme):
 
 def test_what_is_said_of_the_temperature():
     """Gumbel-softmax shows soft samples to the decoder, straight-through hard ones."""
-    words = {
-        name: gather(composed("one_hot", None, "bernoulli", estimator=name).eval(), name)[
-            "relaxation"
-        ]
-        for name in ("gumbel_softmax", "st_gumbel", "rloo")
-    }
+    words = {}
+    for name in ("gumbel_softmax", "st_gumbel", "rloo"):
+        model = composed("one_hot", None, "bernoulli", estimator=name).eval()
+        words[name] = relaxation(model, model.vae.hard.posterior(images("binary")[:1]))
     assert "saw soft samples" in words["gumbel_softmax"]["words"]
     assert "saw hard samples" in words["st_gumbel"]["words"] and words["rloo"] is None
 

@@ -23,7 +23,7 @@ from vae.pictures.codes import ways
 from vae.pictures.interpolate import WAYS
 from vae.pictures.kl import mean_variance, variable_kl
 
-__all__ = ["Images", "gather"]
+__all__ = ["Images", "gather", "relaxation"]
 
 DREAMT = 200
 """Images drawn from the model, where there are no data to average the KL over."""
@@ -82,7 +82,7 @@ def gather(
         "binary": vae.likelihood.binary and binarization != "none",
         "binarization": binarization,
         "drawsPixels": vae.likelihood.binary,
-        "relaxation": _relaxation(model, vae.posterior(torch.zeros(1, *shape))),
+        "relaxation": relaxation(model, vae.posterior(torch.zeros(1, *shape))),
         "priorLogits": _prior_logits(prior),
         "images": None if images is None else _images(images),
         "whyNoImages": why_no_images,
@@ -148,7 +148,7 @@ def _images(images: Images) -> dict[str, Any]:
     return {"pixels": packed(255 * images.x), "labels": labels, "words": images.words}
 
 
-def _relaxation(model: Composition, q: Distribution) -> dict[str, Any] | None:
+def relaxation(model: Composition, q: Distribution) -> dict[str, Any] | None:
     """The temperature that the model was trained at last, and what it was; None without one."""
     found = [
         float(value)
