@@ -1,15 +1,21 @@
 """The report at a run's end: written and named last, and no reason for a run to fail."""
 
 import json
+import re
+import signal
 import sys
 
 import pytest
 from chaos import DIGITS, run_of
+from forked import ROOT
 from lightning.pytorch.loggers import WandbLogger
 
 from vae.cli import closing_report, seeds, session
 from vae.cli.app import VAECLI
 from vae.cli.closing_report import ClosingReport, wanted
+from vae.run.signals import Interrupted
+
+MODELS = ROOT / "vae" / "configs" / "models"
 
 SHORT = ["--trainer.max_steps", "2", "--image_every", "0", "--model.test_samples", "0"]
 
@@ -68,6 +74,36 @@ def test_a_report_that_fails_is_one_line(fit, monkeypatch):
     assert said.err == (f"no report was written (two lines); to try again: vae report {run}\n")
     assert (run / "results.json").is_file() and not (run / "report.html").exists()
     assert said.out.splitlines()[-1] == f"run folder  {run}"
+
+
+@pytest.mark.e2e
+def test_ctrl_c_in_a_report_leaves_a_complete_run(fit, monkeypatch, tmp_path, capsys):
+    def interrupted(*args):
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr("vae.pages.report.single.single", interrupted)
+    with pytest.raises(Interrupted):
+        fit()
+    run = run_of(tmp_path)
+    assert (run / "results.json").is_file()
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"interrupted; the run is complete, but for its report: vae report {run}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(MODELS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_family_has_a_report(path, fit):
+    """What a family cannot have is left out with its reason, and with no other."""
+    words = ["--config", str(path), "--data", "DigitsDataModule", "--data.batch_size", "16"]
+    if "vamp" in path.stem:
+        words += ["--model.prior.num_components", "4"]
+    run, said = fit(*words)
+    text = (run / "report.html").read_text()
+    assert "Not shown" not in text and not said.err
+    reasons = re.findall(r": not drawn, ([^<]*)\.<", text)
+    known = "have no categories|their KL is no sum|the number of ones is fixed|have no order"
+    assert [reason for reason in reasons if not re.search(known, reason)] == []
+    assert text.count("<img") >= 2  # reconstructions and samples are there
 
 
 @pytest.mark.e2e

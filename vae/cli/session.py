@@ -267,6 +267,8 @@ class Session:
         """What to say when a signal ended the run."""
         if not (self.run / "checkpoints" / "last.ckpt").exists():
             return "interrupted before the first step: there is nothing to continue"
+        if self.trained and (self.run / "results.json").exists():
+            return f"interrupted; the run is complete, but for its report: vae report {self.run}"
         if self.trained:
             how = how_to_go_on(self.run)
             return f"interrupted after training, before the test's end; to test it, {how}"
