@@ -27,7 +27,11 @@ from vae.pages.page import page, write_page
 
 RUN = """([spec, given]) => {
     const numbers = Object.fromEntries(given.map(([name, a]) => [name, Float32Array.from(a)]));
-    const found = new Network(spec).run(numbers);
+    const others = Object.fromEntries(given.map(([name, a]) => [name, Float32Array.from(a).reverse()]));
+    const network = new Network(spec);
+    network.run(others); // of which nothing may be left
+    const found = network.run(numbers);
+    network.run(others); // which may not change what was returned
     return Object.entries(found).map(([name, a]) => [name, Array.from(a, String)]);
 }"""
 
@@ -230,6 +234,23 @@ def test_a_posterior_that_is_more_than_its_parameters_is_refused(latent, said):
         NetworkError, match=rf"not known by its parameters: it has .*{said} beside"
     ):
         export_encoder(model(latent))
+
+
+class Shifted(nn.Module):
+    def __init__(self, by):
+        super().__init__()
+        self.register_buffer("by", by)
+
+    def forward(self, x):
+        return x + self.by
+
+
+def test_numbers_of_16_bits_are_read_exactly(run):
+    by = torch.tensor([65504.0, -1.5, 2.0**-14, 2.0**-24, -3 * 2.0**-20, 0.0, torch.inf])
+    spec = export_network(Shifted(by), torch.zeros(1, 7))
+    assert {entry["type"] for entry in spec["tensors"].values()} == {"float16"}
+    found = run(spec, {"output": by}, x=torch.zeros(7))["output"]
+    assert torch.equal(found, by)
 
 
 class Cancelling(nn.Module):

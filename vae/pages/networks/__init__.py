@@ -10,7 +10,6 @@ from vae.pages.networks.export import export_network
 from vae.pages.networks.halves import (
     Decoder,
     Encoder,
-    describe_latent,
     export_decoder,
     export_encoder,
 )
@@ -21,7 +20,6 @@ __all__ = [
     "Decoder",
     "Encoder",
     "NetworkError",
-    "describe_latent",
     "export_decoder",
     "export_encoder",
     "export_network",

@@ -14,14 +14,12 @@ from torch import Tensor, nn
 
 from vae.distributions.chain import Chain
 from vae.distributions.flow import Flow
-from vae.distributions.kinds import is_discrete, kind_of
-from vae.distributions.operations import base_of
 from vae.evaluation.encoding import parameters_of, posterior_mean
 from vae.models.vae import VAE
 from vae.pages.networks.export import export_network
 from vae.pages.networks.trace import NetworkError
 
-__all__ = ["Decoder", "Encoder", "describe_latent", "export_decoder", "export_encoder"]
+__all__ = ["Decoder", "Encoder", "export_decoder", "export_encoder"]
 
 EXTRAS = ("mean", "kl")
 
@@ -127,23 +125,3 @@ def export_encoder(vae: VAE) -> dict[str, Any]:
             if not extras:
                 raise
     raise AssertionError
-
-
-def describe_latent(vae: VAE) -> dict[str, Any]:
-    """What a model's latents are, as plain data.
-
-    Returns:
-        ``layer``, the class of the latent layer; ``prior``, the family of p(z); ``kind``, what z is
-        (``real``, ``binary``, ``one-hot``, ``simplex``, ..., or None); ``discrete``, whether it is; and
-        ``event``, the shape of z.
-    """
-    vae = vae.hard
-    with torch.no_grad():
-        prior = vae.prior()
-    return {
-        "layer": type(vae.latent).__name__,
-        "prior": type(base_of(prior)).__name__,
-        "kind": kind_of(prior),
-        "discrete": is_discrete(prior),
-        "event": list(prior.event_shape),
-    }
