@@ -1,6 +1,6 @@
 // The controls: made of the data, filled from the settings, and telling what was changed.
 const element = id => document.getElementById(id);
-const MOST_CHOSEN = 7; // as many as there are colours
+const MOST_CHOSEN = 6; // as many as there are colours that nobody mistakes
 
 function options(select, pairs, value) {
   element(select).replaceChildren(...pairs.map(([key, label]) => new Option(label, key, false, String(key) === String(value))));

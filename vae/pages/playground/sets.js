@@ -1,6 +1,6 @@
 // Sums over configurations: all of them, the most probable one, or a set drawn without replacement.
 
-ESTIMATORS.enumerate = problem => exactGradient(problem, null);
+ESTIMATORS.enumerate = (problem, noise, options, state) => state.exact ??= exactGradient(problem, null);
 
 // The most probable configuration is summed over, the rest is sampled.
 ESTIMATORS.sum_and_sample = ({ law, f, K }, noise) => {
