@@ -20,7 +20,7 @@ def _all() -> dict[str, tuple[str, ...]]:
 def _cell(text: str) -> str:
     """A cell that is not narrower than a few words, if it has so many."""
     words = html.unescape(re.sub("<[^>]*>", "", text))
-    return f'<td style="min-width: {min(len(words) / 2, 12):.0f}em">{text}</td>'
+    return f'<td style="min-width: {min(len(words) / 2, 9):.0f}em">{text}</td>'
 
 
 class Table:
@@ -38,7 +38,7 @@ class Table:
         head = "".join(f"<th>{html.escape(header)}</th>" for header in self.headers)
         body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in self.rows)
         return (
-            '<div class="table-wrapper" tabindex="0"><table class="docutils">'
+            '<div class="table-wrapper" style="overflow-x: auto" tabindex="0"><table class="docutils">'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         )
 
