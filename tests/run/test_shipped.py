@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -187,3 +188,32 @@ def test_nothing_of_a_run_is_left(tmp_path):
     assert provenance.has_path(contents["callbacks"] | {"x": "/a/b"})
     assert provenance.has_path({"a": [{"b": "python x.py --config=/home/me/x.yaml"}]})
     assert not provenance.has_path({"a": ["nats/pixel", "a / b c", 3, None], "b": "x/y.yaml"})
+
+
+@pytest.mark.e2e
+def test_the_command_makes_one_of_a_run_and_refuses_a_path(
+    trained_run, tmp_path, monkeypatch, capsys
+):
+    run_folder, out = tmp_path / "run", tmp_path / "checkpoints"
+    shutil.copytree(trained_run("gaussian"), run_folder)
+    monkeypatch.setattr(ship, "FOLDER", out)
+    monkeypatch.setattr(ship, "HERE", tmp_path / "experiments")
+    monkeypatch.setattr(ship, "RESULTS", out / "checkpoints.json")
+    record = json.loads((run_folder / "run.json").read_text())
+    for command, fine in (("vae fit --config /home/me/x.yaml", False), ("vae fit -c x", True)):
+        (run_folder / "run.json").write_text(json.dumps(record | {"command": command}))
+        if not fine:
+            with pytest.raises(ValueError, match="names a path of this machine"):
+                ship.ship(["gaussian"], str(run_folder))
+            assert not out.exists()
+    ship.ship(["gaussian"], str(run_folder))
+    row = json.loads((out / "checkpoints.json").read_text())["gaussian"]
+    assert row["training"]["command"] == "vae fit -c x" and row["difference"].keys() >= {"elbo"}
+    assert load(out / "gaussian.ckpt").contents["vae"]["numbers"] == row["float16"]
+    assert sorted(p.name for p in out.iterdir()) == ["checkpoints.json", "gaussian.ckpt"]
+    monkeypatch.setattr(ship, "LARGEST", 1000)
+    with pytest.raises(ValueError, match="make it smaller"):
+        ship.ship(["gaussian"], str(run_folder))
+    for wrong, words in ((["nope"], "no checkpoint nope"), (None, "run is of one checkpoint")):
+        with pytest.raises(ValueError, match=words):
+            ship.ship(wrong, str(run_folder))
