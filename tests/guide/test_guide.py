@@ -1,5 +1,6 @@
 """The guide's pages: what they name is there. The whole site is built by ``test_site.py``."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -141,7 +142,7 @@ def test_every_number_is_explained():
         assert meaning(name.replace("probe_knn1", "probe_knn"), everything), name
 
 
-def test_every_logged_metric_is_explained():
+def test_every_metric_that_the_code_names_is_explained():
     sources = "".join(
         path.read_text()
         for room in ("training", "run")
@@ -152,6 +153,14 @@ def test_every_logged_metric_is_explained():
     for name in logged:
         name = re.sub(r"\{\w+\}", "elbo", name)
         assert meaning(name, TRAINING) or meaning(name + "_100", TRAINING), name
+
+
+@pytest.mark.e2e
+def test_every_metric_of_a_run_is_explained(trained_run):
+    rows = (trained_run("gaussian") / "metrics.jsonl").read_text().splitlines()
+    logged = {name for row in rows for name in json.loads(row)} - {"step", "time", "epoch"}
+    assert logged >= {"train/rate", "val/elbo", "test/distortion"}
+    assert [name for name in sorted(logged) if not meaning(name, TRAINING)] == []
 
 
 def test_the_matrix_has_every_estimator():
