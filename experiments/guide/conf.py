@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import logging
 import os
 import re
 import shutil
@@ -29,7 +30,7 @@ def _kept() -> Path:
     read = [
         *(ROOT / "vae").rglob("*.py"),
         *(ROOT / "vae").rglob("*.yaml"),
-        *(path for path in GUIDE.rglob("*.py") if path.parent.name != "building"),
+        *(GUIDE / "figures.py", *GUIDE.glob("measured/*.py"), *GUIDE.glob("looked_up/*.py")),
         *(experiments / "own_parts").glob("*.*"),
         *(experiments / "results").rglob("*.json"),
     ]
@@ -49,6 +50,13 @@ def _kept() -> Path:
 
 os.environ["PYTHONPATH"] = os.pathsep.join([str(GUIDE), str(ROOT)])  # of the pages' interpreters
 os.environ.update(OMP_NUM_THREADS="1", WANDB_MODE="disabled", COLUMNS="80")
+
+# A reader's own start-up files have no part in it; what an interpreter says of itself is not shown.
+profile = ROOT / "build" / "docs-ipython" / "profile_default" / "ipython_kernel_config.py"
+profile.parent.mkdir(parents=True, exist_ok=True)
+profile.write_text("c.IPKernelApp.log_level = 'ERROR'\n")
+os.environ["IPYTHONDIR"] = str(profile.parent.parent)
+logging.getLogger("traitlets").setLevel(logging.ERROR)
 
 project = "Every way through the random node"
 author = "the authors of vae"
