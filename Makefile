@@ -131,7 +131,7 @@ reconstruct: $(VENV)/.installed ## test images above their reconstructions, from
 sample: $(VENV)/.installed ## images drawn from the prior of CKPT=; needs no data
 	$(PY) experiments/sample.py $(OF)
 
-explore: $(VENV)/.installed ## an offline page on which the codes of CKPT= are moved by hand
+explore: $(VENV)/.installed ## an offline page on which the codes of CKPT= are moved by hand; ARGS="--onnx true"
 	$(PY) experiments/explore.py $(OF)
 
 interpolate: $(VENV)/.installed ## the way from image to image through latent space, of CKPT=

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +24,7 @@ def explore(
     images: int = 20,
     kl_images: int = 1000,
     encoder: bool = True,
+    onnx: bool = False,
     seed: int = 0,
     split: Literal["train", "val", "test"] | None = None,
     data: Any = None,
@@ -35,6 +37,8 @@ def explore(
         images: The number of images to choose from; 0 for none, which needs no data.
         kl_images: The number of images over which the KL is averaged.
         encoder: Whether the page can encode images; without, it is half as large.
+        onnx: Whether to write decoder.onnx and encoder.onnx beside it, for other programs; it needs
+            the extra onnx.
         seed: Of samples of the prior, and of a KL without closed form.
         split: The images; by default the test images.
         data: Other data than those trained on: a data module, as --data mine.MyData.
@@ -55,24 +59,42 @@ def explore(
         import torch
 
         from vae.pages.explorer import explorer, gather
+        from vae.pages.networks import NetworkError
+        from vae.pages.networks.onnx import assert_onnx, write_onnx
         from vae.pages.page import write_page
 
+    if onnx:
+        assert_onnx()
     model, contents, _ = load(path)
     torch.manual_seed(seed)
     print(path)
     chosen, binarization, why = _images(contents, images, kl_images, split, data)
-    name = folder_of(path).name
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always")
-        held = gather(model, name, binarization, chosen, encoder, why)
-    for warning in heard:
-        print(f"note: {warning.message}")
+    with _notes():
+        try:
+            held = gather(model, folder_of(path).name, binarization, chosen, encoder, why)
+        except NetworkError:
+            if onnx:  # what a page cannot run, other programs may
+                write_onnx(model.vae, target.parent)
+            raise
+        written = write_onnx(model.vae, target.parent) if onnx else []
     if encoder and held["encoder"] is None:
         print(held["whyNoEncoder"])
     write_page(target, explorer(held))
+    for file in written:
+        print(f"ONNX: {file}")
     print(f"explorer, {target.stat().st_size / 1e6:.2f} MB: {target}")
     print("open it in a browser: it needs no network")
     return target
+
+
+@contextmanager
+def _notes() -> Iterator[None]:
+    """What warns in here is said in a line each."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        yield
+    for text in dict.fromkeys(str(w.message) for w in heard if w.category is UserWarning):
+        print(f"note: {text}")
 
 
 def _images(

@@ -16,6 +16,8 @@ MADE = [
     "evaluation-*",
     "gradients.*",
     "explorer.html",
+    "decoder.onnx",
+    "encoder.onnx",
     "report.html",
     "images/reconstructions.png",
     "images/samples.png",

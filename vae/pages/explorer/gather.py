@@ -198,6 +198,7 @@ def _facts(model: Composition, vae: VAE, name: str, binarization: str | None) ->
         ["pixels", pixels],
         [
             "estimator",
-            type(model.estimator).__name__ + ("" if sampler is None else f" ({sampler})"),
+            type(model.estimator).__name__
+            + ("" if sampler is None else f" ({type(sampler).__name__})"),
         ],
     ]

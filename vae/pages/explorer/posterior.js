@@ -48,7 +48,8 @@ class Inference {
     if (!posterior) return;
     byId("image-name").textContent = image.name;
     const random = new Random(17 + this.random.state);
-    for (const canvas of this.samples) paint(canvas, this.model.decode(posterior.sample(random)), this.model.image);
+    const images = this.model.decode(joined(this.samples.map(() => posterior.sample(random))));
+    this.samples.forEach((canvas, n) => paint(canvas, images.subarray(n * this.model.pixels), this.model.image));
     const said = byId("kl-sum"), why = this.model.posterior.whyNoKL;
     if (kl === null) {
       said.textContent = `Not shown: ${why}.`;
