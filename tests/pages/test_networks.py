@@ -170,7 +170,7 @@ class Own(nn.Module):
             self.normal,
             nn.ELU(inplace=True),
             nn.Upsample(scale_factor=2),
-            nn.ZeroPad2d((1, 0, 2, 0)),
+            nn.ConstantPad2d((1, 0, 2, 0), 1.5),
             nn.ConvTranspose2d(4, 6, 3, stride=2, output_padding=1, groups=2),
             nn.GroupNorm(3, 6),
             nn.GELU(),
