@@ -132,6 +132,8 @@ def test_it_has_all_parts_once(reported):
     ids = Numbers(text).ids
     assert len(ids) == len(set(ids)) and text.count("<svg") == 9
     assert "Not shown" not in text and "<style type" not in text
+    curves = text[text.index('id="curves"') : text.index('id="traverse"')]  # light or dark
+    assert "stroke: var(--c0)" in curves and not re.search("(stroke|fill): #", curves)
     record = json.loads((reported / "run.json").read_text())
     for name in ("git", "torch", "seed", "started", "hardware"):
         assert str(record[name]) in text
