@@ -159,9 +159,9 @@ def relaxation(model: Composition, q: Distribution) -> dict[str, Any] | None:
     if not found or kind_of(model.vae.hard.prior()) not in ("one-hot", "binary"):
         return None
     soft, sampler = model.vae.latent.hard is not model.vae.latent, _sampler(model)
-    if sampler is not None:
+    if not soft and sampler is not None:  # a relaxed layer's own sampler knows no hard q
         z = sampler(q, Size([1]))
-        soft = soft or bool(((z > 1e-6) & (z < 1 - 1e-6)).any())
+        soft = bool(((z > 1e-6) & (z < 1 - 1e-6)).any())
     words = (
         f"While it was trained, the decoder saw soft samples, of temperature {found[0]:.2f} at the"
         " end. What is evaluated, and all else on this page, is hard."
