@@ -1,4 +1,4 @@
-"""The guide's pages: what they name is there. The whole site is built by ``test_site.py``."""
+"""The guide's pages: what they name is there. The whole site is built by ``tests/pages/test_guide_site.py``."""
 
 import json
 import re
