@@ -76,14 +76,15 @@ def run(verb: str, program: str | None = None, words: list[str] | None = None) -
     """
     with uncollected():
         module = import_module(f"vae.cli.{verb.replace('-', '_')}")
-    words, program = sys.argv[1:] if words is None else words, program or Path(sys.argv[0]).name
+    program = program or Path(sys.argv[0]).name
     try:
-        with one_line_errors():
+        with one_line_errors():  # which takes --debug and --trust off sys.argv
+            words = sys.argv[1:] if words is None else words
             module.main(words, program)
     except SystemExit as error:
         if isinstance(error.code, int):
             finished(error.code)
         raise
-    if line := next_step(verb, program, words):
+    if line := next_step(verb, program, words or []):
         print(line)
     finished()

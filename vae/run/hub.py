@@ -40,12 +40,18 @@ else:
 __all__ = ["HubModel"]
 
 
+CARD: Any = {
+    "library_name": LIBRARY,
+    "pipeline_tag": "unconditional-image-generation",
+    "tags": ["variational-autoencoder"],
+}
+"""What the hub finds a model by."""
+
+
 class HubModel(
     Composition,
     PyTorchModelHubMixin,  # type: ignore[misc]
-    library_name=LIBRARY,
-    pipeline_tag="unconditional-image-generation",
-    tags=["variational-autoencoder"],
+    **CARD,
 ):
     """A trained model as the Hugging Face hub has it.
 
@@ -158,9 +164,9 @@ class HubModel(
         Arguments:
             name: The repository's, where it is known.
         """
-        from huggingface_hub import ModelCard
+        from huggingface_hub import ModelCard, ModelCardData
 
-        data = self._hub_mixin_info.model_card_data
+        data = ModelCardData(**CARD)
         return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{card(self._hub_mixin_config, name)}")
 
     def _save_pretrained(self, save_directory: Path) -> None:
