@@ -32,6 +32,20 @@ def site(once):
     return once("guide", build)
 
 
+def sticking_out(page):
+    """What is wider than the window, and in no box of its own that scrolls: the theme's column would."""
+    return page.evaluate("""() => {
+        const scrolls = e => {
+            for (; e && e.tagName !== 'ARTICLE'; e = e.parentElement)
+                if (['auto', 'scroll'].includes(getComputedStyle(e).overflowX)) return true;
+            return false;
+        };
+        return [...document.querySelectorAll('article *')]
+            .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e))
+            .map(e => e.outerHTML.slice(0, 80));
+    }""")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_pages_fit_and_ask_for_nothing_outside(site, browser, viewport, scheme):
@@ -45,6 +59,7 @@ def test_pages_fit_and_ask_for_nothing_outside(site, browser, viewport, scheme):
     for path in pages:
         page.goto(path.resolve().as_uri())
         assert fits(page), f"{path.name} is wider than {viewport['width']} pixels"
+        assert not sticking_out(page), f"{path.name}: {sticking_out(page)[:3]}"
         assert not wrong, f"{path.name}: {wrong}"
     context.close()
 
