@@ -580,7 +580,7 @@ SCRIPTS = {
     ),
     "rate-distortion: not evaluated": (
         "rate_distortion.py run",
-        "has no rate-distortion curve of test images yet: vae evaluate --rate_distortion makes it",
+        "has no rate-distortion curve of test images yet: vae evaluate run/checkpoints/best.ckpt --rate_distortion makes it",
     ),
     "curves: no run": ("curves.py data", "data is no run's folder, and holds none with a metrics"),
     "curves: no such metric": (

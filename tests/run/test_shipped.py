@@ -217,3 +217,10 @@ def test_the_command_makes_one_of_a_run_and_refuses_a_path(
     for wrong, words in ((["nope"], "no checkpoint nope"), (None, "run is of one checkpoint")):
         with pytest.raises(ValueError, match=words):
             ship.ship(wrong, str(run_folder))
+
+
+def test_a_slip_in_a_name_is_answered_by_the_name():
+    with pytest.raises(FileNotFoundError, match="a run's folder; did you mean gaussian[?]$"):
+        find_checkpoint("gausian")
+    with pytest.raises(FileNotFoundError, match="a run's folder$"):
+        find_checkpoint("runs/nothing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,7 +73,8 @@ def _answers(path: Path, split: str) -> Any:
     if best is None:
         raise ValueError(
             f"{path} has no rate-distortion curve of {split} images yet:"
-            f" vae evaluate --rate_distortion makes it{'' if split == 'test' else f', with --split {split}'}"
+            f" vae evaluate {shlex.quote(str(path))} --rate_distortion"
+            f"{'' if split == 'test' else f' --split {split}'} makes it"
         )
     return best
 

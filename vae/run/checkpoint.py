@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ def newest_run() -> Path:
     runs = find_runs()
     if not runs:
         raise FileNotFoundError(
-            f"no run with a checkpoint in {runs_dir()}: train one first (vae fit), or name a checkpoint"
+            f"no run with a checkpoint in {runs_dir()}: train one first (vae fit), or name a run's folder"
         )
     return runs[-1]
 
@@ -51,7 +52,13 @@ def find_checkpoint(
         return files.find_checkpoint(_newest_or(example), prefer)
     if not Path(path).expanduser().exists() and (found := shipped.path_of(str(path))):
         return found
-    return files.find_checkpoint(path, prefer)
+    try:
+        return files.find_checkpoint(path, prefer)
+    except FileNotFoundError as error:
+        near = difflib.get_close_matches(str(path), shipped.names(), n=1)
+        if not near or Path(path).exists():
+            raise
+        raise FileNotFoundError(f"{error}; did you mean {near[0]}?") from None
 
 
 def _newest_or(example: str) -> Path:

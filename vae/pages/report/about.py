@@ -23,7 +23,7 @@ def in_short(found: Contents) -> str:
             parts.append(part["class_path"].rpartition(".")[2].removesuffix("DataModule"))
     results, seed = found.results or {}, found.record.get("seed")
     said = [" on ".join(parts)] if parts else []
-    said += [f"{results['epochs']} epochs"] if "epochs" in results else []
+    said += [_epochs(results)] if "epochs" in results else []
     said += [f"seed {seed}"] if seed is not None else []
     return ", ".join(said)
 
@@ -94,10 +94,14 @@ def provenance(found: Contents) -> Section:
     )
 
 
+def _epochs(results: Mapping[str, Any]) -> str:
+    return f"{results['epochs']} epoch{'s' * (results['epochs'] != 1)}"
+
+
 def _trained(results: Mapping[str, Any]) -> str | None:
     if "steps" not in results:
         return None
-    return f"{results['epochs']} epochs, {results['steps']:,} steps, {results['seconds']} s"
+    return f"{_epochs(results)}, {results['steps']:,} steps, {results['seconds']} s"
 
 
 def _times(continued: Any) -> str | None:

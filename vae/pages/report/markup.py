@@ -51,8 +51,8 @@ def paragraph(text: str) -> str:
 
 
 def note(text: str, done_by: str = "") -> str:
-    """A line of little weight; what is missing, with the command that makes it."""
-    made = f": {code(done_by)} makes it" if done_by else ""
+    """A line of little weight; what is missing, with the command to run."""
+    made = f": run {code(done_by)}" if done_by else ""
     return f'<p class="muted">{html.escape(text)}{made}</p>'
 
 
