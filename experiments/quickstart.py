@@ -89,8 +89,6 @@ def quickstart(arguments: list[str]) -> None:
     own = run_of(pid)
     run("reconstruct.py", own)
     run("sample.py", own)
-    if (report := Path(own) / "report.html").is_file():
-        print(f"report: {report}")
 
 
 if __name__ == "__main__":

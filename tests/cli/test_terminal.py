@@ -98,6 +98,9 @@ def test_what_comes_next_is_a_command_that_names_the_same_checkpoint(monkeypatch
     assert next_step("sample", "sample.py", []).startswith("next: make explore  (")
     assert next_step("sample", "sample.py", ["--seed", "1"]).startswith("next: make explore  (")
     assert next_step("estimators", "vae estimators", ["x"]).startswith("next: vae playground  (")
+    one, two = (next_step("report", "report.py", ["a", *others]) for others in ([], ["b"]))
+    assert one.startswith("next: make gradients CKPT=a  (")
+    assert two.startswith("next: make gradients  (")
     assert next_step("seeds", "seeds.py", []).startswith("next: make curves RUNS=...  (")
     assert next_step("fit", "vae fit", ["--trainer.fast_dev_run", "true"]) is None
     assert next_step("clean-runs", "vae clean-runs", []) is None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 __all__ = ["STEPS", "next_step"]
@@ -32,7 +33,7 @@ STEPS = {
     "resume": Step("explore", "move through its latent space, in a browser"),
     "reconstruct": Step("sample", "what it draws without an image"),
     "sample": Step("explore", "move through its latent space, in a browser"),
-    "explore": Step("traverse", "what each latent variable does, as a picture"),
+    "explore": Step("playground", "see how estimators differ, in a browser", same=False),
     "interpolate": Step("traverse", "what each latent variable does"),
     "traverse": Step("kl", "how many nats each variable carries"),
     "latent-map": Step("interpolate", "the way from image to image"),
@@ -42,7 +43,7 @@ STEPS = {
     "rate-distortion": Step("evaluate", "its bounds, and whether it has collapsed"),
     "encode": Step("latent-map", "these codes by class, as a picture"),
     "gradients": Step("playground", "see bias and variance grow, in a browser", same=False),
-    "report": Step("gradients", "bias, variance and cost of every estimator", same=False),
+    "report": Step("gradients", "bias, variance and cost of every estimator"),
     "curves": Step("report", "a page of a run, with all its pictures", same=False),
     "seeds": Step("curves", "its learning curves, seeds as one band", same=False),
     "train-many": Step("curves", "its learning curves, seeds as one band", same=False),
@@ -70,7 +71,8 @@ def next_step(verb: str, program: str, words: Sequence[str]) -> str | None:
     if step is None or rehearsal or os.environ.get("VAE_HINTS") == "0" or not _first_process():
         return None
     made = program.endswith(".py")
-    named = words[0] if step.same and words and not words[0].startswith("-") else None
+    given = list(takewhile(lambda word: not word.startswith("-"), words))
+    named = given[0] if step.same and len(given) == 1 else None
     if named is None and step.verb in NEEDS:
         named = f"{NEEDS[step.verb]}=..." if made else "..."
     elif named is not None:
