@@ -205,3 +205,13 @@ def test_what_is_damaged_or_not_there_is_a_line(trained_run, tmp_path, capsys, m
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "is kept, since its pictures could not be drawn again" in said
     assert text_of(folder) == text
+
+
+def test_of_several_an_edited_file_costs_a_section(together, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(together, folder)
+    path = folder / "gaussian-0" / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"steps": "many"}))
+    run("report", "vae report", [str(folder)])
+    text = text_of(folder)
+    assert text.count("Not shown: a file was edited") == 1 and "What differs" in text

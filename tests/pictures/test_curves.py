@@ -107,3 +107,20 @@ def test_names_at_the_ends_do_not_overlap():
     assert len(figure.axes[0].texts) == 3 and not figure.legends
     many = {"a": {f"line {i}": Curve([0, 1], [0, i], None, 1) for i in range(9)}}
     assert len(draw(many, x_scale="log").legends[0].get_texts()) == 9
+
+
+def test_a_name_is_no_formula(tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / name, [-3.0, -2.0], name=rf"{name} $\frac$")
+    groups = by_configuration(histories([tmp_path]))
+    lines = {g.label: curve([run.rows for run in g.runs], "val/elbo", "steps") for g in groups}
+    for metrics in (["val/elbo"], ["val/elbo", "val/rate"]):  # names beside lines, and below
+        draw(dict.fromkeys(metrics, lines)).savefig(tmp_path / "curves.svg")
+
+
+def test_a_row_of_no_epoch_is_no_end(tmp_path):
+    run = write(tmp_path / "r", [-3.0])
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 9, "time": 101, "epoch": -1, "val/elbo": -2}\n')
+    (found,) = histories([run])
+    assert [row["epochs"] for row in found.rows] == [1, 1]

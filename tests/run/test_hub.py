@@ -137,6 +137,7 @@ DAMAGES = {
     "another library's": (lambda f: _config(f, library_name="timm"), "of another library's model"),
     "no class": (lambda f: _config(f, model=3), "names no class for its model"),
     "no parts": (lambda f: _config(f, parts=[1]), "does not say what its model is made of"),
+    "no training": (lambda f: _config(f, training=5), "does not say its training"),
     "nothing said": (lambda f: _config(f, parts=None, model=None), "names no class for its model"),
     "empty": (lambda f: (f / "model.safetensors").write_bytes(b""), "it is empty"),
     "cut": (
@@ -266,3 +267,10 @@ def test_without_the_extra_a_line_names_it(library, model, monkeypatch):
     assert vae.HubModel.__name__ == "HubModel"
     with pytest.raises(ValueError, match=words):
         vae.HubModel.from_module(MODULES["gaussian"]())
+
+
+def test_a_config_without_parts_is_made_by_its_module(model):
+    config = json.loads((model / "config.json").read_text())
+    del config["parts"]
+    (model / "config.json").write_text(json.dumps(config))
+    assert vae.HubModel.from_pretrained(model).vae.image_shape == (1, 8, 8)

@@ -57,7 +57,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         unsaid = spec is None and (name == "data" or own.get("why_not"))
         if not _is_spec(spec) and not unsaid:
             raise ValueError(f"{path} names no class for its {name}: it is damaged")
-    if not isinstance(own.get("parts"), (dict, type(None))):
+    if not isinstance(own.setdefault("parts", None), (dict, type(None))):
         raise ValueError(f"{path} does not say what its model is made of: it is damaged")
     if own.get("stored") == STORED:
         checkpoint["state_dict"] = restored(checkpoint["state_dict"])

@@ -61,6 +61,9 @@ def read_folder(weights: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not JSON: it is truncated or damaged") from None
     if not isinstance(config, dict) or config.get("library_name") != LIBRARY:
         raise ValueError(f"{path} is of another library's model, or damaged")
+    for name in ("training", "numbers"):
+        if not isinstance(config.get(name), (dict, type(None))):
+            raise ValueError(f"{path} does not say its {name}: it is damaged")
     try:
         tensors = load_file(weights)
     except (SafetensorError, ValueError, KeyError, OverflowError) as error:

@@ -216,6 +216,8 @@ def assert_fits(own: Mapping[str, Tensor], found: Mapping[Any, Any]) -> None:
         tensor = found[name]
         if not isinstance(tensor, torch.Tensor):
             raise ValueError(f"{name} is no tensor")
+        if tensor.is_floating_point() != value.is_floating_point() or tensor.is_complex():
+            raise ValueError(f"{name} is of {tensor.dtype}, not {value.dtype}")
         if not is_lazy(value) and tensor.shape != value.shape:
             raise ValueError(
                 f"{name} has the shape {tuple(tensor.shape)}, not {tuple(value.shape)}"

@@ -154,9 +154,20 @@ def _handles(labels: Sequence[str]) -> list[object]:
     from matplotlib.lines import Line2D
 
     return [
-        Line2D([], [], color=LINES[i % len(LINES)], linestyle=DASHES[i % len(DASHES)], label=label)
+        Line2D(
+            [],
+            [],
+            color=LINES[i % len(LINES)],
+            linestyle=DASHES[i % len(DASHES)],
+            label=_plain(label),
+        )
         for i, label in enumerate(labels)
     ]
+
+
+def _plain(label: str) -> str:
+    """A name as it is: between two dollar signs it would be read as a formula."""
+    return label.replace("$", r"\$")
 
 
 def across_of(longest: int) -> int:
@@ -173,7 +184,7 @@ def _name(axes: Axes, ends: Mapping[str, tuple[float, float]], labels: Sequence[
         color = LINES[labels.index(label) % len(LINES)]
         line = {"arrowstyle": "-", "color": color, "lw": 0.5, "alpha": 0.7, "shrinkB": 1}
         axes.annotate(
-            label,
+            _plain(label),
             ends[label],
             (1.05, place),
             textcoords="axes fraction",

@@ -111,7 +111,9 @@ def _start(run: Path, rows: list[dict[str, float]]) -> float:
 def _timed(rows: list[dict[str, float]], start: float) -> list[dict[str, float]]:
     """Adds to each row the epochs, with a fraction, and the seconds since the start."""
     # every row of an epoch has at most its steps behind it, the last one all of them
-    steps = max(((r["step"] + 1) / (r["epoch"] + 1) for r in rows if "epoch" in r), default=1.0)
+    steps = max(
+        ((r["step"] + 1) / (r["epoch"] + 1) for r in rows if r.get("epoch", -1) >= 0), default=1.0
+    )
     return [
         row | {"epochs": (row["step"] + 1) / steps, "seconds": row["time"] - start} for row in rows
     ]

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import html
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Cell", "Section", "code", "command", "note", "number", "paragraph", "render", "table"]
+__all__ = [
+    "Cell",
+    "Section",
+    "code",
+    "command",
+    "note",
+    "number",
+    "paragraph",
+    "render",
+    "safe",
+    "table",
+]
 
 
 class Cell(NamedTuple):
@@ -105,6 +116,18 @@ def figures(content: Mapping[str, str]) -> str:
         for caption, element in content.items()
     )
     return f'<div class="grid">{each}</div>'
+
+
+def safe(name: str, make: Callable[[], Section]) -> Section:
+    """A section; of a file that was edited, a line in its place."""
+    try:
+        return make()
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        why = " ".join(str(error).split())
+        line = note(
+            f"Not shown: a file was edited, or is of another version ({type(error).__name__}: {why})."
+        )
+        return Section(name, name.capitalize(), line)
 
 
 def render(lead: str, sections: Sequence[Section]) -> str:

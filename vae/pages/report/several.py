@@ -23,6 +23,7 @@ from vae.pages.report.markup import (
     number,
     paragraph,
     render,
+    safe,
     table,
 )
 from vae.run.files import read_json
@@ -51,12 +52,12 @@ def several(paths: Sequence[Path], runs: Sequence[History]) -> str:
     )
     lead += "".join(note(line) for one in found.values() for line in one.damaged)
     sections = [
-        _comparison(groups, found),
-        curves(groups),
+        safe("results", lambda: _comparison(groups, found)),
+        safe("curves", lambda: curves(groups)),
         _samples(groups),
-        _evaluations(groups, found),
-        _differences(groups),
-        _runs(groups, found),
+        safe("evaluation", lambda: _evaluations(groups, found)),
+        safe("differences", lambda: _differences(groups)),
+        safe("runs", lambda: _runs(groups, found)),
     ]
     return page(title, render(lead, sections), asset("report/report.css"))
 

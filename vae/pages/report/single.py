@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from vae.pages.inline import image
@@ -12,7 +12,7 @@ from vae.pages.report.contents import Contents
 from vae.pages.report.curves import curves
 from vae.pages.report.evaluation import evaluations, gradient_report
 from vae.pages.report.headline import headline
-from vae.pages.report.markup import Section, command, note, render
+from vae.pages.report.markup import Section, command, note, render, safe
 from vae.pages.report.pictures import Picture, section_of
 from vae.run.history import Configuration
 
@@ -35,7 +35,7 @@ def single(found: Contents, pictures: Sequence[Picture], bound: str | None) -> s
     """
     lead = (
         note(in_short(found))
-        + _safe("numbers", lambda: Section("numbers", "", headline(found, bound))).html
+        + safe("numbers", lambda: Section("numbers", "", headline(found, bound))).html
     )
     lead += "".join(note(line) for line in found.damaged)
     by_name = {picture.name: picture for picture in pictures}
@@ -43,30 +43,18 @@ def single(found: Contents, pictures: Sequence[Picture], bound: str | None) -> s
     drawn = {name: section_of(picture, found.run) for name, picture in by_name.items()}
     shown = {name: section for name, section in drawn.items() if section is not None}
     sections = [shown[name] for name in first if name in shown]
-    sections.append(_safe("curves", lambda: curves(_own(found))))
+    sections.append(safe("curves", lambda: curves(_own(found))))
     sections += [section for name, section in shown.items() if name not in first]
     sections += _others(found.run, [p for p in pictures if p.name not in shown])
-    sections.append(_safe("evaluation", lambda: evaluations(found)))
-    sections.append(_safe("gradients", lambda: gradient_report(found)))
-    sections.append(_safe("configuration", lambda: configuration(found)))
-    sections.append(_safe("provenance", lambda: provenance(found)))
+    sections.append(safe("evaluation", lambda: evaluations(found)))
+    sections.append(safe("gradients", lambda: gradient_report(found)))
+    sections.append(safe("configuration", lambda: configuration(found)))
+    sections.append(safe("provenance", lambda: provenance(found)))
     return page(found.name, render(lead, sections), asset("report/report.css"))
 
 
 def _own(found: Contents) -> list[Configuration]:
     return [Configuration(found.history.name, [found.history])] if found.history else []
-
-
-def _safe(name: str, make: Callable[[], Section]) -> Section:
-    """A section; of a file that was edited, a line in its place."""
-    try:
-        return make()
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        why = " ".join(str(error).split())
-        line = note(
-            f"Not shown: a file was edited, or is of another version ({type(error).__name__}: {why})."
-        )
-        return Section(name, name.capitalize(), line)
 
 
 def _others(run: Path, lacking: Sequence[Picture]) -> list[Section]:
