@@ -151,6 +151,10 @@ DAMAGES = {
         "truncated, damaged or of another kind",
     ),
     "another shape": (lambda f: _weights(f, **{FIRST: torch.zeros(3)}), "has the shape"),
+    "integers": (
+        lambda f: _weights(f, **{FIRST: torch.zeros(3).long()}),
+        "is of torch.int64, not",
+    ),
     "one missing": (lambda f: _weights(f, **{FIRST: None}), f"it lacks {FIRST}"),
     "one too many": (lambda f: _weights(f, more=torch.zeros(1)), "has an unknown more"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "holds no model.safetensors"),
