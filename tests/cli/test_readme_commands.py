@@ -56,7 +56,15 @@ def test_a_newcomer_can_type_them(clone, tmp_path):
         "VAE_DATA_DIR": str(tmp_path / "none"),
         "WANDB_MODE": "disabled",
     }
-    for name in ("VAE_RUNS_DIR", "VAE_HINTS", "COLUMNS", "MAKELEVEL", "MAKEFLAGS", "MFLAGS"):
+    for name in (
+        "VAE_RUNS_DIR",
+        "VAE_HINTS",
+        "COLUMNS",
+        "MAKELEVEL",
+        "MAKEFLAGS",
+        "MFLAGS",
+        "ARGS",
+    ):
         environment.pop(name, None)
     seconds = {}
     for line in commands():
