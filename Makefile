@@ -162,7 +162,7 @@ $(VENV)/.installed-docs: pyproject.toml constraints.txt | $(VENV)/.installed
 	@touch $@
 
 docs: $(VENV)/.installed-docs ## the guide, as a site in build/docs: its pages are executed, their warnings are errors
-	@echo "building the guide: about ten minutes at first, seconds where its pages have been executed before"
+	@echo "building the guide: a minute or two at first, seconds where its pages have been executed before"
 	$(PY) -m sphinx --quiet --jobs auto --fail-on-warning --keep-going -d build/docs-read experiments/guide build/docs $(ARGS)
 	@echo "open build/docs/index.html"
 
