@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 
-from vae.pages.page import write_page
 from vae.pages.playground.agreement import (
     Asked,
     asked,
@@ -26,7 +25,7 @@ from vae.pages.playground.agreement import (
 )
 from vae.pages.playground.integrands import INTEGRANDS
 from vae.pages.playground.page import playground_page
-from vae.run.files import write_json
+from vae.run.files import replace_text, write_json
 
 RESULTS = Path(__file__).resolve().parent / "results" / "pages" / "playground.json"
 VARIABLES, SAMPLES, TEMPERATURES = (1, 2, 3), (1, 2, 3, 4), (0.25, 1.0, 4.0)
@@ -38,7 +37,7 @@ def in_chromium(found: list[Asked]) -> tuple[dict[tuple[str, str], float], str]:
 
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        write_page(Path(folder) / "playground.html", playground_page())
+        replace_text(Path(folder) / "playground.html", playground_page())
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = browser.new_page(reduced_motion="reduce")
         page.goto((Path(folder) / "playground.html").as_uri())

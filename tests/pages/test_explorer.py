@@ -7,7 +7,7 @@ from combining import composed, images
 
 from vae.pages.explorer import explorer, gather
 from vae.pages.explorer.gather import Images, relaxation
-from vae.pages.page import write_page
+from vae.run.files import replace_text
 
 MODELS = {
     "gaussian": lambda: composed("gaussian", None, "bernoulli"),
@@ -30,7 +30,7 @@ def made(tmp_path_factory):
     def one(name):
         if name not in models:
             model = MODELS[name]()
-            write_page(folder / f"{name}.html", explorer(held_of(model)))
+            replace_text(folder / f"{name}.html", explorer(held_of(model)))
             models[name] = model.vae.hard
         return models[name], folder / f"{name}.html"
 
@@ -210,7 +210,7 @@ def test_what_is_said_of_the_temperature():
 
 def test_without_images_or_encoder_it_says_so(browser, tmp_path):
     held = held_of(MODELS["gaussian"](), 0, encoder=False, why_no_images="there are none")
-    write_page(tmp_path / "page.html", explorer(held))
+    replace_text(tmp_path / "page.html", explorer(held))
     with opened(browser, tmp_path / "page.html") as page:
         assert page.locator("#no-encoder").inner_text().endswith("(--encoder false).")
         assert (

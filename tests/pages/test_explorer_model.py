@@ -12,8 +12,9 @@ from vae.distributions.operations import base_of
 from vae.models.catalogue import LATENTS
 from vae.pages.explorer import gather
 from vae.pages.explorer.write import model_scripts
-from vae.pages.page import page, write_page
+from vae.pages.page import page
 from vae.pictures.codes import center, ways
+from vae.run.files import replace_text
 
 DRAWS = 2000
 T = [0.0, 0.13, 0.5, 0.77, 1.0]
@@ -37,7 +38,7 @@ ASK = """([held, x, y, draws, t]) => {
 def ask(browser, tmp_path_factory):
     path = tmp_path_factory.mktemp("explorer") / "page.html"
     names = "Model, Random, WAYS"
-    write_page(
+    replace_text(
         path, page("t", "", script=f"{model_scripts()}\nObject.assign(window, {{{names}}});")
     )
     with opened(browser, path) as seen:

@@ -3,7 +3,8 @@
 import pytest
 from browser import DESKTOP, PHONE, fits, names_missing, opened
 
-from vae.pages.page import page, write_page
+from vae.pages.page import page
+from vae.run.files import replace_text
 
 BODY = '<h2>Table</h2><div class="scroll"><table><tr><th>a</th><td>1</td></tr></table></div>'
 
@@ -14,7 +15,7 @@ def test_a_page_is_one_file_that_asks_for_nothing(browser, tmp_path, viewport):
         "document.body.dataset.seen = JSON.parse(document.getElementById('data').textContent).a;"
     )
     text = page("A <page>", BODY, script=script, data={"a": "</script><b>"})
-    write_page(tmp_path / "page.html", text)
+    replace_text(tmp_path / "page.html", text)
     with opened(browser, tmp_path / "page.html", viewport) as seen:
         assert seen.title() == "A <page>"
         assert seen.evaluate("document.body.dataset.seen") == "</script><b>"
@@ -27,7 +28,7 @@ def test_a_page_is_one_file_that_asks_for_nothing(browser, tmp_path, viewport):
 
 def test_the_policy_stops_a_request(browser, tmp_path):
     text = page("Curious", "", script="fetch('http://127.0.0.1:9/').catch(() => {});")
-    write_page(tmp_path / "page.html", text)
+    replace_text(tmp_path / "page.html", text)
     with pytest.raises(AssertionError, match="Content Security Policy"):
         with opened(browser, tmp_path / "page.html"):
             pass

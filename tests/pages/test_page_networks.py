@@ -23,7 +23,8 @@ from vae.pages.networks import (
     scripts,
 )
 from vae.pages.networks.elementwise import BINARY, UNARY
-from vae.pages.page import page, write_page
+from vae.pages.page import page
+from vae.run.files import replace_text
 
 RUN = """([spec, given]) => {
     const numbers = Object.fromEntries(given.map(([name, a]) => [name, Float32Array.from(a)]));
@@ -40,7 +41,7 @@ RUN = """([spec, given]) => {
 def run(browser, tmp_path_factory):
     """Runs a network in a page, on tensors; its outputs come back in the shapes of others."""
     path = tmp_path_factory.mktemp("networks") / "page.html"
-    write_page(path, page("Networks", "", script=scripts() + "window.Network = Network;"))
+    replace_text(path, page("Networks", "", script=scripts() + "window.Network = Network;"))
     with opened(browser, path) as seen:
 
         def ask(spec, like, **given):

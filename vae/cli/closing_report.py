@@ -79,12 +79,12 @@ class ClosingReport:
         """Writes the page, of what is now in the run's folder; prints where it is."""
 
         def page() -> None:
-            from vae.pages.page import write_page
             from vae.pages.report.contents import contents
             from vae.pages.report.single import single
+            from vae.run.files import replace_text
 
             path = self.run / "report.html"
-            write_page(path, single(contents(self.run), self.pictures, self.bound))
+            replace_text(path, single(contents(self.run), self.pictures, self.bound))
             print(f"report      {path}")
 
         if not self.failed:
@@ -109,12 +109,12 @@ def report_of_several(folder: Path) -> None:
     """Writes the report of a study's or a group's runs; prints where it is."""
 
     def page() -> None:
-        from vae.pages.page import write_page
         from vae.pages.report.several import several
+        from vae.run.files import replace_text
         from vae.run.history import histories
 
         path = folder / "report.html"
-        write_page(path, several([folder], histories([folder])))
+        replace_text(path, several([folder], histories([folder])))
         print(f"report {path}")
 
     attempt(page, folder)

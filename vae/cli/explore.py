@@ -61,7 +61,7 @@ def explore(
         from vae.pages.explorer import explorer, gather
         from vae.pages.networks import NetworkError
         from vae.pages.networks.onnx import assert_onnx, write_onnx
-        from vae.pages.page import write_page
+        from vae.run.files import replace_text
 
     if onnx:
         assert_onnx()
@@ -79,7 +79,7 @@ def explore(
         written = write_onnx(model.vae, target.parent) if onnx else []
     if encoder and held["encoder"] is None:
         print(held["whyNoEncoder"])
-    write_page(target, explorer(held))
+    replace_text(target, explorer(held))
     for file in written:
         print(f"ONNX: {file}")
     print(f"explorer, {target.stat().st_size / 1e6:.2f} MB: {target}")

@@ -19,10 +19,10 @@ def playground(output: str = "playground.html") -> Path:
         raise ValueError(f"output is a web page, an .html, got {output}")
     target = writable(Path(output))
     with uncollected():
-        from vae.pages.page import write_page
         from vae.pages.playground.page import playground_page
+        from vae.run.files import replace_text
 
-    write_page(target, playground_page())
+    replace_text(target, playground_page())
     size = target.stat().st_size / 1e6
     print(f"{target} ({size:.2f} MB): open it in a browser; it needs nothing beside it")
     return target

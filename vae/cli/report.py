@@ -39,13 +39,13 @@ def report(runs: list[str] | None = None, output: str | None = None, data: Any =
     with uncollected():
         import torch  # noqa: F401  # of which all else takes a part
 
-        from vae.pages.page import write_page
         from vae.pages.report.pictures import drawn
         from vae.pages.report.several import several
         from vae.pages.report.single import single
         from vae.pages.report.subject import read_subject
+        from vae.run.files import replace_text
     if one is None:
-        write_page(target, several(paths, found))
+        replace_text(target, several(paths, found))
         print(f"{len(found)} run{'s' * (len(found) > 1)}: {target}")
         return target
     subject = read_subject(one.run, data)
@@ -55,7 +55,7 @@ def report(runs: list[str] | None = None, output: str | None = None, data: Any =
             " delete it, or name another --output"
         )
     pictures = drawn(subject, one.evaluations)
-    write_page(target, single(one, pictures, subject.bound))
+    replace_text(target, single(one, pictures, subject.bound))
     for line in [
         *one.damaged,
         *([f"without some pictures: {subject.why}"] if subject.why else []),

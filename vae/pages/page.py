@@ -10,10 +10,9 @@ import html
 import json
 import re
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-__all__ = ["asset", "page", "write_page"]
+__all__ = ["asset", "page"]
 
 POLICY = "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
@@ -77,22 +76,6 @@ def page(title: str, body: str, css: str = "", script: str = "", data: Any = Non
         data=held,
         script=_closed(asset("theme.js") + script),
     )
-
-
-def write_page(path: Path, text: str) -> None:
-    """Writes a page, whole or not at all.
-
-    Raises:
-        OSError: If it cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    whole = path.with_name(f".{path.name}.tmp")
-    try:
-        whole.write_text(text, encoding="utf-8")
-        whole.replace(path)
-    except OSError as error:
-        whole.unlink(missing_ok=True)
-        raise OSError(f"cannot write {path} ({error.strerror})") from None
 
 
 def _closed(script: str) -> str:
