@@ -155,13 +155,7 @@ rate-distortion: $(VENV)/.installed ## the curve of CKPT= that ARGS="--rate_dist
 curves: $(VENV)/.installed ## learning curves of RUNS= (folders of runs or studies), seeds as one band
 	$(PY) experiments/curves.py $(RUNS) $(ARGS)
 
-# What only the guide needs has a stamp of its own.
-$(VENV)/.installed-docs: pyproject.toml constraints.txt | $(VENV)/.installed
-	@$(PY) -c "import furo, ipykernel, myst_nb" 2> /dev/null || { echo "first time: installing what the guide needs"; \
-		$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'; }
-	@touch $@
-
-docs: $(VENV)/.installed-docs ## the guide, as a site in build/docs: its pages are executed, their warnings are errors
+docs: $(VENV)/.installed ## the guide, as a site in build/docs: its pages are executed, their warnings are errors
 	@echo "building the guide: a minute or two at first, seconds where its pages have been executed before"
 	$(PY) -m sphinx --quiet --jobs auto --fail-on-warning --keep-going -d build/docs-read experiments/guide build/docs $(ARGS)
 	@echo "open build/docs/index.html"
