@@ -132,7 +132,7 @@ def record(output: str = str(RESULTS)) -> None:
 def markdown(path: Path = RESULTS) -> str:
     """The table, from the committed JSON."""
     lines = ["| what is wrong | command | what is printed |", "|---|---|---|"]
-    for case, row in json.loads(path.read_text()).items():
+    for case, row in json.loads(path.read_text(encoding="utf-8")).items():
         cells = [case, f"`{row['command']}`", f"`{row['line']}`"]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)

@@ -22,6 +22,7 @@ from vae.cli.errors import one_line_errors
 from vae.cli.parser import ScriptParser
 from vae.run.files import writable, write_json
 from vae.run.record import find_device, hardware
+from vae.whole_files import replacing
 
 RESULT = Path(__file__).parent / "results" / "evaluation_cost.json"
 COUNTS = [1, 10, 100, 1_000, 5_000, 10_000, 50_000]
@@ -98,7 +99,8 @@ def plot(result: dict[str, Any], path: Path) -> None:
     for axis in (time, memory):
         axis.grid(alpha=0.2)
         axis.legend(fontsize=8)
-    figure.savefig(path, dpi=110)
+    with replacing(path) as file:
+        figure.savefig(file, format=path.suffix[1:], dpi=110)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vae.cli.errors import one_line_errors
 from vae.cli.parser import ScriptParser
-from vae.run.files import replace_text
+from vae.whole_files import replace_text
 
 __all__ = ["LISTED", "links", "listing"]
 
@@ -35,7 +35,7 @@ def listing() -> str:
         *(ROOT / "vae").rglob("*.py"),
         *(path for path in GUIDE.rglob("*") if path.suffix in (".md", ".rst", ".svg")),
     ]
-    found = {address for path in sources for address in links(path.read_text())}
+    found = {address for path in sources for address in links(path.read_text(encoding="utf-8"))}
     return "".join(f"{address}\n" for address in sorted(found - {"http://www.w3.org/2000/svg"}))
 
 

@@ -96,7 +96,7 @@ def _ended(name: str) -> Path | None:
 def _ran(script: str, *words: str) -> tuple[bool, str]:
     """Whether a script ended well, and the last lines of what it said."""
     command = [sys.executable, os.path.relpath(HERE / script), *words]  # which a result names
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     return done.returncode == 0, "\n  ".join(done.stderr.splitlines()[-5:])
 
 

@@ -48,7 +48,7 @@ def measure(
         of: The mutants of estimators, of the evaluator, or all; the others' results stay.
     """
     path = writable(Path(output))
-    result = json.loads(path.read_text()) if of != "all" else {}
+    result = json.loads(path.read_text(encoding="utf-8")) if of != "all" else {}
     if of != "evaluator":
         result |= measure_estimators(replicates, alpha, seed)
     if of != "estimators":
@@ -124,7 +124,7 @@ def problem_of(row: dict[str, Any]) -> str:
 
 def markdown(path: Path = RESULTS) -> str:
     """The table of estimators for the README, from the committed JSON."""
-    result = json.loads(path.read_text())
+    result = json.loads(path.read_text(encoding="utf-8"))
     lines = [
         "| mutant | of | what is wrong | problem | bound | its largest z | limit"
         " | the original's |",
@@ -150,7 +150,7 @@ def markdown_evaluator(path: Path = RESULTS) -> str:
         "| mutant | of | what is wrong | what is compared | its error / allowed | the original's |",
         "|---|---|---|---|---|---|",
     ]
-    for name, row in json.loads(path.read_text())["evaluator"]["mutants"].items():
+    for name, row in json.loads(path.read_text(encoding="utf-8"))["evaluator"]["mutants"].items():
         ratio = "not finite" if row["ratio"] is None else f"{row['ratio']:,.3g}"
         wrong, compared = (row[key].replace("|", "\\|") for key in ("wrong", "compared"))
         lines.append(

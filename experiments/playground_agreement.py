@@ -25,7 +25,8 @@ from vae.pages.playground.agreement import (
 )
 from vae.pages.playground.integrands import INTEGRANDS
 from vae.pages.playground.page import playground_page
-from vae.run.files import replace_text, write_json
+from vae.run.files import write_json
+from vae.whole_files import replace_text
 
 RESULTS = Path(__file__).resolve().parent / "results" / "pages" / "playground.json"
 VARIABLES, SAMPLES, TEMPERATURES = (1, 2, 3), (1, 2, 3, 4), (0.25, 1.0, 4.0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
 
 import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from vae.run.checkpoint import find_checkpoint
 from vae.run.files import read_json, write_json
 from vae.run.folder import runs_dir
 from vae.run.record import command_line
+from vae.whole_files import replace_bytes
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / "checkpoints"
@@ -98,13 +100,11 @@ def _ship(name: str, run: Path) -> None:
     }
     if (largest := max(map(abs, gaps.values()))) > NEGLIGIBLE:
         raise ValueError(f"{name}: float16 changes a number by {largest} nats: not shipped")
-    FOLDER.mkdir(exist_ok=True)
     target = FOLDER / f"{name}.ckpt"
-    torch.save(kept, temporary := target.with_suffix(".tmp"))
-    if (size := temporary.stat().st_size) > LARGEST:
-        temporary.unlink()
+    torch.save(kept, held := io.BytesIO())
+    if (size := held.tell()) > LARGEST:
         raise ValueError(f"{name} takes {size:,} bytes, more than {LARGEST:,}: make it smaller")
-    temporary.replace(target)
+    replace_bytes(target, held.getvalue())
     rows = read_json(RESULTS) if RESULTS.is_file() else {}
     rows[name] = {
         "bytes": size,

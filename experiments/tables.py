@@ -21,7 +21,8 @@ from evaluations import tables as evaluation_tables
 from vae.cli.errors import one_line_errors
 from vae.cli.estimators import short
 from vae.cli.parser import ScriptParser
-from vae.run.files import read_json, replace_text
+from vae.run.files import read_json
+from vae.whole_files import replace_text
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "experiments" / "results"
@@ -78,7 +79,7 @@ def precision() -> str:
 
 def own_parts() -> str:
     """Lines of code of each part of one's own in ``own_parts/mine.py``, without docstrings."""
-    source = (ROOT / "experiments" / "own_parts" / "mine.py").read_text()
+    source = (ROOT / "experiments" / "own_parts" / "mine.py").read_text(encoding="utf-8")
     lines = ["| part | class in `mine.py` | lines |", "|---|---|---|"]
     for made in ast.parse(source).body:
         if not isinstance(made, ast.ClassDef):
@@ -146,9 +147,11 @@ def fill(text: str) -> str:
 if __name__ == "__main__":
     with one_line_errors():
         ScriptParser(description=__doc__).parse_args()
-        pages = {page: fill(page.read_text()) for page in PAGES}  # all of them, or none
+        pages = {
+            page: fill(page.read_text(encoding="utf-8")) for page in PAGES
+        }  # all of them, or none
         for page, text in pages.items():
-            if text == page.read_text():
+            if text == page.read_text(encoding="utf-8"):
                 continue
             replace_text(page, text)
             print(page.relative_to(ROOT), file=sys.stderr)

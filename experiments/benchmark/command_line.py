@@ -120,7 +120,7 @@ def silence() -> Iterator[None]:
     try:
         with (
             warnings.catch_warnings(),
-            Path(os.devnull).open("w") as nowhere,
+            Path(os.devnull).open("w", encoding="utf-8") as nowhere,
             redirect_stdout(nowhere),
             redirect_stderr(said),
         ):

@@ -31,7 +31,7 @@ def alone(module: str, call: str) -> Any:
     code = (
         f"import sys; sys.path.insert(0, {str(HERE)!r}); import benchmark.{module} as m; m.{call}"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
     if done.returncode:
         raise ValueError(f"{call} failed: {(done.stderr.splitlines() or ['?'])[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -75,6 +75,10 @@ def peak_memory(device: str) -> float:
         return float(module.max_memory_allocated() / 1e6)
     status = Path("/proc/self/status")
     if status.exists():  # what getrusage says starts with the peak of the parent process
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        (line,) = (
+            line
+            for line in status.read_text(encoding="utf-8").splitlines()
+            if line.startswith("VmHWM")
+        )
         return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -25,7 +25,7 @@ COLUMNS = {
 
 def markdown(path: Path = RESULT) -> str:
     """A row for each model, its speed by each loop as a ratio to the raw loop; then a line a part."""
-    result = json.loads(path.read_text())
+    result = json.loads(path.read_text(encoding="utf-8"))
     models = result.get("models", {})
     shown = [c for c in COLUMNS if any(c in model["loops"] for model in models.values())]
     head = ["model, batch size", "raw loop, images/s", *(COLUMNS[c] for c in shown)]
@@ -49,7 +49,7 @@ def markdown(path: Path = RESULT) -> str:
 def markdown_targets(path: Path = RESULT) -> str:
     """Each target, and by how much it is met or missed."""
     lines = ["| what | target | found | |", "|---|---|---|---|"]
-    for target in targets(json.loads(path.read_text())):
+    for target in targets(json.loads(path.read_text(encoding="utf-8"))):
         bound = f"{'≤' if target.most else '≥'} {target.wanted}"
         lines.append(f"| {target.what} | {bound} | {value(target.found)} | {target.margin} |")
     return "\n".join(lines)

@@ -16,7 +16,7 @@ RESULTS, CONFIGS = HERE / "results" / "models", HERE / "configs" / "models"
 
 def _described(name: str) -> list[str]:
     """Latents, prior and objective, as the first line of the configuration says."""
-    first = (CONFIGS / f"{name}.yaml").read_text().partition("\n")[0]
+    first = (CONFIGS / f"{name}.yaml").read_text(encoding="utf-8").partition("\n")[0]
     return first.removeprefix("# ").split("; ")
 
 

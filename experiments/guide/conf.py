@@ -39,7 +39,9 @@ def _kept() -> Path:
         held.update(path.read_bytes())
     for page in sorted(GUIDE.rglob("*.md")):  # of which others list title and description
         held.update(
-            "".join(re.findall(r"^(?:# |description:).*$", page.read_text(), re.M)).encode()
+            "".join(
+                re.findall(r"^(?:# |description:).*$", page.read_text(encoding="utf-8"), re.M)
+            ).encode()
         )
     folder = ROOT / "build" / "docs-executed"
     kept = sorted(folder.glob("*"), key=lambda path: path.stat().st_mtime)
@@ -54,7 +56,7 @@ os.environ.update(OMP_NUM_THREADS="1", WANDB_MODE="disabled", COLUMNS="80")
 # A reader's own start-up files have no part in it; what an interpreter says of itself is not shown.
 profile = ROOT / "build" / "docs-ipython" / "profile_default" / "ipython_kernel_config.py"
 profile.parent.mkdir(parents=True, exist_ok=True)
-profile.write_text("c.IPKernelApp.log_level = 'ERROR'\n")
+profile.write_text("c.IPKernelApp.log_level = 'ERROR'\n", encoding="utf-8")
 os.environ["IPYTHONDIR"] = str(profile.parent.parent)
 logging.getLogger("traitlets").setLevel(logging.ERROR)
 

@@ -130,7 +130,7 @@ WRITES = {"path": "written", "text": "x"}
 
 @pytest.mark.parametrize(
     "name, options",
-    [("vae.run.files.replace_text", WRITES), ("vae.run.lock.RunLock", {"run": "written"}),
+    [("vae.whole_files.replace_text", WRITES), ("vae.run.lock.RunLock", {"run": "written"}),
      ("vae.HubModel.from_pretrained", {"name": "x", "trust": ["evil"]}), ("vae.HubModel", {}),
      ("vae.load", {"path": "x.ckpt", "trust": ["evil"]}), ("vae.cli.clean_runs.main", {}),
      ("vae.HubModel", {}), ("vae.HubModel.from_pretrained", {"trust": ["evil"]})],

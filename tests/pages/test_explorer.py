@@ -7,7 +7,7 @@ from combining import composed, images
 
 from vae.pages.explorer import explorer, gather
 from vae.pages.explorer.gather import Images, relaxation
-from vae.run.files import replace_text
+from vae.whole_files import replace_text
 
 MODELS = {
     "gaussian": lambda: composed("gaussian", None, "bernoulli"),

@@ -14,7 +14,7 @@ from vae.pages.explorer import gather
 from vae.pages.explorer.write import model_scripts
 from vae.pages.page import page
 from vae.pictures.codes import center, ways
-from vae.run.files import replace_text
+from vae.whole_files import replace_text
 
 DRAWS = 2000
 T = [0.0, 0.13, 0.5, 0.77, 1.0]

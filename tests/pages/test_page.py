@@ -4,7 +4,7 @@ import pytest
 from browser import DESKTOP, PHONE, fits, names_missing, opened
 
 from vae.pages.page import page
-from vae.run.files import replace_text
+from vae.whole_files import replace_text
 
 BODY = '<h2>Table</h2><div class="scroll"><table><tr><th>a</th><td>1</td></tr></table></div>'
 

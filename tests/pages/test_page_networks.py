@@ -24,7 +24,7 @@ from vae.pages.networks import (
 )
 from vae.pages.networks.elementwise import BINARY, UNARY
 from vae.pages.page import page
-from vae.run.files import replace_text
+from vae.whole_files import replace_text
 
 RUN = """([spec, given]) => {
     const numbers = Object.fromEntries(given.map(([name, a]) => [name, Float32Array.from(a)]));

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from vae.models.vae import VAE
+from vae.whole_files import replacing
 
 __all__ = ["image_file", "reconstruction_grid", "sample_grid", "write_image"]
 
@@ -38,13 +39,15 @@ def image_file(path: Path) -> Path:
 
 
 def write_image(image: Tensor, path: Path) -> None:
-    """Writes an image ``(3, H, W)`` in [0, 1] to a file, in the format of its suffix.
+    """Writes an image ``(3, H, W)`` in [0, 1] to a file, in the format of its suffix, whole.
 
     Raises:
         OSError: If it cannot be written.
     """
     levels = image.detach().mul(255).add_(0.5).clamp_(0, 255).to("cpu", torch.uint8)
-    Image.fromarray(levels.permute(1, 2, 0).numpy()).save(path)
+    kind = Image.registered_extensions()[path.suffix.lower()]
+    with replacing(path) as file:
+        Image.fromarray(levels.permute(1, 2, 0).numpy()).save(file, kind)
 
 
 def _grid(images: Tensor, columns: int) -> Tensor:

@@ -10,6 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from vae.whole_files import replacing
+
 __all__ = ["bench", "curve"]
 
 
@@ -30,7 +32,8 @@ def curve(series: Mapping[str, Sequence[float]], x: str, y: str, title: str, pat
         axis.set_yscale("symlog", linthresh=1)
     axis.grid(alpha=0.2)
     axis.legend()
-    figure.savefig(path, dpi=110)
+    with replacing(path) as file:
+        figure.savefig(file, format=path.suffix[1:], dpi=110)
 
 
 def bench(result: Mapping[str, Any], names: Mapping[str, str], path: Path) -> None:
@@ -61,7 +64,8 @@ def bench(result: Mapping[str, Any], names: Mapping[str, str], path: Path) -> No
     parts = figure.subfigures(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0]
     for part, (found, _, draw) in zip(parts, shown, strict=True):
         draw(part, found, names)
-    figure.savefig(path, dpi=110)
+    with replacing(path) as file:
+        figure.savefig(file, format=path.suffix[1:], dpi=110)
 
 
 def _loops(part: Any, models: Mapping[str, Any], names: Mapping[str, str]) -> None:

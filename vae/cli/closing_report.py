@@ -81,7 +81,7 @@ class ClosingReport:
         def page() -> None:
             from vae.pages.report.contents import contents
             from vae.pages.report.single import single
-            from vae.run.files import replace_text
+            from vae.whole_files import replace_text
 
             path = self.run / "report.html"
             replace_text(path, single(contents(self.run), self.pictures, self.bound))
@@ -110,8 +110,8 @@ def report_of_several(folder: Path) -> None:
 
     def page() -> None:
         from vae.pages.report.several import several
-        from vae.run.files import replace_text
         from vae.run.history import histories
+        from vae.whole_files import replace_text
 
         path = folder / "report.html"
         replace_text(path, several([folder], histories([folder])))

@@ -61,7 +61,7 @@ def explore(
         from vae.pages.explorer import explorer, gather
         from vae.pages.networks import NetworkError
         from vae.pages.networks.onnx import assert_onnx, write_onnx
-        from vae.run.files import replace_text
+        from vae.whole_files import replace_text
 
     if onnx:
         assert_onnx()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from vae.models.vae import VAE
 from vae.pictures.gradients import draw, has_bias, ordered
 from vae.pictures.style import save
 from vae.run.files import write_json
+from vae.whole_files import replace_text
 
 __all__ = ["in_words", "write"]
 
@@ -83,12 +85,12 @@ def write(stem: Path, about: dict[str, Any], rows: list[dict[str, Any]], pdf: bo
         rows: An estimator each.
         pdf: Whether the picture is written as PDF too, beside PNG.
     """
-    stem.parent.mkdir(parents=True, exist_ok=True)
     write_json(Path(f"{stem}.json"), about | {"rows": rows})
-    with Path(f"{stem}.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    held = io.StringIO(newline="")
+    writer = csv.DictWriter(held, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_text(Path(f"{stem}.csv"), held.getvalue())
     title, how = titles(about)
     out = console()
     narrow = out.width < WIDE

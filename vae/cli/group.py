@@ -24,7 +24,7 @@ from vae.cli.session import page_of
 from vae.cli.starting_point import StartingPoint, run_folder
 from vae.data.batch import DataError
 from vae.run.continued import assert_same_data, assert_same_options
-from vae.run.files import replace_text, write_json
+from vae.run.files import write_json
 from vae.run.finding import set_aside
 from vae.run.folder import new_run
 from vae.run.last import LastCheckpoint
@@ -38,6 +38,7 @@ from vae.run.wandb import wandb_logger
 from vae.training.lightning_private import set_epochs
 from vae.training.many.data import EnsembleData
 from vae.training.many.module import Ensemble
+from vae.whole_files import replace_text
 
 __all__ = ["Group"]
 

@@ -20,7 +20,7 @@ def playground(output: str = "playground.html") -> Path:
     target = writable(Path(output))
     with uncollected():
         from vae.pages.playground.page import playground_page
-        from vae.run.files import replace_text
+        from vae.whole_files import replace_text
 
     replace_text(target, playground_page())
     size = target.stat().st_size / 1e6

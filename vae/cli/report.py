@@ -43,7 +43,7 @@ def report(runs: list[str] | None = None, output: str | None = None, data: Any =
         from vae.pages.report.several import several
         from vae.pages.report.single import single
         from vae.pages.report.subject import read_subject
-        from vae.run.files import replace_text
+        from vae.whole_files import replace_text
     if one is None:
         replace_text(target, several(paths, found))
         print(f"{len(found)} run{'s' * (len(found) > 1)}: {target}")

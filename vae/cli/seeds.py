@@ -86,7 +86,7 @@ def study(
         raise ValueError("a variant cannot be called summary: summary.json is the study's")
     folder = runs_dir() / name
     target = writable(Path(output) if output else folder / "summary.json")
-    settings = {"config": path.read_text(), "options": options or {}}
+    settings = {"config": path.read_text(encoding="utf-8"), "options": options or {}}
     flags = {
         label: _flags(
             {"report": False} | (options or {}) | own | {"name": f"{label}-seed", "group": name}

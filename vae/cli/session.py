@@ -22,7 +22,7 @@ from vae.data.batch import DataError
 from vae.data.source import ImageSource
 from vae.models.checkpoint import read_checkpoint
 from vae.run.best import BestCheckpoint, forget_foreign_paths
-from vae.run.files import replace_text, write_json
+from vae.run.files import write_json
 from vae.run.finding import set_aside
 from vae.run.last import LastCheckpoint
 from vae.run.lock import RunLock
@@ -36,6 +36,7 @@ from vae.training.capture import CaptureError
 from vae.training.lightning_private import set_epochs
 from vae.training.module import VAEModule
 from vae.training.nonfinite import NonFiniteError
+from vae.whole_files import replace_text
 
 __all__ = ["Session", "page_of"]
 

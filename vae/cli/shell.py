@@ -113,5 +113,5 @@ def prepare() -> None:
             os._exit(2)
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))
     sys.stdout, sys.stderr = Stream(1, sys.stdout), Stream(2, sys.stderr)

@@ -79,7 +79,7 @@ def work(task: Task, folder: Path, config: Path, flags: list[str], jobs: int) ->
     before = _groups(folder, label)
     code = train([*TRAIN_MANY, "--config", str(config), *words], folder, what, log, jobs)
     if code == 2 and _groups(folder, label) == before and not STOPPED.is_set():
-        said = log.read_text().strip().rpartition("\n")[2].removeprefix("error: ")
+        said = log.read_text(encoding="utf-8").strip().rpartition("\n")[2].removeprefix("error: ")
         print(f"{label}: its seeds are trained one after the other ({said})", flush=True)
         return [run(folder, config, label, seed, flags, jobs) for seed in seeds]
     found = [find(folder, label, seed) for seed in seeds]

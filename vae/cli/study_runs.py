@@ -72,7 +72,7 @@ def train(command: list[str], folder: Path, what: str, log: Path, jobs: int) -> 
     if STOPPED.is_set():
         return None
     print(what, flush=True)
-    with log.open("a") as file:
+    with log.open("ab") as file:
         process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
     RUNNING.add(process)
     if STOPPED.is_set():  # meanwhile

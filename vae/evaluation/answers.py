@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from vae.whole_files import replacing
 
 __all__ = ["Answers", "read_answers"]
 
@@ -79,22 +80,12 @@ class Answers:
 
         if self.path is None:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
         arrays: dict[str, Any] = {
             f"value {name}": value.numpy() for name, value in self.values.items()
         }
         arrays |= {f"kept {name}": value.cpu().numpy() for name, value in self.kept.items()}
-        try:
-            with temporary.open("wb") as file:
-                np.savez_compressed(file, about=self.about, seconds=self.seconds, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
-        except OSError as error:
-            raise OSError(f"cannot write {self.path} ({error.strerror})") from None
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(self.path) as file:
+            np.savez_compressed(file, about=self.about, seconds=self.seconds, **arrays)
 
 
 def read_answers(

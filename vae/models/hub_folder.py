@@ -56,7 +56,9 @@ def read_folder(weights: Path) -> dict[str, Any]:
             f"{weights.parent} holds no {CONFIG}, which says what its model is made of"
         )
     try:
-        config = json.loads(path.read_text())
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not text in UTF-8: save it as such") from None
     except (ValueError, RecursionError):
         raise ValueError(f"{path} is not JSON: it is truncated or damaged") from None
     if not isinstance(config, dict) or config.get("library_name") != LIBRARY:

@@ -13,6 +13,8 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
+from vae.whole_files import replacing
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -149,15 +151,8 @@ def save(figure: Figure, path: Path) -> None:
     """
     import matplotlib
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    whole = path.with_name(f".{path.name}.tmp")
-    try:
-        with matplotlib.rc_context(RC):
-            figure.savefig(whole, format=path.suffix[1:].lower())
-        whole.replace(path)
-    except OSError as error:
-        whole.unlink(missing_ok=True)
-        raise OSError(f"cannot write {path} ({error.strerror})") from None
+    with replacing(path) as file, matplotlib.rc_context(RC):
+        figure.savefig(file, format=path.suffix[1:].lower())
 
 
 def to_svg(figure: Figure, transparent: bool = False) -> str:

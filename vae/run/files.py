@@ -1,4 +1,4 @@
-"""Files that are replaced whole, or not at all."""
+"""JSON files, what can be read of damaged ones, and whether a file can be written."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from vae.whole_files import replace_text
+
 __all__ = [
     "digest",
     "finite",
     "lines_of",
     "read_json",
-    "replace_text",
     "writable",
     "write_json",
 ]
@@ -33,21 +34,6 @@ def lines_of(path: Path) -> tuple[list[str], str]:
     """The lines of a file, which may be damaged, and its whole text."""
     text = path.read_bytes().decode(errors="replace")
     return text.removesuffix("\n").split("\n") if text else [], text
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(f"cannot write {path} ({error.strerror})") from None
 
 
 def writable(path: Path) -> Path:
@@ -91,7 +77,9 @@ def read_json(path: Path, **parts: type | tuple[type, ...]) -> dict[str, Any]:
         ValueError: If it is not JSON, no object, or lacks a part.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not text in UTF-8: save it as such, or delete it") from None
     except (ValueError, RecursionError):
         raise ValueError(f"{path} is not JSON: it was cut short or edited; delete it") from None
     if not isinstance(content, dict):
@@ -113,7 +101,8 @@ def finite(content: Any) -> Any:
 
 def write_json(path: Path, content: Any) -> None:
     """Writes a file whole or not at all; :func:`finite` numbers only."""
-    replace_text(path, json.dumps(finite(content), indent=2, allow_nan=False) + "\n")
+    text = json.dumps(finite(content), indent=2, allow_nan=False, ensure_ascii=False)
+    replace_text(path, f"{text}\n")
 
 
 def digest(path: Path) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vae.run.files import read_json
+from vae.whole_files import replacing, utf8
 
 __all__ = ["RunLock", "is_running", "record_of"]
 
@@ -89,18 +90,10 @@ class RunLock:
 
     def write(self, record: Any) -> None:
         """Writes ``run.json``, whole or not at all; the new file is held from its first moment."""
-        temporary = self.path.with_name(".run.json.tmp")
-        try:
-            file = temporary.open("w+b")
-            self._files.append(file)
-            self._take(file)
-            file.write((json.dumps(record, indent=2) + "\n").encode())
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.replace(self.path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise OSError(f"cannot write {self.path} ({error.strerror})") from None
+        with replacing(self.path) as file:
+            self._files.append(os.fdopen(os.dup(file.fileno()), "r+b"))  # its lock stays with it
+            self._take(self._files[-1])
+            file.write(utf8(json.dumps(record, indent=2, ensure_ascii=False) + "\n"))
 
     def note(self, record: dict[str, Any]) -> bool:
         """Writes ``run.json``; one that is there keeps its content, and lists this continuation.
@@ -128,7 +121,7 @@ def _holder(path: Path) -> str:
     """Who holds the lock: as this machine's kernel says, else as the run's record does."""
     try:
         inode = path.stat().st_ino
-        for line in Path("/proc/locks").read_text().splitlines():
+        for line in Path("/proc/locks").read_text(encoding="utf-8").splitlines():
             words = line.split()
             if words[1] == "FLOCK" and words[5].endswith(f":{inode}") and int(words[4]) > 0:
                 return f"process {words[4]} on {platform.node()}"

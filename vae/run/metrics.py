@@ -13,7 +13,8 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from vae.run.files import lines_of, replace_text
+from vae.run.files import lines_of
+from vae.whole_files import replace_text
 
 __all__ = ["JSONLLogger"]
 
@@ -70,7 +71,7 @@ class JSONLLogger(Logger):
         self.run.mkdir(parents=True, exist_ok=True)
         self.begin()
         try:
-            with self.path.open("a") as file:
+            with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
             raise OSError(f"cannot write {self.path} ({error.strerror})") from None
@@ -79,5 +80,5 @@ class JSONLLogger(Logger):
     def sync(self) -> None:
         """Returns when every line is on the disk."""
         if self.path.exists():
-            with self.path.open("a") as file:
+            with self.path.open("ab") as file:
                 os.fsync(file.fileno())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from vae.run.files import writable
+from vae.whole_files import replacing
 
 __all__ = ["NpzWriter", "writable_npz"]
 
@@ -74,6 +75,7 @@ class NpzWriter:
                         f"{name} has rows of {array.dtype} {array.shape[1:]}, before {dtype} {shape}"
                     )
                 file.write(np.ascontiguousarray(array).data)
+                file.flush()
         except OSError as error:
             raise OSError(f"cannot write {self.path} ({error.strerror})") from None
         for name in self._parts.keys() - arrays.keys():
@@ -87,20 +89,14 @@ class NpzWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
         try:
             if kind is None:
-                with temporary.open("wb") as raw:
+                with replacing(self.path) as raw:
                     self._write(raw)
-                    raw.flush()
-                    os.fsync(raw.fileno())
-                temporary.replace(self.path)
-        except OSError as failure:
-            raise OSError(f"cannot write {self.path} ({failure.strerror})") from None
         finally:
-            temporary.unlink(missing_ok=True)
             for file, _, _ in self._parts.values():
-                file.close()
+                with suppress(OSError):  # of a full disk, which has been said
+                    file.close()
 
     def _write(self, raw: IO[bytes]) -> None:
         with zipfile.ZipFile(raw, "w", allowZip64=True) as archive:

@@ -75,8 +75,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path} is no regular file")
     try:
-        text = path.read_text("utf-8") if path.stat().st_size <= BYTES else " " * (BYTES + 1)
+        text = (
+            path.read_text(encoding="utf-8") if path.stat().st_size <= BYTES else " " * (BYTES + 1)
+        )
         content = load_yaml(text)  # as the parser that reads it next: another one may differ
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not text in UTF-8 (byte {error.start + 1}): save it as such"
+        ) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         where = str(error).replace('in "<unicode string>", ', "at ")
         raise ValueError(f"{path} is not YAML: {where}") from None

@@ -69,7 +69,7 @@ def hardware(device: str) -> str:
     names = (
         [
             line.partition(":")[2].strip()
-            for line in cpuinfo.read_text().splitlines()
+            for line in cpuinfo.read_text(encoding="utf-8").splitlines()
             if line.startswith("model name")
         ]
         if cpuinfo.exists()
@@ -83,7 +83,12 @@ def git_says(*arguments: str) -> str | None:
     try:
         command = ["git", "-C", str(Path(__file__).parent), *arguments]
         return subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=10
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=True,
+            timeout=10,
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):  # installed without git, or outside a repository
         return None

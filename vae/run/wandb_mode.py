@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vae.run.files import replace_text
 from vae.run.folder import checked_id, run_id
+from vae.whole_files import replace_text
 
 __all__ = ["check_wandb", "finish_wandb", "prepare_wandb", "wandb_id", "wandb_mode"]
 
@@ -80,7 +80,7 @@ def wandb_id(run: Path) -> str:
     kept = run / "wandb_id"
     if "WANDB_SWEEP_ID" in os.environ and "WANDB_RUN_ID" in os.environ and not kept.exists():
         replace_text(kept, checked_id(os.environ["WANDB_RUN_ID"], Path("WANDB_RUN_ID")))
-    return checked_id(kept.read_text(), kept) if kept.exists() else run_id(run)
+    return checked_id(kept.read_text(encoding="utf-8"), kept) if kept.exists() else run_id(run)
 
 
 def finish_wandb(exit_code: int, loggers: Sequence[Any] = ()) -> None:

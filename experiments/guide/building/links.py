@@ -93,7 +93,7 @@ def _file(page: Path, address: str) -> Path:
 
 def _check(app: Sphinx, exception: Exception | None) -> None:
     if exception is None and app.builder.format == "html":
-        listed = set((app.srcdir / "external-links.txt").read_text().split())
+        listed = set((app.srcdir / "external-links.txt").read_text(encoding="utf-8").split())
         for line in broken(Path(app.outdir).resolve(), listed):
             LOGGER.warning("%s", line, type="links")
 

@@ -16,7 +16,7 @@ def front_matter(page: Path) -> dict[str, str]:
     """What stands between the two lines of dashes that a page begins with."""
     import yaml
 
-    found = re.match(r"---\n(.*?)\n---\n", page.read_text(), flags=re.DOTALL)
+    found = re.match(r"---\n(.*?)\n---\n", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     return yaml.safe_load(found[1]) if found else {}
 
 
@@ -31,7 +31,7 @@ def contents(*pages: str) -> Markdown:
         folder = GUIDE / name
         files = sorted(folder.glob("*.md")) if folder.is_dir() else [GUIDE / f"{name}.md"]
         for number, file in enumerate(files, 1):
-            heading = re.search(r"^# (.*)$", file.read_text(), flags=re.MULTILINE)
+            heading = re.search(r"^# (.*)$", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
             assert heading is not None, f"{file.name} has a heading"
             bullet = f"{number}." if name == "chapters" else "-"
             link = file.relative_to(GUIDE).as_posix()

@@ -16,7 +16,11 @@ REPORT = Path(__file__).resolve().parents[2] / "results" / "gradients-one-hot.js
 
 def front() -> tuple[Figure, str]:
     """The figure, and what is to be seen on it, in a sentence."""
-    rows = [row for row in json.loads(REPORT.read_text())["rows"] if row["kl"] == "analytic"]
+    rows = [
+        row
+        for row in json.loads(REPORT.read_text(encoding="utf-8"))["rows"]
+        if row["kl"] == "analytic"
+    ]
     rows.sort(key=lambda row: -row["variance"])
     figure, axes = panels(width=5.8, height=0.19 * len(rows) + 0.7)
     for place, row in enumerate(rows):

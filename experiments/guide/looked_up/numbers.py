@@ -31,7 +31,7 @@ def measured() -> dict[str, dict[str, Any]]:
     files += sorted((RESULTS / "models").glob("*.json"))
     found: dict[str, dict[str, Any]] = {}
     for file in files:
-        for name, number in json.loads(file.read_text())["metrics"].items():
+        for name, number in json.loads(file.read_text(encoding="utf-8"))["metrics"].items():
             found.setdefault(name, {**number, "model": file.stem})
     return found
 

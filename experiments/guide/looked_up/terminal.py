@@ -64,7 +64,7 @@ class Terminal:
             words,
             cwd=self.folder,
             env=self._environment,
-            text=True,
+            encoding="utf-8",
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,

@@ -11,6 +11,7 @@ import torch
 from vae.models.vae import VAE
 from vae.pages.networks.halves import Decoder, Encoder
 from vae.pages.networks.trace import NetworkError
+from vae.whole_files import replace_bytes
 
 __all__ = ["OPSET", "assert_onnx", "write_onnx"]
 
@@ -36,7 +37,6 @@ def write_onnx(vae: VAE, folder: Path) -> list[Path]:
     """
     assert_onnx()
     decoder = Decoder(vae)
-    folder.mkdir(parents=True, exist_ok=True)
     written = [_written(decoder, folder / "decoder.onnx", "z")]
     try:
         encoder = Encoder(vae, extras=("mean",))
@@ -75,8 +75,6 @@ def _written(half: Decoder | Encoder, path: Path, name: str) -> Path:
     except torch.onnx.errors.OnnxExporterError as error:
         said = str(error).split("\n")[0]
         raise ValueError(f"{type(half).__name__} cannot be written as ONNX: {said}") from None
-    whole = path.with_name(f".{path.name}.tmp")
     assert program is not None
-    program.save(str(whole), external_data=False)
-    whole.replace(path)
+    replace_bytes(path, program.model_proto.SerializeToString())
     return path

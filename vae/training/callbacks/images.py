@@ -75,12 +75,9 @@ class ImageGrids(Callback):
                 "samples": sample_grid(vae, 64),
             }
         module.train(training)
-        self.folder.mkdir(parents=True, exist_ok=True)
         for name, grid in grids.items():
             path = self.folder / f"{name}-{epoch:04d}.png"
-            whole = path.with_name(f".{path.name}")
-            write_image(grid, whole)
-            whole.replace(path)
+            write_image(grid, path)
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     caption = f"epoch {epoch}, step {trainer.global_step}"
