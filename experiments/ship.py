@@ -1,8 +1,8 @@
 """Makes the trained checkpoints of ``experiments/checkpoints``, which come with the repository.
 
 Each is trained by its configuration and evaluated, its weights are stored as float16 and evaluated
-again, on the same images and with the same noise. A configuration whose run has ended already in
-the folder of runs is not trained again.
+again, on the same images and with the same noise. A configuration that was trained already by the
+same command, without another option, is not trained again.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
 import hashlib
 import io
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ from vae.run import provenance
 from vae.run.checkpoint import find_checkpoint
 from vae.run.files import read_json, write_json
 from vae.run.folder import runs_dir
+from vae.run.lock import record_of
 from vae.run.record import command_line
 from vae.whole_files import replace_bytes
 
@@ -67,15 +69,24 @@ def ship(names: list[str] | None = None, run: str | None = None) -> None:
         _ship(name, Path(run).expanduser() if run else _ended(name) or _trained(name))
 
 
+def _words(name: str) -> list[str]:
+    """The command that trains a configuration, with no option besides."""
+    script, config = HERE / "train.py", HERE / "configs" / f"{name}.yaml"
+    return [os.path.relpath(script), "fit", "--config", os.path.relpath(config)]
+
+
 def _ended(name: str) -> Path | None:
-    """The newest run of this name that has tested its model."""
-    return max((p.parent for p in runs_dir().glob(f"*-{name}-*/results.json")), default=None)
+    """The newest run of this configuration, just as it is, that has tested its model."""
+    command = shlex.join(["python", *_words(name)])
+    runs = (path.parent for path in runs_dir().glob("*/results.json"))
+    return max(
+        (run for run in runs if record_of(run / "run.json").get("command") == command),
+        default=None,
+    )
 
 
 def _trained(name: str) -> Path:
-    words = ["fit", "--config", os.path.relpath(HERE / "configs" / f"{name}.yaml")]
-    command = [sys.executable, os.path.relpath(HERE / "train.py"), *words]
-    if subprocess.run(command).returncode:
+    if subprocess.run([sys.executable, *_words(name)]).returncode:
         raise ValueError(f"{name}: the training failed; its last lines are above")
     found = _ended(name)
     assert found is not None

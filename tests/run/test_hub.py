@@ -5,6 +5,7 @@ import shutil
 import sys
 from functools import partial
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ import vae
 from vae.cli.main import run
 from vae.models.checkpoint import read_checkpoint
 from vae.models.load import instantiate_class
+from vae.run.hub_card import card
 from vae.run.plain_yaml import read_yaml
 
 pytest.importorskip("huggingface_hub")
@@ -138,6 +140,15 @@ DAMAGES = {
     "no class": (lambda f: _config(f, model=3), "names no class for its model"),
     "no parts": (lambda f: _config(f, parts=[1]), "does not say what its model is made of"),
     "no training": (lambda f: _config(f, training=5), "does not say its training"),
+    "a number alone": (lambda f: _config(f, numbers={"elbo": 3}), "does not say its numbers"),
+    "a number without a unit": (
+        lambda f: _config(f, numbers={"elbo": {"mean": 1.0, "bound": "exact"}}),
+        "does not say its numbers",
+    ),
+    "a number that is none": (
+        lambda f: _config(f, numbers={"elbo": {"mean": "1", "unit": "nats", "bound": "exact"}}),
+        "does not say its numbers",
+    ),
     "nothing said": (lambda f: _config(f, parts=None, model=None), "names no class for its model"),
     "empty": (lambda f: (f / "model.safetensors").write_bytes(b""), "it is empty"),
     "cut": (
@@ -173,7 +184,7 @@ def test_a_damaged_folder_is_one_line(damage, model):
 def test_a_run_goes_with_its_numbers_and_the_scripts_read_it(trained_run, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(trained_run("discrete"), folder)
-    run("evaluate", "vae evaluate", [str(folder), "--log_likelihood", "5"])
+    run("evaluate", "vae evaluate", [str(folder), "--log_likelihood", "5", "--elbo_samples", "2"])
     vae.HubModel.from_checkpoint(folder).save_pretrained(tmp_path / "model")
     rows = json.loads((folder / "evaluation-test.json").read_text())["metrics"]
     card = (tmp_path / "model" / "README.md").read_text()
@@ -182,6 +193,9 @@ def test_a_run_goes_with_its_numbers_and_the_scripts_read_it(trained_run, tmp_pa
         f"| log_likelihood_5 | {row['mean']:.2f} ± {row['se']:.2f} nats | lower bound | K = 5, 250"
         in card
     )
+    assert (
+        "| lower bound | samples 2, 250 images" in card
+    )  # K is the bound's, samples the estimate's
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     assert config["training"]["seed"] == 0 and "pid" not in config["training"]
     assert str(tmp_path) not in json.dumps(config)  # no path of this machine
@@ -196,6 +210,11 @@ def test_a_run_goes_with_its_numbers_and_the_scripts_read_it(trained_run, tmp_pa
     ours = read_checkpoint(folder / "checkpoints" / "best.ckpt")["state_dict"]
     assert theirs.keys() == ours.keys()
     assert all(torch.equal(theirs[name], ours[name]) for name in ours)
+    other = vae.HubModel.from_checkpoint(folder / "checkpoints" / "last.ckpt")
+    assert other._hub_mixin_config["numbers"] == {}  # those are of another checkpoint
+    evaluation = json.loads((folder / "evaluation-test.json").read_text())
+    (folder / "evaluation-test.json").write_text(json.dumps(evaluation | {"step": 1}))
+    assert vae.HubModel.from_checkpoint(folder)._hub_mixin_config["numbers"] == {}
 
 
 def test_to_a_repository_and_back(model, tmp_path, monkeypatch):
@@ -223,6 +242,41 @@ def test_to_a_repository_and_back(model, tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="no folder, and no name of a repository"):
         monkeypatch.undo()
         vae.HubModel.from_pretrained("no/such/folder")
+
+
+def test_what_the_hub_refuses_is_one_line_that_names_the_repository(monkeypatch):
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+
+    for error in (
+        RepositoryNotFoundError("Not found.\n\nPlease make sure", response=MagicMock()),
+        LocalEntryNotFoundError("Please check your connection\nand try again"),
+    ):
+
+        def refuse(*_, error=error, **__):
+            raise error
+
+        monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
+        words = "^me/digits is no folder, and the hub does not give it: .*Please [^\n]*$"
+        with pytest.raises(FileNotFoundError, match=words):
+            vae.HubModel.from_pretrained("me/digits")
+
+
+def test_a_folder_takes_no_option_of_the_hub(model):
+    with pytest.raises(ValueError, match="is a folder here: revision is for the hub$"):
+        vae.HubModel.from_pretrained(model, revision="main")
+
+
+def test_the_card_names_the_modules_that_loading_it_needs_trust_for(model):
+    config = json.loads((model / "config.json").read_text())
+    _config(model, data={"class_path": "mine.Faces", "init_args": {}})  # not made to load a model
+    again = vae.HubModel.from_pretrained(model)
+    assert "trust" not in again.generate_model_card().text
+    parts = config["parts"] | {"encoder": {"class_path": "torch.nn.Linear", "init_args": {}}}
+    _config(model, parts=parts)
+    with pytest.raises(ValueError, match=r"add --trust torch[.]nn "):
+        vae.HubModel.from_pretrained(model)
+    text = card(json.loads((model / "config.json").read_text()))
+    assert "trust=['torch.nn']" in text
 
 
 def test_data_from_a_path_of_this_machine_are_left_out(tmp_path):

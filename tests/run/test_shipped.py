@@ -190,6 +190,24 @@ def test_nothing_of_a_run_is_left(tmp_path):
     assert not provenance.has_path({"a": ["nats/pixel", "a / b c", 3, None], "b": "x/y.yaml"})
 
 
+def test_only_a_run_of_the_configuration_as_it_is_is_taken(monkeypatch):
+    monkeypatch.chdir(shipped.PROJECT)
+    whole = "python experiments/train.py fit --config experiments/configs/gaussian.yaml"
+    for name, command in (
+        ("20260101-a", whole),
+        ("20260102-gaussian-b", whole),
+        ("20260103-gaussian-short", f"{whole} --trainer.max_epochs 1"),
+        ("20260104-my-gaussian-mixture", "vae fit --config gaussian_mixture"),
+        ("20260105-gaussian-old", None),
+    ):
+        (runs_dir() / name).mkdir(parents=True)
+        (runs_dir() / name / "results.json").write_text("{}")
+        if command:
+            (runs_dir() / name / "run.json").write_text(json.dumps({"command": command}))
+    assert ship._ended("gaussian") == runs_dir() / "20260102-gaussian-b"
+    assert ship._ended("discrete") is None
+
+
 @pytest.mark.e2e
 def test_the_command_makes_one_of_a_run_and_refuses_a_path(
     trained_run, tmp_path, monkeypatch, capsys

@@ -66,6 +66,8 @@ def read_folder(weights: Path) -> dict[str, Any]:
     for name in ("training", "numbers"):
         if not isinstance(config.get(name), (dict, type(None))):
             raise ValueError(f"{path} does not say its {name}: it is damaged")
+    if not all(map(_is_number, (config.get("numbers") or {}).values())):
+        raise ValueError(f"{path} does not say its numbers: it is damaged")
     try:
         tensors = load_file(weights)
     except (SafetensorError, ValueError, KeyError, OverflowError) as error:
@@ -75,3 +77,13 @@ def read_folder(weights: Path) -> dict[str, Any]:
         ) from None
     own = {"model": None} | {name: config[name] for name in NAMES if name in config}
     return {"vae": own, "state_dict": tensors, "global_step": config.get("global_step")}
+
+
+def _is_number(row: Any) -> bool:
+    """Whether it is a number with what it is, as a model card shows it."""
+    return (
+        isinstance(row, dict)
+        and {"mean", "unit", "bound"} <= row.keys()
+        and all(isinstance(row.get(name), (int, float, type(None))) for name in ("mean", "se"))
+        and all(isinstance(row.get(name, 0), int) for name in ("K", "samples", "images"))
+    )

@@ -22,7 +22,14 @@ import jsonargparse
 
 from vae.models.parts import current_name
 
-__all__ = ["allow_current_folder", "assert_trusted", "class_names", "resolve", "trusting"]
+__all__ = [
+    "allow_current_folder",
+    "assert_trusted",
+    "class_names",
+    "foreign_modules",
+    "resolve",
+    "trusting",
+]
 
 OWN = ("vae", "torch.optim")
 """Modules whose classes are trusted."""
@@ -96,9 +103,7 @@ def assert_trusted(content: Any, source: object, also: Sequence[str] = ()) -> No
         if not is_class and (not _is_there(name) or (_inside(name, modules) and not _leads(name))):
             continue  # a text that happens to have a dot in it
         if not _inside(name, modules):
-            root = name.partition(".")[0]
-            if root == "torch":  # of which a part is enough
-                root = name.rpartition(".")[0]
+            root = _to_trust(name)
             raise ValueError(
                 f"{source} names {path}: to load it would run the module {root}; if you trust it,"
                 f" add --trust {root} (or set VAE_TRUST={root})"
@@ -136,6 +141,18 @@ def class_names(content: Any) -> list[str]:
     if hasattr(content, "as_dict"):
         content = content.as_dict()
     return [name for name, is_class in _names(content) if is_class]
+
+
+def foreign_modules(content: Any) -> list[str]:
+    """The modules that a user must trust before the classes that plain values name are made."""
+    names = map(current_name, class_names(content))
+    return sorted({_to_trust(name) for name in names if not _inside(name, OWN)})
+
+
+def _to_trust(name: str) -> str:
+    """The module that a class is trusted by: its outermost, of torch the one that it is in."""
+    root = name.partition(".")[0]
+    return name.rpartition(".")[0] if root == "torch" else root
 
 
 def _names(content: Any) -> Iterator[tuple[str, bool]]:

@@ -92,7 +92,7 @@ class HubModel(
         contents, folder = loaded.contents, folder_of(loaded.path)
         about = {
             "training": provenance.training(folder, contents),
-            "numbers": provenance.numbers(folder, contents),
+            "numbers": provenance.numbers(folder, loaded.path, contents),
         }
         return cls(loaded.composition, _config(contents | {"vae": contents["vae"] | about}))
 
@@ -126,11 +126,13 @@ class HubModel(
             pretrained_model_name_or_path: A folder, or a repository such as ``me/digits``.
             trust: Modules of one's own whose classes it names. To import a module runs its code.
             options: Those of ``huggingface_hub.hf_hub_download``: ``revision``, ``token``,
-                ``cache_dir``, ``force_download``, ``local_files_only``.
+                ``cache_dir``, ``force_download``, ``local_files_only``; none for a folder.
 
         Raises:
-            FileNotFoundError: If there is no such folder or repository, or a file is missing.
-            ValueError: If a file is damaged, names a class that is not trusted, or does not fit.
+            FileNotFoundError: If there is no such folder or repository, a file is missing, or the
+                hub is not reached.
+            ValueError: If a file is damaged, names a class that is not trusted, or does not fit;
+                or a folder is given an option that is for the hub.
         """
         _assert_there()
         folder = Path(pretrained_model_name_or_path).expanduser()
@@ -140,6 +142,8 @@ class HubModel(
             raise FileNotFoundError(
                 f"{folder} holds no {WEIGHTS}: name a folder that save_pretrained made"
             )
+        elif options:
+            raise ValueError(f"{folder} is a folder here: {', '.join(options)} is for the hub")
         with trusting(trust):
             loaded = read(folder)
         return cls(loaded.composition, configuration(loaded.contents))
@@ -205,12 +209,17 @@ def _config(contents: dict[str, Any]) -> dict[str, Any]:
 def _downloaded(name: str, options: dict[str, Any]) -> Path:
     """The folder in the cache that holds a repository's two files."""
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.errors import EntryNotFoundError, HFValidationError
 
     try:
         files = [hf_hub_download(name, file, **options) for file in (CONFIG, WEIGHTS)]
     except HFValidationError:
         raise FileNotFoundError(
             f"{name} is no folder, and no name of a repository on the hub (such as me/digits)"
+        ) from None
+    except (OSError, EntryNotFoundError) as error:
+        said = " ".join(str(error).split())
+        raise FileNotFoundError(
+            f"{name} is no folder, and the hub does not give it: {said}"
         ) from None
     return Path(files[-1]).parent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vae.models.trust import class_names
+from vae.models.trust import foreign_modules
 
 __all__ = ["card"]
 
@@ -79,17 +79,17 @@ def _value(row: Mapping[str, Any]) -> str:
 
 
 def _labels(row: Mapping[str, Any]) -> list[str]:
-    samples = row.get("K", row.get("samples"))
     return [
-        *([] if samples is None else [f"K = {samples:,}"]),
+        *([f"K = {row['K']:,}"] if "K" in row else []),
+        *([f"samples {row['samples']:,}"] if "samples" in row else []),
         *([f"{row['images']:,} images"] if "images" in row else []),
         *([f"binarisation {row['binarization']}"] if row.get("binarization") else []),
     ]
 
 
 def _use(config: Mapping[str, Any], name: str) -> str:
-    foreign = {each.partition(".")[0] for each in class_names(dict(config))} - {"vae", "torch"}
-    trust = f", trust={sorted(foreign)}" if foreign else ""
+    foreign = foreign_modules(config.get("parts") or config.get("model"))
+    trust = f", trust={foreign}" if foreign else ""
     lines = [
         "## Use\n\n```python\nimport vae\n",
         f'model = vae.HubModel.from_pretrained("{name or "path/to/this/folder"}"{trust}).vae',

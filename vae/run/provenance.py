@@ -48,11 +48,14 @@ def training(run: Path, contents: Mapping[str, Any] | None = None) -> dict[str, 
     return record
 
 
-def numbers(run: Path, contents: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+def numbers(run: Path, checkpoint: Path, contents: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """What a checkpoint achieved on its test images, with labels; empty if nobody has evaluated it.
+
+    An evaluation of another checkpoint of the same run says nothing of it.
 
     Arguments:
         run: Its run's folder, where it is still in one.
+        checkpoint: Its own path.
         contents: The checkpoint's, which holds it if it has left the folder
             (``["vae"]["numbers"]``).
 
@@ -61,8 +64,11 @@ def numbers(run: Path, contents: Mapping[str, Any] | None = None) -> dict[str, d
     """
     path = run / "evaluation-test.json"
     if path.is_file():
-        return numbers_of(read_json(path, metrics=dict)["metrics"])
-    return dict((contents or {"vae": {}})["vae"].get("numbers") or {})
+        found = read_json(path, metrics=dict, checkpoint=str)
+        same = Path(found["checkpoint"]).name == checkpoint.name
+        if same and found.get("step") == contents.get("global_step"):
+            return numbers_of(found["metrics"])
+    return dict(contents["vae"].get("numbers") or {})
 
 
 def numbers_of(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
