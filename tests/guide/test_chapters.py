@@ -1,7 +1,9 @@
 """The guide's chapters are true: their claims are assertions in their own cells."""
 
+import re
+
 import pytest
-from chapters import CHAPTERS, cells, few_gradients, run
+from chapters import CELL, CHAPTERS, cells, few_gradients, run
 
 import vae
 
@@ -28,6 +30,16 @@ def test_a_chapter_asserts_what_it_says_and_points_on(name):
     page = CHAPTERS[name].read_text()
     assert sum(code.count("assert") for code in cells(CHAPTERS[name])) >= 3
     assert "## In this library" in page
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_how_many_were_drawn_is_what_the_code_draws(name):
+    page, code, N = CHAPTERS[name].read_text(), "".join(cells(CHAPTERS[name])), 20_000
+    drawn = {N, *(N // int(k) for k in re.findall(r"\bN // (\d+)", code))}
+    drawn |= {int(k) * N for k in re.findall(r"(\d+) \* N\b", code)}
+    drawn |= {int(number) for number in re.findall(r"\b\d+_\d{3}\b", code)}
+    said = re.findall(r"(\d{1,3},\d{3})[ \n](?!steps)", CELL.sub("", page))
+    assert {int(number.replace(",", "")) for number in said} <= drawn
 
 
 class _OwnSampleToo(vae.Baseline):
