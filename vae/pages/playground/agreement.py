@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.optim import Adam
 
 from vae.certify.exact import exact_gradient, gradients
 from vae.certify.problem import Problem
 from vae.certify.problems import defined, has_truth
 from vae.distributions.operations import configurations
+from vae.estimators import Estimator, accepts
 from vae.objectives import Objective
-from vae.pages.playground.catalogue import BOUNDS, DISTINCT, SHOWN, follows_temperature, made
+from vae.pages.playground.catalogue import (
+    BOUNDS,
+    DISTINCT,
+    RATE,
+    SHOWN,
+    follows_temperature,
+    learns,
+    made,
+)
 from vae.pages.playground.integrands import FAMILIES, INTEGRANDS, problem
 from vae.pages.playground.recorded_noise import RecordedNoise
 
@@ -22,11 +33,8 @@ __all__ = ["Asked", "Case", "asked", "cases", "exact_cases", "worst_differences"
 REPLICATES = 12
 """Of a case: each integrand at some points. No other dimension of any noise has this size."""
 
-SEQUENTIAL = ("reinforce_moving_average",)
-"""What remembers earlier estimates: of these a case is a sequence of estimates at one point."""
-
 STEPS = 3
-"""Of such a sequence."""
+"""Of what remembers earlier estimates, by a buffer or by what it trains: a sequence of them at one point."""
 
 
 class Case(NamedTuple):
@@ -107,21 +115,26 @@ class Asked(NamedTuple):
 def asked(case: Case, seed: int = 0) -> Asked:
     """A case, with the noise that torch draws from a seed."""
     torch.manual_seed(seed)
-    if case.estimator is None:
+    name, question = case.estimator, case._asdict() | {"sequence": 1}
+    if name is None:
         replicates = _exact(case)
-    elif case.estimator in SEQUENTIAL:
-        replicates = _sequences(case, case.estimator)
     else:
-        replicates = _batch(case, case.estimator)
-    options = dict(SHOWN.get(case.estimator or "", {}))
-    if case.estimator and follows_temperature(case.estimator):
-        options["temperature"] = case.temperature
-    sequence = STEPS if case.estimator in SEQUENTIAL else 1
-    question = case._asdict() | {"options": options, "sequence": sequence}
+        question["options"] = SHOWN[name] | {"rate": RATE}
+        if follows_temperature(name):
+            question["options"]["temperature"] = case.temperature
+        if _remembers(name):
+            replicates, own = _sequences(case, name)
+            question |= {"sequence": STEPS, "own": own}
+        else:
+            replicates = _batch(case, name)
     return Asked(question | {"replicates": [r for r, _ in replicates]}, [a for _, a in replicates])
 
 
 Replicates = list[tuple[dict[str, Any], list[float]]]
+
+
+def _remembers(name: str) -> bool:
+    return learns(name) or accepts(name, "decay")
 
 
 def _exact(case: Case) -> Replicates:
@@ -134,18 +147,41 @@ def _exact(case: Case) -> Replicates:
     return found
 
 
-def _sequences(case: Case, name: str) -> Replicates:
+def _sequences(case: Case, name: str) -> tuple[Replicates, list[float]]:
+    """Estimates between which the estimator learns, and its own numbers before the first."""
     points, objective = _points(case.family, case.D, len(INTEGRANDS)), _objective(case)
+    start = _on_its_way(case, name)
     found = []
     for b, integrand in enumerate(INTEGRANDS):
+        leaves = [p[b : b + 1].clone().requires_grad_() for p in points]
         here = problem(case.family, case.D, [integrand], [p[b] for p in points])
-        estimator = made(name)
+        estimator = copy.deepcopy(start)
+        optimizer = Adam(estimator.parameters(), lr=RATE) if learns(name) else None
         for _ in range(STEPS):
             with RecordedNoise() as noise:
-                answer = gradients(estimator, here, objective, 1)[0][0]
+                q, seen = here.make_q(*leaves), torch.ones(1, 1).double()
+                estimate = estimator(q, here.f, objective, seen)
+            slopes = torch.autograd.grad(
+                estimate.bound.sum(), leaves, retain_graph=True, materialize_grads=True
+            )
+            if optimizer:
+                optimizer.zero_grad()
+                estimate.loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
             question = {"integrand": integrand, "theta": _flat(points, b)}
-            found.append((question | {"noise": noise.replicate(0, 1)}, answer.tolist()))
-    return found
+            answer = torch.cat([g.flatten() for g in slopes]).tolist()
+            found.append((question | {"noise": noise.replicate(0, 1)}, answer))
+    return found, [v for p in start.parameters() for v in p.detach().flatten().tolist()]
+
+
+def _on_its_way(case: Case, name: str) -> Estimator:
+    """An estimator that has learned something: what it trains is away from where it starts."""
+    estimator = made(name, case.temperature).double()
+    if learns(name):
+        gradients(estimator, _somewhere(case.family, case.D), _objective(case), 1)  # lazy layers
+        for own in estimator.parameters():
+            own.data += 0.2 * torch.randn_like(own)
+    return estimator
 
 
 def _batch(case: Case, name: str) -> Replicates:

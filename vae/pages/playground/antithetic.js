@@ -23,5 +23,6 @@ ESTIMATORS.arm = (problem, noise) => ofPairs(problem, antitheticBits(problem.law
   ({ noise: s, bits, others: o }) => ({ z: bits, other: o, direction: s.map(v => 0.5 - sigmoid(-v)) })));
 
 // the mean of ARM's direction given the pair: zero where the two agree
-ESTIMATORS.disarm = (problem, noise) => ofPairs(problem, antitheticBits(problem.law.logits, noise, problem.K).map(
-  ({ bits, others: o }) => ({ z: bits, other: o, direction: bits.map((b, i) => (b - o[i]) * sigmoid(Math.abs(problem.law.logits[i])) / 2) })));
+const disarmPairs = (law, noise, K) => antitheticBits(law.logits, noise, K).map(
+  ({ bits, others: o }) => ({ z: bits, other: o, direction: bits.map((b, i) => (b - o[i]) * sigmoid(Math.abs(law.logits[i])) / 2) }));
+ESTIMATORS.disarm = (problem, noise) => ofPairs(problem, disarmPairs(problem.law, noise, problem.K));

@@ -1,9 +1,11 @@
 // Whether an estimator is for a setting, by what the library says of it; if not, why.
 const MOST_TUPLES = 4e5; // of the exact gradient's sum
 
-function reasonAgainst(data, e, { family, D, bound, K }) {
+function reasonAgainst(data, e, { family, D, bound, K, integrand }) {
   const { categories } = data.families[family], configurations = (categories || 2) ** D;
-  if (!e.bounds.includes(bound)) return bound === "average" ? "for the log of the mean weight" : "for the mean of f";
+  if (!e.families.includes(family)) return `not for ${data.families[family].label} variables`;
+  if (!e.bounds.includes(bound)) return bound === "average" ? "for the log-mean-exp of f" : "for the mean of f";
+  if (e.weights && !data.integrands[integrand].holds_log_q) return "for an f that holds − log q(z), as the small VAE's";
   if (K < e.min_samples) return `needs K of ${e.min_samples} or more`;
   if (e.distinct && K > configurations) return `has only ${configurations} different samples`;
   return "";
@@ -18,4 +20,10 @@ function mostSamples(data, { family, D, bound }) {
   let K = 1, tuples = S;
   while (K < data.most_samples && tuples * (S + K) / (K + 1) <= MOST_TUPLES) tuples *= (S + K) / ++K;
   return K;
+}
+
+// What the library claims of an estimator, in this setting. That it is exact for some f, it claims for averages.
+function claimOf(e, { bound, integrand }) {
+  if (!e.bias) return "unbiased";
+  return bound === "average" && e.exact.includes(integrand) ? "unbiased for this f" : "biased";
 }

@@ -11,11 +11,11 @@ function bernoulli(theta) {
     pullMean: g => map((_, i) => p[i] * (1 - p[i]) * g[i]),
     mode: () => map(l => l > 0 ? 1 : 0),
     support: () => range(2 ** D).map(s => map((_, i) => s >> (D - 1 - i) & 1)),
-    // the values that variable d does not have in z, and the gradients of their probabilities
+    // the values that variable d does not have in z, their probabilities p and the gradients of these
     otherValues: (z, d) => {
       const other = z.slice(), gradient = zeros(D);
       other[d] = 1 - z[d]; gradient[d] = (2 * other[d] - 1) * p[d] * (1 - p[d]);
-      return [{ z: other, gradient }];
+      return [{ z: other, gradient, p: sigmoid((2 * other[d] - 1) * theta[d]) }];
     },
     logProbs: d => [-log1pExp(theta[d]), -log1pExp(-theta[d])],
     fromIndex: index => map((_, d) => index[d]),
@@ -25,16 +25,20 @@ function bernoulli(theta) {
     harden: s => map((_, i) => s[i] > 0 ? 1 : 0),
     soften: (s, temperature) => map((_, i) => sigmoid(s[i] / temperature)),
     pullSoft: (soft, g) => map((_, i) => soft[i] * (1 - soft[i]) * g[i]),
-    toTheta: g => g,
+    curveSoft: (soft, moved, g) => map((_, i) => (1 - 2 * soft[i]) * moved[i] * g[i]), // how pullSoft changes as soft moves
+    toTheta: g => g, fromTheta: g => g,
     // of perturbed logits given what they harden to: their slopes in the logits
     conditioned: s => map((l, i) => -Math.expm1(-Math.abs(s[i])) * sigmoid(s[i] > 0 ? l : -l)),
-    perturbGiven: (zs, noise, M) => {
+    perturbGiven: (zs, noise, M, laws = zs.map(() => law)) => {
       const K = zs.length, g = logistic(noise, M * K * D);
-      return zs.map((z, k) => range(M).map(m => map((l, i) => {
+      return zs.map((z, k) => range(M).map(m => map((_, i) => {
         const sign = 2 * z[i] - 1;
-        return sign * log1pExp(g[(m * K + k) * D + i] + log1pExp(sign * l));
+        return sign * log1pExp(g[(m * K + k) * D + i] + log1pExp(sign * laws[k].logits[i]));
       })));
     },
+    withLogits: bernoulli,
+    // of the middle of z and the mean
+    middle: z => map((l, i) => { const sign = 2 * z[i] - 1, other = -sign * l; return sign * (Math.log1p(-sigmoid(other) / 2) + log1pExp(-other) + Math.log(2)); }),
     withMargin: (z, gap) => map((l, i) => z[i] > 0.5 ? Math.max(l, gap) : Math.min(l, -gap)),
   };
   return law;

@@ -7,6 +7,7 @@ const BOUNDS = {
     own: f => f.map(v => v / f.length), // the part of R that depends on sample k
     share: (f, a) => a.map(v => v / f.length), // that part of h_k(a_k)
     slopes: (f, a) => a.map(() => 1 / f.length), // h_k'(a_k)
+    curvatures: (f, a) => a.map(() => 0), // h_k''(a_k)
     weights: f => f.map(() => 1 / f.length), // dR / df_k
     pathWeights: f => f.map(() => 1 / f.length),
   },
@@ -16,6 +17,7 @@ const BOUNDS = {
     own: f => { const R = logSumExp(f) - Math.log(f.length); return f.map(() => R); },
     share: (f, a) => a.map((v, k) => logMeanOfSwapped(f, k, v)),
     slopes: (f, a) => a.map((v, k) => Math.exp(v - logMeanOfSwapped(f, k, v)) / f.length),
+    curvatures: (f, a) => BOUNDS.log_mean_exp.slopes(f, a).map(s => s * (1 - s)),
     weights: f => { const total = logSumExp(f); return f.map(v => Math.exp(v - total)); },
     pathWeights: f => { const total = logSumExp(f); return f.map(v => Math.exp(2 * (v - total))); },
   },

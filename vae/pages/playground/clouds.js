@@ -12,17 +12,18 @@ function reach(data, settings, exact) {
 
 function drawClouds(data, run, settings, half, colours) {
   const entries = [...run.tallies], names = entries.map(([name]) => name);
+  if (!entries.length) return drawNothing();
   if (settings.b < 0) return drawStrips(run, settings, half, colours);
   const width = document.getElementById("clouds").clientWidth, most = Math.max(2, Math.floor(width / 185)), columns = Math.max(2, Math.ceil(names.length / Math.ceil(names.length / most)));
-  const gap = 12, size = Math.max(20, Math.min((width - gap * (columns - 1)) / columns, Math.max(160, innerHeight * 0.27))), row = size + 44;
+  const gap = 12, size = Math.max(20, Math.min((width - gap * (columns - 1)) / columns, Math.max(160, innerHeight * 0.27))), row = size + (names.some(name => saidOf(data, run, settings, name)) ? 60 : 44);
   const { c } = canvasOf("clouds", Math.max(1, Math.ceil(names.length / columns)) * row);
   entries.forEach(([name, t], i) => {
     const left = i % columns * (size + gap), top = Math.floor(i / columns) * row + 20;
-    cloud(c, run, settings, t, { left, top, size, half, own: colours.get(name), name, claim: data.estimators.find(e => e.name === name).bias ? "biased" : "unbiased" });
+    cloud(c, run, settings, t, { left, top, size, half, own: colours.get(name), name, claim: claimOf(data.estimators.find(e => e.name === name), settings), said: saidOf(data, run, settings, name) });
   });
 }
 
-function cloud(c, run, { a, b }, t, { left, top, size, half, own, name, claim }) {
+function cloud(c, run, { a, b }, t, { left, top, size, half, own, name, claim, said }) {
   const middle = size / 2, scale = middle / half, at = g => [left + middle + (g[a] - run.exact[a]) * scale, top + middle - (g[b] - run.exact[b]) * scale];
   text(c, name, left, top - 6, { size: 13, weight: "600", style: own });
   text(c, claim, left + size, top - 6, { size: 11.5, style: colour("muted"), align: "right" });
@@ -57,6 +58,18 @@ function cloud(c, run, { a, b }, t, { left, top, size, half, own, name, claim })
   c.strokeStyle = colour("line"); c.lineWidth = 1; c.strokeRect(left + 0.5, top + 0.5, size - 1, size - 1);
   const beyond = outside && size > 200 ? `, ${(100 * outside / t.kept.length).toPrecision(2)} % outside` : "";
   text(c, t.n > 1 ? `sd ${shown(Math.sqrt(totalVariance(t)), 2)}, bias ${shown(distance(t.mean, run.exact), 2)}${beyond}` : "", left, top + size + 15, { size: 11.5, style: colour("muted") });
+  text(c, said, left, top + size + 30, { size: 11.5, style: colour("muted") });
+}
+
+// What an estimator has learned so far; nothing of those that do not learn.
+function saidOf(data, run, settings, name) {
+  const e = data.estimators.find(e => e.name === name), { own } = run.tallies.get(name).state;
+  return e.learns && own ? LEARNS[name].said(own, run.problem.law, e.options) : "";
+}
+
+function drawNothing() {
+  const { c } = canvasOf("clouds", 64);
+  text(c, "No estimator is chosen: tick one in the list.", 0, 36, { size: 14, style: colour("muted") });
 }
 
 // Of one component: a histogram for each estimator, one below the other.

@@ -30,7 +30,8 @@ function showControls(data, settings, colours, change) {
   element("zoom").value = Math.log2(settings.zoom);
   element("speed").value = Math.log10(settings.speed);
   element("seed").value = settings.seed;
-  element("f").textContent = data.integrands[settings.integrand].formula;
+  element("learning").checked = settings.learning;
+  element("learning-shown").hidden = !data.estimators.some(e => e.learns && e.families.includes(settings.family));
   const theta = settings.theta.slice(); // what all sliders say together
   element("theta").replaceChildren(...theta.map((value, i) => slider(parameters[i].label, ...parameters[i].range, 0.05, value, v => {
     theta[i] = v;
@@ -42,6 +43,18 @@ function showControls(data, settings, colours, change) {
   showEstimators(data, settings, colours, change);
 }
 
+// What never changes: numbers in the text, and what of the library the page does not show.
+function showAlways(data) {
+  element("rate").textContent = data.rate;
+  element("kept").textContent = KEPT.toLocaleString("en");
+  element("absent").append(...Object.entries(data.absent).map(([name, why]) => {
+    const item = document.createElement("li"), code = document.createElement("code");
+    code.textContent = name;
+    item.append(code, `: ${why}`);
+    return item;
+  }));
+}
+
 function showValues(settings) {
   element("K-shown").textContent = settings.K;
   element("temperature-shown").textContent = shown(settings.temperature, 2);
@@ -51,19 +64,22 @@ function showValues(settings) {
 
 // A list of checkboxes, by what the estimators claim.
 const groups = [
-  ["Unbiased, from values of f", e => !e.bias && !e.slope],
-  ["Unbiased, from derivatives of f too", e => !e.bias && e.slope],
-  ["Biased", e => e.bias],
+  ["Unbiased, from values of f", (claim, e) => claim === "unbiased" && !e.slope],
+  ["Unbiased, from f's derivative too", (claim, e) => claim === "unbiased" && e.slope],
+  ["Unbiased for this f", claim => claim === "unbiased for this f"],
+  ["Biased", claim => claim === "biased"],
 ];
 
 function showEstimators(data, settings, colours, change) {
   const own = data.estimators.filter(e => e.families.includes(settings.family)), full = settings.chosen.length >= MOST_CHOSEN;
+  const leftOut = settings.wanted.filter(name => !settings.chosen.includes(name)).map(name => `${name} (${reasonAgainst(data, data.estimators.find(e => e.name === name), settings) || `${MOST_CHOSEN} at a time`})`);
+  element("left-out").textContent = leftOut.length ? `Not in this setting: ${leftOut.join("; ")}.` : "";
   element("chosen-note").textContent = `${settings.chosen.length} of at most ${MOST_CHOSEN}`;
   const focused = document.activeElement?.dataset?.estimator;
   element("estimators").replaceChildren(...groups.map(([label, belongs]) => {
     const set = document.createElement("fieldset"), legend = document.createElement("legend");
     legend.textContent = label;
-    set.append(legend, ...own.filter(belongs).map(e => estimatorBox(e, reasonAgainst(data, e, settings), settings, full, colours, change)));
+    set.append(legend, ...own.filter(e => belongs(claimOf(e, settings), e)).map(e => estimatorBox(e, reasonAgainst(data, e, settings), settings, full, colours, change)));
     return set;
   }).filter(set => set.children.length > 1));
   if (focused) document.querySelector(`[data-estimator="${focused}"]`)?.focus();
@@ -78,9 +94,9 @@ function estimatorBox(e, reason, settings, full, colours, change) {
   if (box.disabled) label.dataset.off = "";
   if (checked) label.style.setProperty("--own", colours.get(e.name));
   name.innerHTML = `${checked ? '<span class="swatch"></span>' : ""}<code>${e.name}</code>`;
-  note.textContent = reason || e.paper || e.summary;
+  note.textContent = reason || [e.paper || e.summary, e.bias].filter(Boolean).join(": ");
   label.title = `${e.summary}. ${e.paper}. ${e.bias ? `Biased: ${e.bias}` : "Unbiased"}`;
   label.append(box, name, note);
-  box.addEventListener("change", () => change({ chosen: box.checked ? [...settings.chosen, e.name] : settings.chosen.filter(n => n !== e.name) }));
+  box.addEventListener("change", () => change({ chosen: box.checked ? [...settings.wanted, e.name] : settings.wanted.filter(n => n !== e.name) }));
   return label;
 }

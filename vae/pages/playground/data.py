@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from vae.pages.playground.catalogue import MOST_SAMPLES, catalogue
+from vae.pages.playground.catalogue import MOST_SAMPLES, RATE, absent, catalogue
 from vae.pages.playground.integrands import CATEGORIES, FAMILIES, INTEGRANDS
 
 __all__ = ["playground_data"]
@@ -18,7 +18,7 @@ gradient changes by less than 1e-5 within the range of the sliders.
 """
 
 SLIDERS = {
-    "logit": (-4.0, 4.0, -1.0, -1.0, 0.5),
+    "logit": (-6.0, 6.0, -1.0, -1.0, 0.5),
     "mean": (-2.0, 2.0, 0.5, -0.3),
     "log scale": (-1.5, 0.0, -0.2, -0.6),
 }
@@ -31,6 +31,8 @@ def playground_data() -> dict[str, Any]:
         "families": {name: _family(name) for name in FAMILIES},
         "integrands": {name: _integrand(name) for name in INTEGRANDS},
         "estimators": catalogue(),
+        "absent": absent(),
+        "rate": RATE,
         "quadrature": [[_nodes(step) for step in steps] for steps in STEPS],
         "most_samples": MOST_SAMPLES,
     }
@@ -68,7 +70,13 @@ def _integrand(name: str) -> dict[str, Any]:
         family: [kind.weights(family, D) for D in range(1, FAMILIES[family].variables + 1)]
         for family in FAMILIES
     }
-    return {"label": kind.label, "formula": kind.formula, "weights": weights}
+    holds_log_q = any(w.get("minus_log_q", False) for own in weights.values() for w in own)
+    return {
+        "label": kind.label,
+        "formula": kind.formula,
+        "weights": weights,
+        "holds_log_q": holds_log_q,
+    }
 
 
 def _nodes(step: float) -> dict[str, list[float]]:

@@ -12,6 +12,14 @@ function exactGradient({ law, f, bound, K }, quadrature) {
   return gradient;
 }
 
+// How it was got, in words.
+function wayOfExact({ law, bound, K }, quadrature) {
+  const samples = bound.average ? 1 : K, count = law.support ? law.C ** law.D : quadrature[law.D - 1][samples - 1].nodes.length;
+  if (!law.support) return `by a trapezoidal rule: ${count} nodes for each of ${samples * law.D === 1 ? "one" : samples * law.D} Gaussian number${samples * law.D === 1 ? "" : "s"}`;
+  return samples === 1 ? `the sum over all ${count} values of z` : `the sum over all ${count}${superscript(samples)} = ${(count ** samples).toLocaleString("en")} draws of ${samples} values of z`;
+}
+const superscript = n => [...String(n)].map(d => "⁰¹²³⁴⁵⁶⁷⁸⁹"[d]).join("");
+
 function nodes(law, samples, quadrature) {
   if (law.support) return law.support().map(z => ({ z, p: Math.exp(law.logProb(z)) }));
   const { nodes: x, weights: w } = quadrature[law.D - 1][samples - 1];

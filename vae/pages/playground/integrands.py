@@ -115,12 +115,19 @@ class Kind(NamedTuple):
         formula: For people.
         weights: Its numbers, of a family and D.
         target: Those numbers and flat values ``(K, B, n)`` to ``(K, B)``.
+        degree: Of f as a polynomial of z; None where it is none.
     """
 
     label: str
     formula: str
     weights: Callable[[str, int], dict[str, Any]]
     target: Callable[[dict[str, Any], Tensor], Tensor]
+    degree: int | None = None
+
+    def is_of(self, kind: str | None) -> bool:
+        """Whether f is linear, or quadratic: what an estimator claims to be exact for."""
+        degrees = {"linear": 1, "quadratic": 2}
+        return self.degree is not None and kind is not None and self.degree <= degrees[kind]
 
 
 def _of(w: dict[str, Any], name: str, like: Tensor) -> Tensor:
@@ -145,12 +152,14 @@ INTEGRANDS = {
         "f = (x − 0.45)², x the mean of the variables",
         _quadratic,
         lambda w, z: (z @ _of(w, "mean", z) - w["centre"]).square(),
+        degree=2,
     ),
     "linear": Kind(
         "linear",
         "f = a·z",
         _linear,
         lambda w, z: z @ _of(w, "slopes", z),
+        degree=1,
     ),
     "step": Kind(
         "a steep step",

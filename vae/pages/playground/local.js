@@ -28,12 +28,25 @@ function weakNormal({ law, f, bound, K }, noise) {
   return gradient;
 }
 
-// one bit is flipped, drawn among the D, and counts D times
-ESTIMATORS.bitflip_1 = ({ law, f, bound, K }, noise) => {
-  const zs = law.draw(noise, K), values = zs.map(f.value), gradient = directGradient({ law, f, bound }, zs, values);
+// One bit of each sample is flipped, drawn among some of them, and counts as often as there are such bits.
+function flipped({ law, f, bound, K }, zs, values, noise, among = range(law.D)) {
+  const gradient = zeros(law.P);
   blocks(noise.uniform(K * law.D), K).forEach((u, k) => {
-    const [other] = law.otherValues(zs[k], argmax(u));
-    add(gradient, other.gradient, law.D * gain(bound, values, k, f.value(other.z)));
+    if (!among.length) return;
+    const [other] = law.otherValues(zs[k], among[argmax(among.map(d => u[d]))]);
+    add(gradient, other.gradient, among.length * gain(bound, values, k, f.value(other.z)));
   });
   return gradient;
+}
+ESTIMATORS.bitflip_1 = (problem, noise) => {
+  const zs = problem.law.draw(noise, problem.K), values = zs.map(problem.f.value);
+  return add(directGradient(problem, zs, values), flipped(problem, zs, values, noise));
+};
+
+// UGC: DisARM, and a flip of those bits whose probability is within 1 / (2 D) of 0 or 1
+ESTIMATORS.ugc = (problem, noise) => {
+  const { law, K, f } = problem, rare = law.logits.map(l => sigmoid(-Math.abs(l)) < 1 / (2 * law.D) ? 1 : 0);
+  const pairs = disarmPairs(law, noise, K), zs = pairs.map(p => p.z);
+  for (const p of pairs) p.direction = p.direction.map((v, i) => rare[i] ? 0 : v);
+  return add(ofPairs(problem, pairs), flipped(problem, zs, zs.map(f.value), noise, range(law.D).filter(d => rare[d])));
 };

@@ -14,8 +14,8 @@ function start(data) {
 
   // Takes new settings; what has been seen stays only where the question is the same.
   function take(changed, whileDragging = false) {
-    const asked = s => JSON.stringify([s.family, s.D, s.integrand, s.bound, s.K, s.temperature, s.theta, s.seed]), old = settings;
-    settings = { ...settings, ...changed };
+    const asked = s => JSON.stringify([s.family, s.D, s.integrand, s.bound, s.K, s.temperature, s.learning, s.theta, s.seed]), old = settings;
+    settings = { ...settings, ...changed, wanted: changed.chosen ?? settings.wanted };
     if (changed.family || changed.D) {
       settings.D = Math.min(settings.D, data.families[settings.family].variables);
       if (!changed.theta) Object.assign(settings, { theta: startOf(data, settings), a: 0 });
@@ -23,10 +23,9 @@ function start(data) {
     }
     settings.K = Math.min(settings.K, mostSamples(data, settings));
     if (old && Object.keys(changed).some(key => ["family", "D", "integrand", "bound", "theta", "chosen"].includes(key))) explain(null);
-    settings.chosen = settings.chosen.filter(name => {
-      const e = data.estimators.find(e => e.name === name);
-      return e.families.includes(settings.family) && !reasonAgainst(data, e, settings);
-    });
+    const possible = data.estimators.filter(e => !reasonAgainst(data, e, settings)).map(e => e.name), here = () => settings.wanted.filter(name => possible.includes(name));
+    if (!changed.chosen && !here().length) settings.wanted = [...settings.wanted, possible[0]]; // a new setting is not left empty
+    settings.chosen = here().slice(0, MOST_CHOSEN);
     paint();
     if (!old || asked(old) !== asked(settings)) { run = experiment(data, settings); run.choose(settings.chosen); run.advance(still ? 500 : 1); }
     else { run.choose(settings.chosen); run.advance(0, performance.now() + 30); }
@@ -34,20 +33,21 @@ function start(data) {
     if (whileDragging) showValues(settings); else showControls(data, settings, colours, take);
     curves?.stop();
     element("temperatures-note").textContent = settings.chosen.some(n => data.estimators.find(e => e.name === n).tempered)
-      ? `${DRAWS.toLocaleString("en")} estimates at each of ${TEMPERATURES.length} temperatures, ± 1 standard error; the dashed line is the slider's.`
-      : "None of the chosen estimators has a temperature: choose gumbel_softmax, st_gumbel, gumbel_rao or rebar.";
+      ? `${DRAWS.toLocaleString("en")} estimates at each of ${TEMPERATURES.length} temperatures, ± 1 standard error, none of them learning; the dashed line is the slider's.`
+      : `None of the chosen estimators has a temperature: ${data.estimators.filter(e => e.tempered && e.families.includes(settings.family)).map(e => e.name).join(", ")} have.`;
     curves = temperatureCurves(data, settings, run.exact, c => drawTemperatures(c, settings, colours));
     draw();
   }
 
   // What an example shows, until its setting is left.
   function explain(example) {
-    element("note").textContent = example ? example.note : "";
+    element("note").textContent = example ? example.note : "A setting of your own; an example leads back.";
     [...element("presets").children].forEach((button, i) => button.setAttribute("aria-pressed", String(EXAMPLES[i] === example)));
   }
 
   function draw(table = true) {
     element("count").textContent = run.least().toLocaleString("en");
+    element("f").textContent = `${data.integrands[settings.integrand].formula}. Cross: the exact gradient, ${wayOfExact(run.problem, data.quadrature)}.`;
     drawClouds(data, run, settings, half / settings.zoom, colours);
     drawLines(run, settings, colours);
     const component = data.families[settings.family].parameters[settings.D - 1][settings.a].label;
@@ -90,6 +90,7 @@ function start(data) {
     button.addEventListener("click", () => { take(settingsOf(data, example, settings)); explain(example); if (!still && !playing) play(true); });
     return button;
   }));
+  showAlways(data);
   take(settingsOf(data, EXAMPLES[0]));
   explain(EXAMPLES[0]);
   document.addEventListener("theme", () => take({}));
@@ -111,6 +112,7 @@ function listen(take, settings, { play, step, reset }) {
   on("across", "change", v => take({ a: +v }));
   on("up", "change", v => take({ b: +v }));
   on("K", "input", v => take({ K: +v }));
+  element("learning").addEventListener("change", () => take({ learning: element("learning").checked }));
   on("seed", "change", v => take({ seed: Math.max(0, Math.round(+v) || 0) }));
   on("temperature", "input", v => take({ temperature: 10 ** v }, true));
   on("zoom", "input", v => take({ zoom: 2 ** v }, true));
@@ -124,7 +126,7 @@ window.playground = {
   ...page, data: DATA,
   replay: cases => replay(DATA, cases), noise: seeded,
   spread: t => spread(t, page.run().exact),
-  at: (temperature, name, count) => spread(pilot(DATA, page.settings(), name, count, temperature), page.run().exact),
+  at: (temperature, name, count) => spread(pilot(DATA, { ...page.settings(), temperature, learning: false }, name, count), page.run().exact),
   zScores: (name, changed, count) => {
     const settings = { ...page.settings(), D: 2, K: 2, ...changed }, one = { ...settings, theta: startOf(DATA, settings) };
     const t = pilot(DATA, one, name, count), exact = exactGradient(problemOf(DATA, one), DATA.quadrature);

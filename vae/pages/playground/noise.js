@@ -12,6 +12,7 @@ function seeded(seed) {
   const filled = (n, draw) => { const x = new Float64Array(n); for (let i = 0; i < n; i++) x[i] = draw(); return x; };
   return {
     uniform: n => filled(n, next),
+    integer: (n, below) => filled(n, () => Math.floor(below * next())),
     exponential: n => filled(n, () => -Math.log(next())),
     normal: n => filled(n, () => Math.sqrt(-2 * Math.log(next())) * Math.cos(2 * Math.PI * next())),
   };
@@ -25,7 +26,7 @@ function replayed(record) {
     if (drawn !== kind || numbers.length !== n) throw Error(`asked for ${n} ${kind}, recorded: ${numbers.length} ${drawn}`);
     return Float64Array.from(numbers);
   };
-  return { uniform: take("uniform"), exponential: take("exponential"), normal: take("normal"), left: () => record.length - at };
+  return { integer: take("integer"), uniform: take("uniform"), exponential: take("exponential"), normal: take("normal"), left: () => record.length - at };
 }
 
 // Gumbel noise, −log(−log U).

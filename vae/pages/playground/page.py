@@ -9,7 +9,8 @@ __all__ = ["playground_page"]
 
 SCRIPTS = (
     *("numbers", "noise", "bernoulli", "categorical", "gaussian", "bounds", "integrands", "exact"),
-    *("score", "pathwise", "relaxed", "rebar", "antithetic", "copula", "trees", "local", "sets"),
+    *("score", "learning", "pathwise", "relaxed", "rebar", "rodeo", "weighted"),
+    *("antithetic", "copula", "local", "trees", "sets"),
     *("problem", "statistics", "experiment", "availability", "examples"),
     *("drawing", "clouds", "lines", "temperatures", "table", "controls", "main"),
 )

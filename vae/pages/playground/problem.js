@@ -9,11 +9,11 @@ function problemOf(data, { family, D, integrand: name, bound, K, theta }) {
 // Many gradients at once, on recorded noise: what the tests call. In a sequence each remembers those before it.
 function replay(data, cases) {
   return cases.map(one => {
-    let state = {};
+    let state;
     return one.replicates.map(({ integrand, theta, noise }, i) => {
       const problem = problemOf(data, { ...one, integrand, theta });
       if (!one.estimator) return Array.from(exactGradient(problem, data.quadrature));
-      if (i % one.sequence === 0) state = {};
+      if (i % one.sequence === 0) state = one.own ? { own: Float64Array.from(one.own) } : {};
       const record = replayed(noise), gradient = Array.from(ESTIMATORS[one.estimator](problem, record, one.options, state));
       if (record.left()) throw Error(`${one.estimator} left ${record.left()} of its noise`);
       return gradient;

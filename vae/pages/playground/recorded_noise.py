@@ -16,6 +16,7 @@ KINDS: dict[Any, str] = {
     aten.exponential_.default: "exponential",
     aten.normal_.default: "normal",
     aten.randn.default: "normal",
+    aten.randint.default: "integer",
 }
 
 

@@ -43,3 +43,44 @@ ESTIMATORS.reinmax = relaxation((law, noise, K, { temperature }) => {
     return { z, pull: g => add(law.pullSoft(middle, g).map(v => 2 * v), law.pullMean(g), -0.5) };
   });
 });
+
+// of each z, M perturbed logits about the middle of z and the mean, given that they harden to z: each z has a middle of its own
+const middlesGiven = (law, zs, noise, M) => law.perturbGiven(zs, noise, M, zs.map(z => law.withLogits(law.middle(z))));
+
+// the same, with the relaxation's derivative in the middle of vertex and mean, over noise given the vertex
+function inTheMiddle(law, z, perturbed, temperature) {
+  const softs = perturbed.map(s => law.soften(s, temperature));
+  return g => { const mean = zeros(law.P); softs.forEach(s => add(mean, law.pullSoft(s, g), 1 / (temperature * softs.length))); return mean; };
+}
+ESTIMATORS.reinmax_rao = relaxation((law, noise, K, { temperature, num_inner }) => {
+  const zs = law.draw(noise, K), drawn = middlesGiven(law, zs, noise, num_inner);
+  return zs.map((z, k) => ({ z, pull: g => add(inTheMiddle(law, z, drawn[k], temperature)(g).map(v => 2 * v), law.pullMean(g), -0.5) }));
+});
+
+// ReinMax, and a multiple of what one such derivative differs from the mean of others
+ESTIMATORS.reinmax_cv = relaxation((law, noise, K, { temperature, num_inner, eta }) => {
+  const zs = law.draw(noise, K), one = middlesGiven(law, zs, noise, 1), drawn = middlesGiven(law, zs, noise, num_inner);
+  return zs.map((z, k) => {
+    const middle = law.soften(law.middle(z), 1);
+    return { z, pull: g => {
+      const pulled = add(law.pullSoft(middle, g).map(v => 2 * v), law.pullMean(g), -0.5);
+      add(pulled, inTheMiddle(law, z, drawn[k], temperature)(g), eta);
+      return add(pulled, inTheMiddle(law, z, one[k], temperature)(g), -eta);
+    } };
+  });
+});
+
+// vertices of one temperature, the derivative of another's relaxation
+ESTIMATORS.decoupled_st_gumbel = relaxation((law, noise, K, { temperature, forward_temperature }) => law.perturb(noise, K).map(s => {
+  const soft = law.soften(s, temperature), drawn = s.map((v, i) => v + law.logits[i] * (1 / forward_temperature - 1));
+  return { z: law.harden(drawn), pull: g => law.pullSoft(soft, g).map(v => v / temperature) };
+}));
+
+// FouST, of bits: at a random point of the line to the vertex, and where both ends count alike
+ESTIMATORS.foust = relaxation((law, noise, K, { low }) => {
+  const zs = law.draw(noise, K);
+  return blocks(noise.uniform(K * law.n), K).map((u, k) => {
+    const sign = zs[k].map(v => 2 * v - 1), slope = sign.map((s, i) => sigmoid(-s * law.logits[i]) / 2);
+    return { z: u.map((v, i) => (1 + (low + (1 - low) * v) * sign[i]) / 2), pull: g => slope.map((v, i) => v * g[i]) };
+  });
+});

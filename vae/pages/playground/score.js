@@ -26,6 +26,8 @@ function scoreFunction(baseline) {
 
 ESTIMATORS.reinforce = scoreFunction(() => null);
 ESTIMATORS.rloo = ESTIMATORS.vimco = scoreFunction(others); // under the mean, under the log-mean-exp
+// VIMCO's other mean: of the other weights, not of their logarithms
+ESTIMATORS.vimco_arithmetic = scoreFunction(f => f.map((_, k) => logSumExp(f.filter((_, j) => j !== k)) - Math.log(f.length - 1)));
 ESTIMATORS.self_critical = scoreFunction((values, { law, f }) => { const mode = f.value(law.mode()); return values.map(() => mode); });
 
 // An average of earlier f, corrected for its start at zero; the present f enters it afterwards.
@@ -43,16 +45,4 @@ ESTIMATORS.muprop = ({ law, f, bound, K }, noise) => {
   const linear = zs.map(z => dot(slope, z) - dot(slope, mean));
   const signals = signal(bound, values, baseline).map((s, k) => s - weights[k] * linear[k]);
   return add(scoreGradient({ law, f, bound }, zs, values, signals), law.pullMean(slope), sum(weights));
-};
-
-// Leave-one-out, with a second control variate: a Taylor term with the slope of the other samples.
-ESTIMATORS.double_cv = ({ law, f, bound, K }, noise, { alpha }) => {
-  const zs = law.draw(noise, K), values = zs.map(f.value), mean = law.mean(), baseline = others(values);
-  const weights = bound.slopes(values, baseline), slopes = zs.map(f.slope), all = zeros(law.n);
-  slopes.forEach(s => add(all, s));
-  const taylor = slopes.map((s, k) => all.map((v, i) => weights[k] * (v - s[i]) / (K - 1)));
-  const c = taylor.map((t, k) => dot(t, zs[k]) - dot(t, mean)), left = others(c), path = zeros(law.n);
-  taylor.forEach(t => add(path, t));
-  const signals = signal(bound, values, baseline).map((s, k) => s - alpha * (c[k] - left[k]));
-  return add(scoreGradient({ law, f, bound }, zs, values, signals), law.pullMean(path), alpha);
 };

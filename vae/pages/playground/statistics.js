@@ -1,8 +1,8 @@
 // What has been seen of one estimator: moments of all its estimates, the latest of them, the way of the mean.
 const KEPT = 2000;
 
-function tally(P) {
-  return { n: 0, mean: zeros(P), squares: zeros(P), kept: [], way: [], next: 1, state: {} };
+function tally(P, learns = false) {
+  return { n: 0, learns, mean: zeros(P), squares: zeros(P), kept: [], way: [], next: 1, state: {} };
 }
 
 // Welford's update.
@@ -20,8 +20,18 @@ function take(t, gradient) {
   }
 }
 
-const variance = (t, i) => t.n > 1 ? t.squares[i] / (t.n - 1) : 0;
-const standardError = (t, i) => Math.sqrt(variance(t, i) / Math.max(t.n, 1));
+const overall = (t, i) => t.n > 1 ? t.squares[i] / (t.n - 1) : 0;
+const standardError = (t, i) => Math.sqrt(overall(t, i) / Math.max(t.n, 1));
+
+// Of one estimate; of an estimator that learns it changes, and is that of the latest ones.
+function variance(t, i) {
+  if (!t.learns || t.n <= KEPT) return overall(t, i);
+  if (t.seen?.n !== t.n) t.seen = { n: t.n, of: [] };
+  return t.seen.of[i] ??= (() => {
+    const mean = average(t.kept.map(g => g[i]));
+    return sum(t.kept.map(g => (g[i] - mean) ** 2)) / (t.kept.length - 1);
+  })();
+}
 const totalVariance = t => sum(range(t.mean.length).map(i => variance(t, i)));
 const distance = (x, y) => Math.sqrt(sum(range(x.length).map(i => (x[i] - y[i]) ** 2)));
 

@@ -7,12 +7,12 @@ function drawTable(data, run, settings, colours) {
   cells.push(`<tr><th scope="row">exact</th>${components.map(i => number(shown(run.exact[i], 4)) + number("0")).join("")}${number("0")}<td></td><td></td></tr>`);
   for (const [name, t] of run.tallies) {
     const e = data.estimators.find(e => e.name === name), cost = e.cost[settings.family][settings.D - 1][settings.K - 1], total = totalVariance(t);
-    const own = components.map(i => {
+    const said = saidOf(data, run, settings, name), own = components.map(i => {
       if (t.n < 2) return number("") + number("");
       const bias = t.mean[i] - run.exact[i], error = standardError(t, i), small = Math.abs(bias) < 1e-9;
       return number(places(t.mean[i], error)) + number(small ? "0" : `${places(bias, error)} ± ${places(error, error)}`, !small && Math.abs(bias) > 4 * error);
     }).join("");
-    cells.push(`<tr><th scope="row"><span class="swatch" style="--own:${colours.get(name)}"></span>${name}</th>${own}${number(t.n < 2 ? "" : shown(total, 3))}${number(cost)}${number(t.n < 2 ? "" : shown(total * cost, 3))}</tr>`);
+    cells.push(`<tr><th scope="row"><span class="swatch" style="--own:${colours.get(name)}"></span>${name}${said && `<br><small>${said}</small>`}</th>${own}${number(t.n < 2 ? "" : shown(total, 3))}${number(cost)}${number(t.n < 2 ? "" : shown(total * cost, 3))}</tr>`);
   }
   document.getElementById("table").innerHTML = cells.join("") + "</tbody>";
 }

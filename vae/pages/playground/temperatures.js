@@ -1,5 +1,5 @@
-// Bias and standard deviation of the estimators with a temperature, against the temperature.
-const TEMPERATURES = range(10).map(i => 0.1 * 50 ** (i / 9)), DRAWS = 1500;
+// Bias and standard deviation of the estimators with a temperature, against the temperature; nothing is learned.
+const TEMPERATURES = range(11).map(i => 0.05 * 100 ** (i / 10)), DRAWS = 1500;
 
 // Fills in the curves a little at a time; a later call replaces an earlier one.
 function temperatureCurves(data, settings, exact, drawn) {
@@ -9,7 +9,7 @@ function temperatureCurves(data, settings, exact, drawn) {
   const some = () => {
     const until = performance.now() + 10;
     while (todo.length && performance.now() < until) {
-      const [name, T] = todo.shift(), t = pilot(data, settings, name, DRAWS, T);
+      const [name, T] = todo.shift(), t = pilot(data, { ...settings, temperature: T, learning: false }, name, DRAWS);
       curves.get(name).push({ T, bias: distance(t.mean, exact), sd: Math.sqrt(totalVariance(t)), error: Math.sqrt(totalVariance(t) / t.n) });
     }
     if (!stopped) { drawn(curves); if (todo.length) setTimeout(some, 15); }
@@ -25,8 +25,8 @@ function drawTemperatures(curves, settings, colours) {
   const one = (left, top, title, value, error) => {
     const box = { left: left + 50, right: left + panel - 6, top: top + 26, bottom: top + 192 };
     const most = Math.max(1e-6, ...names.flatMap(n => curves.get(n).map(p => value(p)))) * 1.1;
-    const x = T => box.left + Math.log(T / 0.1) / Math.log(50) * (box.right - box.left), y = v => box.bottom - Math.min(v / most, 1) * (box.bottom - box.top);
-    axes(c, box, [0.1, 0.2, 0.5, 1, 2, 5], ticks(0, most, 4), x, y, String);
+    const x = T => box.left + Math.log(T / TEMPERATURES[0]) / Math.log(100) * (box.right - box.left), y = v => box.bottom - Math.min(v / most, 1) * (box.bottom - box.top);
+    axes(c, box, [0.05, 0.2, 1, 5], ticks(0, most, 4), x, y, String);
     text(c, title, left, top + 14, { size: 13, weight: "600" });
     text(c, "temperature", box.right, top + 224, { size: 11, style: colour("muted"), align: "right" });
     line(c, [[x(settings.temperature), box.top], [x(settings.temperature), box.bottom]], colour("ink"), 1.5, [3, 3]);

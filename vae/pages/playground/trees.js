@@ -28,24 +28,32 @@ function categoricalDisarm(span) {
 ESTIMATORS.disarm_sb = categoricalDisarm((n, C) => [n - 1, C]); // "is it this one?"
 ESTIMATORS.disarm_tree = categoricalDisarm((n, C) => { const half = n & -n; return [n - half, Math.min(n + half, C)]; }); // halved
 
-// ARSM: the noise of two categories changes places, in all variables at once; the mean over all pairs.
-ESTIMATORS.arsm = ({ law, f, bound, K }, noise) => {
-  const { C, D, n } = law, drawn = blocks(gumbel(noise, K * n), K), zs = drawn.map(g => law.harden(add(g.slice(), law.logits)));
+// The noise of two categories changes places, in all variables at once.
+// columns: of each sample the categories j whose noise the score is taken of, which every other changes places with.
+function swapping({ law, f, bound, K }, drawn, columns) {
+  const { C, D, n } = law, zs = drawn.map(g => law.harden(add(g.slice(), law.logits)));
   const values = zs.map(f.value), gradient = zeros(n);
   drawn.forEach((g, k) => {
-    const table = range(C).map(() => zeros(C)), swapped = zeros(n);
-    for (let a = 0; a < C; a++) for (let b = a + 1; b < C; b++) {
-      for (let i = 0; i < n; i++) { const c = i % C; swapped[i] = law.logits[i] + g[c === a ? i - a + b : c === b ? i - b + a : i]; }
-      const alternative = values.slice();
-      alternative[k] = f.value(law.harden(swapped));
-      table[a][b] = table[b][a] = -signal(bound, values, alternative)[k];
-    }
-    const means = range(C).map(j => average(table.map(row => row[j])));
-    for (let d = 0; d < D; d++) {
-      const own = g.subarray(d * C, d * C + C), total = logSumExp(Array.from(own, v => -v));
-      for (let c = 0; c < C; c++) for (let j = 0; j < C; j++)
-        gradient[d * C + c] += (1 - C * Math.exp(-own[j] - total)) * (table[c][j] - means[j]) / C;
+    const known = new Map(), swap = zeros(n);
+    const gained = (a, b) => {
+      const key = Math.min(a, b) * C + Math.max(a, b);
+      if (a === b) return 0;
+      if (!known.has(key)) {
+        for (let i = 0; i < n; i++) { const c = i % C; swap[i] = law.logits[i] + g[c === a ? i - a + b : c === b ? i - b + a : i]; }
+        known.set(key, gain(bound, values, k, f.value(law.harden(swap))));
+      }
+      return known.get(key);
+    };
+    const totals = range(D).map(d => logSumExp(Array.from(g.subarray(d * C, d * C + C), v => -v)));
+    for (const j of columns[k]) {
+      const column = range(C).map(c => gained(c, j)), mean = average(column);
+      for (let d = 0; d < D; d++) for (let c = 0; c < C; c++)
+        gradient[d * C + c] += (1 - C * Math.exp(-g[d * C + j] - totals[d])) * (column[c] - mean) / columns[k].length;
     }
   });
   return add(law.toTheta(gradient), directGradient({ law, f, bound }, zs, values));
-};
+}
+
+const gumbels = ({ law, K }, noise) => blocks(gumbel(noise, K * law.n), K);
+ESTIMATORS.ars = (problem, noise) => swapping(problem, gumbels(problem, noise), Array.from(noise.integer(problem.K, problem.law.C), j => [j]));
+ESTIMATORS.arsm = (problem, noise) => swapping(problem, gumbels(problem, noise), range(problem.K).map(() => range(problem.law.C)));
