@@ -153,7 +153,7 @@ rate-distortion: $(VENV)/.installed ## the curve of CKPT= that ARGS="--rate_dist
 	$(PY) experiments/rate_distortion.py $(OF)
 
 curves: $(VENV)/.installed ## learning curves of RUNS= (folders of runs or studies), seeds as one band
-	$(PY) experiments/curves.py $(RUNS) $(ARGS)
+	$(PY) experiments/curves.py $(value RUNS) $(ARGS)
 
 docs: $(VENV)/.installed ## the guide, as a site in build/docs: its pages are executed, their warnings are errors
 	@echo "building the guide: a minute or two at first, seconds where its pages have been executed before"
@@ -161,7 +161,7 @@ docs: $(VENV)/.installed ## the guide, as a site in build/docs: its pages are ex
 	@echo "open build/docs/index.html"
 
 report: $(VENV)/.installed ## all that is known of RUN= (by default the newest) on one page; of RUNS= side by side
-	$(PY) experiments/report.py $(if $(value RUN),$(call quoted,RUN)) $(RUNS) $(ARGS)
+	$(PY) experiments/report.py $(if $(value RUN),$(call quoted,RUN)) $(value RUNS) $(ARGS)
 
 test: $(VENV)/.installed ## all tests but the slow ones, with lint, types and import layers
 	$(PY) -m ruff check .

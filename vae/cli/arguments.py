@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,12 +45,16 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 def named_configuration(name: str) -> str:
     """The path of one of the package's configurations; whatever else is given, as it is.
 
-    A file of that name in the current folder comes first.
+    A file of that name in the current folder comes first, and a line says so.
 
     Raises:
         ValueError: If a bare word is neither.
     """
-    if not re.fullmatch(r"(models/)?\w+", name) or Path(name).exists():
+    if not re.fullmatch(r"(models/)?\w+", name):
+        return name
+    if Path(name).is_file():
+        if (CONFIGS / f"{name}.yaml").is_file():
+            print(f"config {name}: your file of that name is read", file=sys.stderr)
         return name
     folder = CONFIGS / Path(name).parent
     known = sorted(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from vae.cli.imports import uncollected
 from vae.cli.parser import data_parser
 from vae.cli.picture import at_least, sitter
-from vae.run.checkpoint import find_checkpoint
+from vae.cli.reading import checkpoint_to_read
 
 
 def code_usage(
@@ -31,9 +31,7 @@ def code_usage(
         device: cpu, cuda, or auto.
     """
     at_least(1, count=count)
-    path = find_checkpoint(
-        checkpoint, example="discrete"
-    )  # before the imports, which take a second
+    path = checkpoint_to_read(checkpoint, "discrete")  # before the imports, which take a second
     with uncollected():
         from vae.distributions.operations import describe
         from vae.evaluation import usage

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from vae.cli.next_step import about
 from vae.cli.parser import ScriptParser
 from vae.cli.picture import at_least, write
 from vae.run.checkpoint import newest_run
@@ -44,6 +45,7 @@ def curves(
     at_least(1, smooth=smooth)
     paths = [Path(run).expanduser() for run in runs or [str(newest_run())]]
     found = histories(paths)
+    about(*paths)
     target = writable(picture_file(Path(output).expanduser() if output else _place(paths)))
     names = metrics_of(found)
     metrics = ["val/elbo"] if metrics is None else metrics

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from vae.cli.imports import uncollected
 from vae.cli.parser import data_parser
-from vae.run.checkpoint import find_checkpoint, folder_of, load
+from vae.cli.reading import checkpoint_to_read
+from vae.run.checkpoint import folder_of, load
 
 
 def encode(
@@ -37,7 +38,7 @@ def encode(
     """
     if batch_size < 1 or (limit is not None and limit < 1):
         raise ValueError("numbers of images and batches must be at least 1")
-    path = find_checkpoint(checkpoint)  # before the imports, which take a second
+    path = checkpoint_to_read(checkpoint)  # before the imports, which take a second
     with uncollected():
         import torch
         from rich.progress import track

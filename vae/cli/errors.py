@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-__all__ = ["clear", "debugging", "fail", "one_line_errors", "take_debug_flag"]
+__all__ = ["TRUSTED", "clear", "debugging", "fail", "one_line_errors", "take_debug_flag"]
 
 
 USER_ERRORS = (ValueError, NotImplementedError, OSError, MemoryError)
@@ -28,6 +28,9 @@ USER_ERRORS_OF = {
 
 TOO_LARGE = ("can't allocate memory", "size calculation overflowed", "Overflow when unpacking")
 """What torch says, in a RuntimeError, of numbers that are too large."""
+
+TRUSTED: list[str] = []
+"""The modules that this process's command line trusts."""
 
 LONGEST = 500
 """Characters of a message: some quote a whole configuration."""
@@ -116,6 +119,7 @@ def take_trust_flags() -> None:
         if not modules or not all(part.isidentifier() for m in modules for part in m.split(".")):
             fail(f"--trust {value}: give the name of a module, such as mine")
         named += modules
+        TRUSTED.extend(modules)
     if kept != sys.argv:
         sys.argv[:] = kept
         os.environ["VAE_TRUST"] = " ".join(named)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vae.cli.imports import uncollected
 from vae.cli.parser import data_parser
+from vae.cli.reading import checkpoint_to_read
 from vae.run import provenance
 from vae.run.checkpoint import find_checkpoint, folder_of, load
 from vae.run.files import writable, write_json
@@ -62,7 +63,7 @@ def evaluate(
         raise ValueError(
             f"the numbers are written as JSON: --output must end in .json, got {output}"
         )
-    path = find_checkpoint(checkpoint)  # before the imports, which take a second
+    path = checkpoint_to_read(checkpoint)  # before the imports, which take a second
     with uncollected():
         import torch
 

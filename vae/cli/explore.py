@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from vae.cli.imports import uncollected
 from vae.cli.parser import data_parser
 from vae.cli.picture import BATCH, at_least
-from vae.run.checkpoint import find_checkpoint, folder_of, load
+from vae.cli.reading import checkpoint_to_read
+from vae.run.checkpoint import folder_of, load
 from vae.run.files import writable
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def explore(
         raise ValueError(
             "--images 0 takes none, and --data and --split would say which: drop them"
         )
-    path = find_checkpoint(checkpoint)  # before the imports, which take a second
+    path = checkpoint_to_read(checkpoint)  # before the imports, which take a second
     target = Path(output).expanduser() if output else folder_of(path) / "explorer.html"
     if target.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"unknown file extension: {target.suffix or 'none'}; use .html")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from vae.cli.app import VAECLI
+from vae.cli.next_step import about
 
 
 def main(words: list[str], program: str) -> None:
-    VAECLI()  # which reads this process's own arguments, as do the processes that Lightning starts
+    about(
+        VAECLI().run
+    )  # which reads this process's own arguments, as do the processes that Lightning starts

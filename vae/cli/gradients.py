@@ -21,6 +21,7 @@ from vae.analysis.gradients import GROUPS, warm_up
 from vae.analysis.truth import Truth, measure, true_gradient
 from vae.cli.gradients_table import data_in_words, in_words, write
 from vae.cli.parser import data_parser
+from vae.cli.reading import checkpoint_to_read
 from vae.data.load import load_images
 from vae.distributions.operations import describe
 from vae.estimators import ESTIMATORS, SURROGATES, accepts
@@ -94,7 +95,7 @@ def report(
             " steps) would take weeks: give fewer"
         )
     device = find_device(device)
-    module, contents, path = load(checkpoint)
+    module, contents, path = load(checkpoint_to_read(checkpoint))
     at_once = images * samples * min(chunk, estimates)
     assert_memory(4 * floats_per_decoding(module.vae) * at_once, f"a chunk of {chunk} estimates")
     stem = Path(output).expanduser() if output else folder_of(path) / "gradients"

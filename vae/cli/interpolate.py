@@ -8,7 +8,7 @@ from typing import Any, Literal
 from vae.cli.imports import uncollected
 from vae.cli.parser import data_parser
 from vae.cli.picture import at_least, sitter
-from vae.run.checkpoint import find_checkpoint
+from vae.cli.reading import checkpoint_to_read
 
 
 def interpolate(
@@ -45,7 +45,7 @@ def interpolate(
         raise ValueError(f"steps must be 2 to 30, got {steps}")
     if images is not None and (not images or len(images) % 2 or min(images) < 0):
         raise ValueError(f"images takes numbers from 0 on, two a row, got {images}")
-    path = find_checkpoint(checkpoint)  # before the imports, which take a second
+    path = checkpoint_to_read(checkpoint)  # before the imports, which take a second
     with uncollected():
         from vae.pictures.interpolate import draw
         from vae.pictures.interpolate import interpolate as numbers

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from vae.cli.imports import uncollected
 from vae.cli.parser import data_parser
 from vae.cli.picture import at_least, sitter
-from vae.run.checkpoint import find_checkpoint
+from vae.cli.reading import checkpoint_to_read
 
 
 def kl(
@@ -33,7 +33,7 @@ def kl(
         device: cpu, cuda, or auto.
     """
     at_least(1, count=count)
-    path = find_checkpoint(checkpoint)  # before the imports, which take a second
+    path = checkpoint_to_read(checkpoint)  # before the imports, which take a second
     with uncollected():
         from vae.pictures.kl import NO_SUM, draw, variable_kl
 

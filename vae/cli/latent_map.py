@@ -8,7 +8,7 @@ from typing import Any, Literal
 from vae.cli.imports import uncollected
 from vae.cli.parser import data_parser
 from vae.cli.picture import at_least, sitter
-from vae.run.checkpoint import find_checkpoint
+from vae.cli.reading import checkpoint_to_read
 
 
 def latent_map(
@@ -41,9 +41,7 @@ def latent_map(
     at_least(1, count=count)
     if not 2 <= columns <= 60:
         raise ValueError(f"columns must be 2 to 60, got {columns}")
-    path = find_checkpoint(
-        checkpoint, example="manifold"
-    )  # before the imports, which take a second
+    path = checkpoint_to_read(checkpoint, "manifold")  # before the imports, which take a second
     with uncollected():
         from vae.pictures import latent_map as pictures
 

@@ -8,9 +8,9 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from vae.cli.errors import fail, one_line_errors, take_debug_flag, take_trust_flags
+from vae.cli.errors import TRUSTED, fail, one_line_errors, take_debug_flag, take_trust_flags
 from vae.cli.imports import uncollected
-from vae.cli.next_step import next_step
+from vae.cli.next_step import forget, next_step
 from vae.cli.shell import finished, prepare
 
 __all__ = ["VERBS", "main", "run"]
@@ -77,6 +77,7 @@ def run(verb: str, program: str | None = None, words: list[str] | None = None) -
     with uncollected():
         module = import_module(f"vae.cli.{verb.replace('-', '_')}")
     program = program or Path(sys.argv[0]).name
+    forget()
     try:
         with one_line_errors():  # which takes --debug and --trust off sys.argv
             words = sys.argv[1:] if words is None else words
@@ -85,6 +86,6 @@ def run(verb: str, program: str | None = None, words: list[str] | None = None) -
         if isinstance(error.code, int):
             finished(error.code)
         raise
-    if line := next_step(verb, program, words or []):
+    if line := next_step(verb, program, words or [], ",".join(TRUSTED)):
         print(line)
     finished()

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from vae.cli.imports import uncollected
 from vae.cli.parser import data_parser
 from vae.cli.picture import sitter
-from vae.run.checkpoint import find_checkpoint, folder_of
+from vae.cli.reading import checkpoint_to_read
+from vae.run.checkpoint import folder_of
 
 SAMPLES = 50
 """Samples of each image for the encoder's distortion: by one, it may seem to beat the curve."""
@@ -34,7 +35,7 @@ def rate_distortion(
         data: Other data than those trained on: a data module, as --data mine.MyData.
         device: cpu, cuda, or auto.
     """
-    path = find_checkpoint(checkpoint)  # before the imports, which take a second
+    path = checkpoint_to_read(checkpoint)  # before the imports, which take a second
     with uncollected():
         import torch
 

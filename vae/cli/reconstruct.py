@@ -7,7 +7,8 @@ from typing import Any
 
 from vae.cli.imports import uncollected
 from vae.cli.parser import data_parser
-from vae.run.checkpoint import find_checkpoint, folder_of, load
+from vae.cli.reading import checkpoint_to_read
+from vae.run.checkpoint import folder_of, load
 
 
 def reconstruct(
@@ -28,7 +29,7 @@ def reconstruct(
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    path = find_checkpoint(checkpoint)  # before the imports, which take a second
+    path = checkpoint_to_read(checkpoint)  # before the imports, which take a second
     with uncollected():
         import torch
 

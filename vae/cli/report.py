@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vae.cli.imports import uncollected
+from vae.cli.next_step import about
 from vae.cli.parser import ScriptParser, add_data
 from vae.run.checkpoint import newest_run
 from vae.run.files import writable
@@ -46,8 +47,10 @@ def report(runs: list[str] | None = None, output: str | None = None, data: Any =
         from vae.whole_files import replace_text
     if one is None:
         replace_text(target, several(paths, found))
+        about(*paths, after="report of several")
         print(f"{len(found)} run{'s' * (len(found) > 1)}: {target}")
         return target
+    about(one.run)
     subject = read_subject(one.run, data)
     if subject.why and target.is_file():
         raise ValueError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vae.cli.app import VAECLI
+from vae.cli.next_step import about
 from vae.cli.parser import ScriptParser
 from vae.data.load import without_lightning
 from vae.data.source import ImageSource
@@ -21,6 +22,7 @@ from vae.run.finding import find_runs, group_of, is_group
 from vae.run.folder import runs_dir
 from vae.run.lock import is_running
 from vae.run.plain_yaml import read_yaml
+from vae.run.shipped import assert_not_shipped
 from vae.run.state import can_go_on
 
 
@@ -38,6 +40,7 @@ def resume(run: str | None, flags: list[str]) -> None:
     if any(flag.partition("=")[0] == "--ckpt_path" for flag in flags):
         raise ValueError("--ckpt_path is the run's: name the run, or use vae fit")
     folder = Path(run).expanduser() if run else _newest(bool(flags))
+    assert_not_shipped(folder)
     if group := group_of(folder):
         print(f"{folder} is one of several trained at once, in {group}: they go on together")
         folder = group
@@ -46,6 +49,7 @@ def resume(run: str | None, flags: list[str]) -> None:
         if (folder / "run.json").is_file():
             raise FileNotFoundError(f"{folder} was ended before it began: start it anew")
         raise FileNotFoundError(f"{folder} holds no config.yaml: name a run's folder")
+    about(folder, after="train-many" if is_group(folder) else None)
     if _is_complete(folder) and not flags:
         print(f"{folder} is complete: nothing to do")
         return

@@ -17,6 +17,7 @@ from typing import Any
 
 from vae.cli.arguments import named_configuration
 from vae.cli.closing_report import report_of_several, wanted
+from vae.cli.next_step import about
 from vae.cli.parser import ScriptParser
 from vae.cli.study_groups import plan, work
 from vae.cli.study_runs import STOPPED, find, is_done, stop
@@ -118,6 +119,7 @@ def study(
     summary = summarize(folder, name, settings | {"config": config}, variants, numbers, target)
     if wanted(report):
         report_of_several(folder)
+    about(folder)
     return summary
 
 

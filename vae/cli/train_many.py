@@ -17,6 +17,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -28,6 +29,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from vae.cli.app import VAECLI
 from vae.cli.group import Group
+from vae.cli.next_step import about
 from vae.cli.seeds import MOST
 from vae.cli.starting_point import StartingPoint, find_starting_point
 from vae.cli.trainer import as_list, shows_progress, trust_world_size
@@ -193,6 +195,12 @@ class ManyCLI(VAECLI):
         assert self.group is not None
         self.group.train_and_test(model, datamodule, **kwargs)
 
+    @property
+    def run(self) -> Path:
+        """The group's folder."""
+        assert self.group is not None
+        return self.group.folder
+
     def _last_words(self) -> str:
         if self.group is None:
             return "interrupted before the first step: there is nothing to continue"
@@ -201,4 +209,4 @@ class ManyCLI(VAECLI):
 
 def main(words: list[str], program: str) -> None:
     # "fit" is the only subcommand that Lightning's parser knows here
-    ManyCLI(words if words[:1] == ["fit"] else ["fit", *words])
+    about(ManyCLI(words if words[:1] == ["fit"] else ["fit", *words]).run)

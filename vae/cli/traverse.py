@@ -8,7 +8,7 @@ from typing import Any, Literal
 from vae.cli.imports import uncollected
 from vae.cli.parser import data_parser
 from vae.cli.picture import at_least, sitter
-from vae.run.checkpoint import find_checkpoint
+from vae.cli.reading import checkpoint_to_read
 
 
 def traverse(
@@ -43,7 +43,7 @@ def traverse(
     at_least(0, image=image)
     if not 2 <= columns <= 30:
         raise ValueError(f"columns must be 2 to 30, got {columns}")
-    path = find_checkpoint(checkpoint)  # before the imports, which take a second
+    path = checkpoint_to_read(checkpoint)  # before the imports, which take a second
     with uncollected():
         from vae.pictures.kl import mean_variance, variable_kl
         from vae.pictures.traverse import draw

@@ -55,6 +55,8 @@ def find_checkpoint(
     try:
         return files.find_checkpoint(path, prefer)
     except FileNotFoundError as error:
+        if hidden := shipped.path_of(str(path)):  # by a folder that holds no checkpoint
+            raise FileNotFoundError(f"{error}; the one that comes trained is {hidden}") from None
         near = difflib.get_close_matches(str(path), shipped.names(), n=1)
         if not near or Path(path).exists():
             raise

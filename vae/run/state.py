@@ -13,6 +13,7 @@ import torch
 from vae.models.checkpoint import has_parts, read_checkpoint
 from vae.models.files import PREVIOUS
 from vae.run.checkpoint import find_checkpoint
+from vae.run.shipped import assert_not_shipped
 
 __all__ = ["can_go_on", "find_last", "how_to_go_on"]
 
@@ -39,6 +40,7 @@ def find_last(path: str | Path) -> tuple[Path, dict[str, Any]]:
         ValueError: If none can be read.
     """
     path = Path(path).expanduser()
+    assert_not_shipped(path)
     if not path.is_dir():
         path = find_checkpoint(path)
         return path, _read_run_state(path)
