@@ -14,6 +14,7 @@ from vae.cli.app import VAECLI
 from vae.cli.train_many import ManyCLI
 from vae.data.digits import DigitsDataModule
 from vae.training.callbacks.closing_test import ClosingTest, _roughly
+from vae.training.callbacks.standard_errors import StandardErrors, with_errors
 
 SHORT = ["--trainer.max_steps", "2", "--image_every", "0", "--model.test_samples"]
 
@@ -36,6 +37,9 @@ def test_log_likelihood_is_announced_or_left_out(tmp_path, monkeypatch, capsys):
     assert not any("log_likelihood" in name for row in rows(run) for name in row)
     (line,) = (line for line in said.splitlines() if line.startswith("log p(x) was not estimated"))
     assert "testing on" not in said and "the test took" in said
+    errors = json.loads((run / "results.json").read_text())["standard_errors"]
+    assert set(errors) == set(without) and "mean ± standard error over 250 images" in said
+    assert f"{without['test/elbo']:.2f} ± {errors['test/elbo']:.2f} │" in said
 
     words = shlex.split(line.partition(": vae evaluate ")[2])  # the command that it names
     evaluate.main(words, "vae evaluate")
@@ -68,6 +72,13 @@ def test_many_at_once_take_no_samples_too(tmp_path, monkeypatch, capsys):
     fit(monkeypatch, ManyCLI, *DIGITS, *SHORT, "0", "--seeds", "2")
     (group,) = tmp_path.glob("*-x2-*")
     (variant,) = json.loads((group / "summary.json").read_text())["variants"].values()
+    for path in tmp_path.glob("*/results.json"):
+        results = json.loads(path.read_text())
+        errors = results["standard_errors"]
+        assert results["images"] == 250 and set(errors) == set(results["metrics"]) - {"epoch"}
+        assert (
+            0 < errors["test/rate"] < errors["test/elbo"] < -results["metrics"]["test/elbo"] / 10
+        )
     names = {name for name in variant if "/" in name}
     assert names == {"test/elbo", "test/rate", "test/distortion"}
     assert "log p(x) was not estimated" in capsys.readouterr().out
@@ -100,13 +111,28 @@ def test_a_study_sums_up_runs_of_different_K(tmp_path, capsys, monkeypatch):
 def test_the_announcement_draws_nothing(tmp_path, monkeypatch, capsys):
     """The generators are where they would be without it."""
     states = []
-    for callbacks in ([], [ClosingTest()]):
+    for callbacks in ([], [ClosingTest(), errors := StandardErrors()]):
         torch.manual_seed(0)
         module = small.MODULES["gaussian"]()
         trainer = small.fit(module, tmp_path, steps=1, callbacks=callbacks)
         trainer.test(module, DigitsDataModule(), verbose=False)
         states.append(torch.get_rng_state())
     assert torch.equal(*states) and "K = 4 samples" in capsys.readouterr().out
+    data = DigitsDataModule()
+    data.setup()
+    x = torch.cat(list(data.loader("test")))
+    rates = module.vae.kl(module.vae.posterior(x)).detach()  # in closed form: without noise
+    se = errors.found["standard_errors"]["test/rate"]
+    assert errors.found["images"] == len(rates) and se == pytest.approx(
+        float(rates.std() / len(rates) ** 0.5), abs=1e-4
+    )
+
+
+def test_of_one_image_or_a_model_that_diverged_there_is_no_standard_error():
+    held = with_errors({"a": torch.tensor([1.0]), "b": torch.tensor([1.0])})
+    assert held == {"standard_errors": {}, "images": 1} and with_errors({}) == {}
+    held = with_errors({"a": torch.tensor([1.0, 3.0]), "b": torch.tensor([1.0, torch.nan])})
+    assert held == {"standard_errors": {"a": 1.0}, "images": 2}
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,10 @@ def test_a_run_ends_with_its_report_and_says_where_it_is(fit, monkeypatch):
     run, said = fit()
     assert said.out.splitlines()[-1] == f"report      {run / 'report.html'}" and not said.err
     text = (run / "report.html").read_text()
-    elbo = json.loads((run / "results.json").read_text())["metrics"]["test/elbo"]
-    assert f'data-value="{elbo!r}">{elbo:.2f}<' in text and "Not shown" not in text
+    results = json.loads((run / "results.json").read_text())
+    elbo, se = (results[part]["test/elbo"] for part in ("metrics", "standard_errors"))
+    assert f'data-value="{elbo!r}">{elbo:.2f} ± {se:.2f}<' in text and "Not shown" not in text
+    assert "250 test images" in text and "over images (results.json)" in text
     assert text.count("<img") == 2 and text.count("<svg") == 2
     assert set(page.seen) == {
         f"pictures/{name}" for name in ("reconstructions", "samples", "traverse", "kl")

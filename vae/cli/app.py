@@ -220,6 +220,7 @@ class VAECLI(LightningCLI):
             session.metrics,
             session.begin,
             options["image_every"],
+            session.errors,
         )
         try:
             trainer = super().instantiate_trainer(**kwargs)

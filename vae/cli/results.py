@@ -12,9 +12,10 @@ from lightning.pytorch import Trainer
 from vae.cli.table import print_table
 from vae.data.loader import StepLoader
 from vae.data.source import ImageSource
+from vae.evaluation.words import in_words
 from vae.training.module import VAEModule
 
-__all__ = ["epochs_trained", "results_of", "show_results", "without_log_likelihood"]
+__all__ = ["epochs_trained", "results_of", "show_results", "training_of", "without_log_likelihood"]
 
 
 def epochs_trained(trainer: Trainer) -> int | float:
@@ -26,18 +27,15 @@ def epochs_trained(trainer: Trainer) -> int | float:
     return steps // loader.total if whole else round(steps / loader.total, 2)
 
 
-def results_of(
-    metrics: Mapping[str, float],
-    model: VAEModule,
-    data: ImageSource,
-    epochs: int | float,
-    steps: int,
-    seconds: float,
-    test_seconds: float,
-) -> dict[str, Any]:
-    """The content of ``results.json``."""
-    rounded = {name: round(value, 4) for name, value in metrics.items()}
-    return {"metrics": rounded} | training_of(model, data, epochs, steps, seconds, test_seconds)
+def results_of(metrics: Mapping[str, float], errors: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``results.json`` says of the test.
+
+    Arguments:
+        metrics: The test's means.
+        errors: Their standard errors, and the number of images
+            (:func:`vae.training.callbacks.standard_errors.with_errors`).
+    """
+    return {"metrics": {name: round(value, 4) for name, value in metrics.items()}, **errors}
 
 
 def training_of(
@@ -74,7 +72,7 @@ def show_results(
     """Prints the results of a run.
 
     Arguments:
-        results: What :func:`results_of` returned.
+        results: The content of ``results.json``.
         run: The run's folder.
         checkpoint: The one that was tested.
         data: What it was trained and tested on.
@@ -82,8 +80,15 @@ def show_results(
     """
     metrics, epochs, seconds = (results[name] for name in ("metrics", "epochs", "seconds"))
     if metrics:
-        rows = {name: f"{value:.2f}" for name, value in metrics.items()}
-        print_table(f"test set, {data.pixels}", rows)
+        errors, images = results.get("standard_errors", {}), results.get("images", 0)
+        rows = {
+            name: in_words({"mean": value, "se": errors[name]})
+            if name in errors
+            else f"{value:.2f}"
+            for name, value in metrics.items()
+        }
+        over = f": mean ± standard error over {images:,} images" if errors else ""
+        print_table(f"test set, {data.pixels}{over}", rows)
     if metrics and model.vae.likelihood.binary and not data.is_binary:
         print(
             "grey pixels under a Bernoulli likelihood: these are cross-entropies, not bounds on"

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vae.cli.closing_report import ClosingReport, wanted
 from vae.cli.errors import clear
-from vae.cli.results import epochs_trained, results_of, show_results
+from vae.cli.results import epochs_trained, results_of, show_results, training_of
 from vae.cli.starting_point import StartingPoint, run_folder
 from vae.data.batch import DataError
 from vae.data.source import ImageSource
@@ -32,6 +32,7 @@ from vae.run.signals import Interrupted, Interruption
 from vae.run.state import how_to_go_on
 from vae.run.wandb import wandb_logger
 from vae.run.wandb_mode import finish_wandb
+from vae.training.callbacks.standard_errors import StandardErrors
 from vae.training.capture import CaptureError
 from vae.training.lightning_private import set_epochs
 from vae.training.module import VAEModule
@@ -83,6 +84,7 @@ class Session:
         self.best = BestCheckpoint(folder) if validates else None
         rows = start.rows if start else None
         self.metrics = JSONLLogger(self.run, rows) if logs else None
+        self.errors = StandardErrors()
         self.record: dict[str, Any] = {}
         self.begun = self.trained = False
 
@@ -200,7 +202,8 @@ class Session:
                 tested = self._test(best)
                 if self.trainer.is_global_zero:
                     took = seconds, time.monotonic() - started
-                    results = results_of(tested, self.model, self.data, epochs, steps, *took)
+                    how = training_of(self.model, self.data, epochs, steps, *took)
+                    results = results_of(tested, self.errors.found) | how
                     if report:
                         report.draw(self.model, self.data, best, self.trainer.loggers)
             exit_code = 0

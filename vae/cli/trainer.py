@@ -21,6 +21,7 @@ from vae.training.callbacks.closing_test import ClosingTest
 from vae.training.callbacks.collapse import CollapseWatch
 from vae.training.callbacks.images import ImageGrids
 from vae.training.callbacks.progress import Progress
+from vae.training.callbacks.standard_errors import StandardErrors
 from vae.training.grouping import group_steps
 from vae.training.limits import assert_monitored
 from vae.training.module import VAEModule
@@ -45,6 +46,7 @@ def add_parts(
     metrics: JSONLLogger | None,
     begin: Callable[[], None],
     image_every: int,
+    errors: StandardErrors,
 ) -> None:
     """Adds a run's callbacks, plugins and logger to the trainer's options, which are changed.
 
@@ -55,6 +57,7 @@ def add_parts(
         metrics: Writes ``metrics.jsonl``; None if the user has another logger.
         begin: Called when training starts.
         image_every: Epochs between image grids.
+        errors: Finds the standard errors of the test.
     """
     run = last.folder.parent
     callbacks: list[Callback] = []
@@ -62,6 +65,7 @@ def add_parts(
         callbacks += [best] if best else []
         callbacks += [
             ClosingTest(),
+            errors,
             CollapseWatch(),
             ImageGrids(run / "images", image_every),
             LambdaCallback(on_train_start=lambda *_: begin()),  # nothing was refused before

@@ -19,7 +19,7 @@ from vae.data.source import ImageSource
 from vae.estimators import Estimator
 from vae.models.vae import VAE
 
-__all__ = ["Bound", "Number", "Part", "Subject", "mean_of"]
+__all__ = ["Bound", "Number", "Part", "Subject", "mean_of", "standard_error"]
 
 
 Bound = Literal["lower bound", "upper bound", "exact", "estimate"]
@@ -161,5 +161,10 @@ class Part(ABC):
 def mean_of(name: str, values: Tensor, **about: Any) -> Number:
     """The mean of values ``(N,)`` over images, with its standard error; None of a single image."""
     values = values.double()
-    error = (values.std() / len(values) ** 0.5).item() if len(values) > 1 else None
-    return Number(name, values.mean().item(), error, **about)
+    return Number(name, values.mean().item(), standard_error(values), **about)
+
+
+def standard_error(values: Tensor) -> float | None:
+    """Of the mean of values ``(N,)``; None of a single one."""
+    values = values.double()
+    return (values.std() / len(values) ** 0.5).item() if len(values) > 1 else None

@@ -20,6 +20,7 @@ from vae.data.source import ImageSource
 from vae.models.schedules import scheduled
 from vae.run.lock import RunLock
 from vae.run.metrics import JSONLLogger
+from vae.training.callbacks.standard_errors import with_errors
 from vae.training.many.module import Ensemble
 from vae.training.module import VAEModule
 
@@ -121,8 +122,7 @@ class MemberRuns(Callback):
 
     def __init__(self, runs: list[MemberRun]) -> None:
         self.runs = runs
-        self.sums: dict[str, Tensor] = {}
-        self.count = 0
+        self.values: dict[str, list[Tensor]] = {}
 
     takes_groups = True  # logs after the optimiser's steps, by ``after_step``
 
@@ -142,7 +142,7 @@ class MemberRuns(Callback):
             return
         terms = pl_module.terms("train", batch, step - 1)
         values = {"train/bound": pl_module.bounds}
-        values |= {name: total / batch.shape[1] for name, total in terms.items()}
+        values |= {name: value.mean(1) for name, value in terms.items()}
         pl_module.latest = {"bound": pl_module.bounds.mean()}
         for run, row in zip(self.runs, _rows(values), strict=True):
             for name, buffer in scheduled(run.model, run.model.schedules).items():
@@ -158,19 +158,20 @@ class MemberRuns(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        for name, total in outputs.items():
-            self.sums[name] = self.sums.get(name, 0) + total
-        self.count += len(batch)
+        for name, values in outputs.items():
+            self.values.setdefault(name, []).append(values)
 
     on_test_batch_end = on_validation_batch_end
 
-    def _log_averages(self, trainer: Trainer, step: int) -> None:
-        values = {name: total / self.count for name, total in self.sums.items()}
-        self.sums, self.count = {}, 0
-        for run, row in zip(self.runs, _rows(values), strict=True):
+    def _log_averages(self, trainer: Trainer, step: int, test: bool = False) -> None:
+        values = {name: torch.cat(parts, 1) for name, parts in self.values.items()}  # (S, N)
+        self.values = {}
+        means = {name: value.mean(1) for name, value in values.items()}
+        for place, (run, row) in enumerate(zip(self.runs, _rows(means), strict=True)):
             run.log(row, step, trainer.current_epoch)
             finite = {k: round(v, 4) if math.isfinite(v) else None for k, v in row.items()}
-            run.results = {"metrics": finite, "diverged": run.diverged}
+            own = {k: value[place] for k, value in values.items()} if test else {}
+            run.results = {"metrics": finite, **with_errors(own), "diverged": run.diverged}
             if row.get("val/elbo", -math.inf) > run.best:  # never, of a model that diverged
                 run.best = row["val/elbo"]
                 run.save(trainer, "best.ckpt", trainer.current_epoch)
@@ -179,7 +180,7 @@ class MemberRuns(Callback):
         self._log_averages(trainer, trainer.global_step - 1)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._log_averages(trainer, trainer.global_step)
+        self._log_averages(trainer, trainer.global_step, test=True)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException

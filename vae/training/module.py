@@ -143,8 +143,9 @@ class VAEModule(ComposedModule):
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         self._evaluate("val", images_in(batch), batch_idx)
 
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        self._evaluate("test", images_in(batch), batch_idx)
+    def test_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        """Logs the means of the test's metrics, and returns what they are of each image, (B,)."""
+        return self._evaluate("test", images_in(batch), batch_idx)
 
     def configure_optimizers(self) -> Any:
         optimizer = self.build_optimizer()
@@ -281,11 +282,13 @@ class VAEModule(ComposedModule):
         for logger in self.trainer.loggers:
             logger.log_metrics(values | {"epoch": self.current_epoch}, step)
 
-    def _evaluate(self, split: str, x: Tensor, batch_idx: int) -> None:
+    def _evaluate(self, split: str, x: Tensor, batch_idx: int) -> dict[str, Tensor]:
         with evaluation.fixed_noise(x.device, batch_idx):  # the same at every evaluation
             terms = evaluation.elbo_terms(self.vae, x).named()
             if split == "test" and self.test_samples:
                 name = f"log_likelihood_{self.test_samples}"
                 terms[name] = self.vae.log_likelihood(x, self.test_samples)
-        values = {f"{split}/{name}": value.mean() for name, value in terms.items()}
-        self.log_dict(values, batch_size=len(x), on_step=False, on_epoch=True, sync_dist=True)
+        values = {f"{split}/{name}": value for name, value in terms.items()}
+        means = {name: value.mean() for name, value in values.items()}
+        self.log_dict(means, batch_size=len(x), on_step=False, on_epoch=True, sync_dist=True)
+        return values

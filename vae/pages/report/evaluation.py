@@ -9,7 +9,7 @@ from typing import Any
 from vae.evaluation.words import in_words, labels_of
 from vae.pages.inline import svg
 from vae.pages.report.contents import Contents
-from vae.pages.report.headline import name_in_words
+from vae.pages.report.headline import name_in_words, tested_in_words
 from vae.pages.report.markup import (
     Cell,
     Section,
@@ -34,7 +34,7 @@ def evaluations(found: Contents) -> Section:
         parts.append(note("Nothing was evaluated after training yet", more))
     if tested := (found.results or {}).get("metrics"):
         rows = [
-            [name, number(f"{value:.4f}", value), name_in_words(name)]
+            [name, number(tested_in_words(found.results or {}, name), value), name_in_words(name)]
             for name, value in tested.items()
         ]
         parts.append(

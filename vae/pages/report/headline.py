@@ -11,7 +11,7 @@ from vae.evaluation.words import in_words
 from vae.pages.report.contents import Contents
 from vae.pages.report.markup import command, note, paragraph
 
-__all__ = ["headline", "name_in_words"]
+__all__ = ["headline", "name_in_words", "tested_in_words"]
 
 NAMES = {
     "elbo": "ELBO",
@@ -82,11 +82,11 @@ def headline(found: Contents, bound: str | None) -> str:
         missing.append(_unfinished(found))
     elif not tested and not evaluation:
         missing.append(note("The data have no test images: there is no result."))
-    if not evaluation:
+    if any("±" in one.text for one in shown):
+        missing.append(note(f"± one standard error over images ({name or 'results.json'})."))
+    else:
         evaluate = command("evaluate", found.run)
         missing.append(note("Standard errors over images are not there yet", evaluate))
-    else:
-        missing.append(note(f"± one standard error over images ({name})."))
     if not any("K = " in one.name for one in shown):
         more = command("evaluate", found.run, "--log_likelihood 100")
         missing.append(note("log p(x) was not estimated", more))
@@ -130,18 +130,29 @@ def _labelled(name: str, row: Mapping[str, Any], evaluation: Mapping[str, Any]) 
 def _of_test(found: Contents, tested: Mapping[str, float], bound: str | None) -> list[Headline]:
     """What the test at the run's end has found."""
     bounds = {"rate": "exact", "rate_mc": "estimate", "distortion": "estimate"}
-    binarization = (found.results or {}).get("binarization")
+    results = found.results or {}
+    binarization, images = results.get("binarization"), results.get("images")
     shown = []
     for name, value in tested.items():
         own = name.rpartition("/")[2]
         if own not in NAMES and not own.startswith("log_likelihood_"):
             continue
         about = [bounds.get(own) or bound or "lower bound, of binary pixels"]
-        about.append("test images")
+        about.append(f"{images:,} test images" if images else "test images")
         if binarization:
             about.append(f"{binarization} binarisation")
-        shown.append(Headline(name_in_words(own), f"{value:.2f}", value, "nats an image", about))
+        text = tested_in_words(results, name)
+        shown.append(Headline(name_in_words(own), text, value, "nats an image", about))
     return sorted(shown, key=lambda one: (one.name != "ELBO", "K = " not in one.name))
+
+
+def tested_in_words(results: Mapping[str, Any], name: str) -> str:
+    """A number of the test at a run's end, with its standard error where ``results.json`` has one."""
+    errors = results.get("standard_errors") or {}
+    value = results["metrics"][name]
+    if value is None:
+        return "NaN"  # as JSON has it
+    return in_words({"mean": value, "se": errors[name]}) if name in errors else f"{value:.2f}"
 
 
 def _of_validation(found: Contents) -> Headline | None:

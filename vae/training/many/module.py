@@ -269,7 +269,7 @@ class Ensemble(LightningModule):
 
     def terms(self, split: str, x: Tensor, seed: int) -> dict[str, Tensor]:
         """What a run of each model would log of images ``(B, *image)``, or ``(S, B, *image)``:
-        the sum over images, (S,), in nats."""
+        (S, B), in nats."""
         # one after the other, and not mapped: all have the same noise in an evaluation
         rows = [
             terms_of(member, x[s] if split == "train" else x, seed, split == "test")

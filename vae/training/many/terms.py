@@ -15,7 +15,7 @@ __all__ = ["terms_of"]
 
 
 def terms_of(member: VAEModule, x: Tensor, seed: int, test: bool) -> dict[str, Tensor]:
-    """The sums over images of one model, (); NaN if it diverged."""
+    """What one model has of each image, (B,); NaN if it diverged."""
     K, values = member.test_samples, {}
     try:
         with evaluation.fixed_noise(x.device, seed):
@@ -31,4 +31,4 @@ def terms_of(member: VAEModule, x: Tensor, seed: int, test: bool) -> dict[str, T
         values = evaluation.Terms(nan, nan, nan, estimated).named()
         if test and K:
             values[f"log_likelihood_{K}"] = nan
-    return {name: value.sum() for name, value in values.items()}
+    return values
