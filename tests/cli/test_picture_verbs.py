@@ -1,6 +1,7 @@
 """The verbs that draw: pictures that open, in their place, of the images asked for, and on W&B's page."""
 
 import shutil
+from io import BytesIO
 
 import pytest
 import torch
@@ -68,7 +69,7 @@ def test_a_run_that_wandb_knows_has_it_on_its_page(trained_run, tmp_path, monkey
     monkeypatch.setenv("WANDB_MODE", "offline")
 
     def log_images(run, images):
-        logged.append((run, {name: imread(path).ndim for name, path in images.items()}))
+        logged.append((run, {name: imread(BytesIO(png)).ndim for name, png in images.items()}))
 
     monkeypatch.setattr("vae.run.wandb_page.log_images", log_images)
     run("kl", "vae kl", [str(folder)])

@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import WandbLogger
 from vae.cli import closing_report, seeds, session
 from vae.cli.app import VAECLI
 from vae.cli.closing_report import ClosingReport, wanted
+from vae.run import wandb_page
 from vae.run.signals import Interrupted
 
 MODELS = ROOT / "vae" / "configs" / "models"
@@ -52,25 +53,46 @@ def test_a_run_ends_with_its_report_and_says_where_it_is(fit, monkeypatch):
         draw(self, model, data, checkpoint, [*loggers, page])
 
     monkeypatch.setattr(ClosingReport, "draw", on_a_page)
-    run, said = fit()
+    run, said = fit("--trainer.log_every_n_steps", "1")
     assert said.out.splitlines()[-1] == f"report      {run / 'report.html'}" and not said.err
     text = (run / "report.html").read_text()
     results = json.loads((run / "results.json").read_text())
     elbo, se = (results[part]["test/elbo"] for part in ("metrics", "standard_errors"))
     assert f'data-value="{elbo!r}">{elbo:.2f} ± {se:.2f}<' in text and "Not shown" not in text
     assert "250 test images" in text and "over images (results.json)" in text
-    assert text.count("<img") == 2 and text.count("<svg") == 2
+    assert text.count("<img") == 2 and text.count("<svg") == 4
     assert set(page.seen) == {
-        f"pictures/{name}" for name in ("reconstructions", "samples", "traverse", "kl")
+        f"pictures/{name}" for name in ("reconstructions", "samples", "traverse", "kl", "curves")
     }
     assert all(min(size) > 50 for (size,) in page.seen.values())
+    assert not (run / "wandb").exists()  # that page is another's
+
+
+def test_a_picture_that_wandb_did_not_get_is_sent_again(tmp_path, monkeypatch, capsys):
+    logged = []
+
+    def log(run, add):
+        logged.append(run)
+        return len(logged) > 1
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    (tmp_path / "wandb").mkdir()
+    monkeypatch.setattr("wandb.init", broken)
+    wandb_page.log_images(tmp_path, {"a": b"1"})
+    said = capsys.readouterr().err
+    assert said == "warning: it is not on the run's page in W&B (two lines)\n"
+    monkeypatch.setattr(wandb_page, "_log", log)
+    for png in (b"1", b"1", b"1", b"2"):
+        wandb_page.log_images(tmp_path, {"a": png})
+    assert len(logged) == 3  # lost; sent; the same; another
+
+
+def broken(*args, **kwargs):
+    raise ValueError("two\nlines")
 
 
 @pytest.mark.e2e
 def test_a_report_that_fails_is_one_line(fit, monkeypatch):
-    def broken(*args):
-        raise ValueError("two\nlines")
-
     monkeypatch.setattr("vae.pages.report.pictures.drawn", broken)
     run, said = fit()
     assert said.err == (f"no report was written (two lines); to try again: vae report {run}\n")

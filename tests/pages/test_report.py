@@ -14,6 +14,9 @@ from vae.evaluation.words import in_words
 
 GRADIENTS = ROOT / "experiments" / "results" / "gradients-one-hot.json"
 
+EMPTY = ROOT / "experiments" / "results" / "pages" / "report-phone.png"
+"""Any picture."""
+
 ROWS = {
     "elbo": {"mean": -31.4159, "se": 0.2718, "unit": "nats", "bound": "lower bound", "samples": 1},
     "rate": {"mean": 9.8765, "se": 0.0123, "unit": "nats", "bound": "exact"},
@@ -68,13 +71,35 @@ def numbers_in(content):
 
 @pytest.fixture(scope="module")
 def reported(trained_run, tmp_path_factory):
-    """A run with an evaluation and a gradient report, and its page."""
+    """A run with an evaluation and a gradient report, and its page; W&B, which has been sent its
+    pictures, was only played."""
     folder = tmp_path_factory.mktemp("reported") / "20260101-000000-discrete-0a"
     shutil.copytree(trained_run("discrete"), folder)
     (folder / "evaluation-test.json").write_text(json.dumps(EVALUATION))
     shutil.copy(GRADIENTS, folder / "gradients.json")
-    run("report", "vae report", [str(folder)])
+    shutil.copy(EMPTY, folder / "gradients.png")
+    (folder / "wandb").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_MODE", "offline")
+        page = Page(folder / "sent")
+        patch.setattr("vae.run.wandb_page._log", lambda run, add: add(page) or True)
+        run("report", "vae report", [str(folder)])
+        shutil.copy(
+            EMPTY, folder / "images" / "latent-map.png"
+        )  # as if vae latent-map had been run
+        run("report", "vae report", [str(folder)])
     return folder
+
+
+class Page:
+    """A run's page in W&B that writes down the names of what it is sent."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def log(self, row):
+        with self.file.open("a") as file:
+            file.write(" ".join(sorted(row)) + "\n")
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +138,13 @@ def test_every_number_is_that_of_a_file(reported):
         assert f'data-value="{row["mean"]!r}">{in_words(row)}<' in text
 
 
+def test_wandb_has_the_same_pictures_each_of_them_once(reported):
+    names = ("code-usage", "curves", "kl", "reconstructions", "samples", "traverse")
+    first, second = (reported / "sent").read_text().splitlines()
+    assert first.split() == ["gradients/figure", *(f"pictures/{name}" for name in names)]
+    assert second == "pictures/latent-map"
+
+
 def test_the_page_begins_with_labelled_numbers(reported):
     text = text_of(reported)
     first = text[text.index('class="headline"') : text.index("<nav")]
@@ -126,8 +158,8 @@ def test_it_has_all_parts_once(reported):
     titles = re.findall(r"<h2[^>]*>([^<]+)<", text)
     assert titles == [
         *("Reconstructions", "Samples of the prior", "Learning curves", "Traversals"),
-        *("KL of each variable", "Use of categories", "More pictures", "Evaluation"),
-        *("Gradient estimators", "Configuration", "Provenance"),
+        *("KL of each variable", "Use of categories", "Map of the latent space", "More pictures"),
+        *("Evaluation", "Gradient estimators", "Configuration", "Provenance"),
     ]
     ids = Numbers(text).ids
     assert len(ids) == len(set(ids)) and text.count("<svg") == 9

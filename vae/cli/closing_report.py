@@ -68,12 +68,19 @@ class ClosingReport:
         from lightning.pytorch.loggers import WandbLogger
         from PIL import Image
 
-        from vae.pages.report.pictures import as_png
+        from vae.pages.report.contents import contents
+        from vae.pages.report.sent import to_send
+        from vae.run.wandb_page import note_sent, unsent
 
         pages = [logger for logger in loggers if isinstance(logger, WandbLogger)]
-        for name, png in as_png(self.pictures).items() if pages else ():
+        if not pages:
+            return
+        new = unsent(self.run, to_send(contents(self.run), self.pictures))
+        for name, png in new.items():
             for logger in pages:
-                logger.log_image(f"pictures/{name}", [Image.open(io.BytesIO(png))])
+                logger.log_image(name, [Image.open(io.BytesIO(png))])
+        if not any(getattr(logger, "lost", False) for logger in pages):
+            note_sent(self.run, new)
 
     def write(self) -> None:
         """Writes the page, of what is now in the run's folder; prints where it is."""

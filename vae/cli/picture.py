@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -156,17 +155,12 @@ def write(figure: Figure, target: Path, words: str, name: str, run: Path | None)
         name: What W&B calls it.
         run: The run's folder; None of several runs.
     """
-    from vae.pictures.style import save
+    from vae.pictures.style import save, to_png
     from vae.run.wandb_page import has_page, log_images
 
     save(figure, target)
     print(f"{words}: {target}")
     if run is None or not has_page(run):
         return
-    if target.suffix.lower() == ".png":
-        log_images(run, {f"pictures/{name}": target})
-        return
-    with tempfile.TemporaryDirectory() as folder:  # W&B shows no PDF
-        picture = Path(folder) / f"{name}.png"
-        save(figure, picture)
-        log_images(run, {f"pictures/{name}": picture})
+    png = target.suffix.lower() == ".png"  # W&B shows no PDF
+    log_images(run, {f"pictures/{name}": target.read_bytes() if png else to_png(figure)})

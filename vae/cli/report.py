@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +40,11 @@ def report(runs: list[str] | None = None, output: str | None = None, data: Any =
         import torch  # noqa: F401  # of which all else takes a part
 
         from vae.pages.report.pictures import drawn
+        from vae.pages.report.sent import to_send
         from vae.pages.report.several import several
         from vae.pages.report.single import single
         from vae.pages.report.subject import read_subject
+        from vae.run.wandb_page import has_page, log_images
         from vae.whole_files import replace_text
     if one is None:
         replace_text(target, several(paths, found))
@@ -58,6 +59,8 @@ def report(runs: list[str] | None = None, output: str | None = None, data: Any =
             " delete it, or name another --output"
         )
     pictures = drawn(subject, one.evaluations)
+    # a figure that is drawn a second time is laid out a little otherwise
+    sent = to_send(one, pictures) if has_page(one.run) else {}
     replace_text(target, single(one, pictures, subject.bound))
     for line in [
         *one.damaged,
@@ -65,7 +68,7 @@ def report(runs: list[str] | None = None, output: str | None = None, data: Any =
     ]:
         print(line, file=sys.stderr)
     print(f"report of {one.run}: {target}")
-    to_wandb(one.run, pictures)
+    log_images(one.run, sent)
     return target
 
 
@@ -74,22 +77,6 @@ def place(paths: list[Path]) -> Path:
     if len(paths) == 1:
         return paths[0] / "report.html"
     return Path(os.path.commonpath([path.absolute().parent for path in paths])) / "report.html"
-
-
-def to_wandb(run: Path, pictures: list[Any]) -> None:
-    """Adds the pictures to the run's page in W&B, if it has one."""
-    from vae.pages.report.pictures import as_png
-    from vae.run.wandb_page import has_page, log_images
-
-    if not has_page(run):
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        files = {}
-        for name, png in as_png(pictures).items():
-            files[f"pictures/{name}"] = Path(folder) / f"{name}.png"
-            files[f"pictures/{name}"].write_bytes(png)
-        if files:
-            log_images(run, files)
 
 
 def main(words: list[str], program: str) -> None:

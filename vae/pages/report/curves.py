@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from vae.pages.inline import svg
+from vae.pages.report.contents import Contents
 from vae.pages.report.markup import Section, figures, note
-from vae.run.history import Configuration, metrics_of
+from vae.run.history import Configuration
 
-__all__ = ["curves"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from vae.pictures.curves import Curve
+
+__all__ = ["curves", "own", "whole"]
 
 SHOWN = {
     "val/elbo": "ELBO of validation images",
@@ -27,22 +34,40 @@ def curves(groups: Sequence[Configuration]) -> Section:
     Arguments:
         groups: Runs of one configuration each.
     """
-    from vae.pictures.curves import curve, draw
+    from vae.pictures.curves import draw
 
     title, shown = "Learning curves", {}
-    logged = metrics_of([run for group in groups for run in group.runs])
-    for metric, about in SHOWN.items():
-        if metric not in logged:
-            continue
+    for metric, lines in _lines(groups).items():
+        name = "curves-" + metric.replace("/", "-")
+        shown[f"{SHOWN[metric]}, in nats an image."] = svg(draw({metric: lines}), name, metric)
+    if not shown:
+        return Section("curves", title, note("Nothing was logged."))
+    return Section("curves", title, figures(shown))
+
+
+def own(found: Contents) -> list[Configuration]:
+    """A run by itself; none if it has logged nothing."""
+    return [Configuration(found.history.name, [found.history])] if found.history else []
+
+
+def whole(groups: Sequence[Configuration]) -> Figure | None:
+    """All of them in one figure, a panel each; None where nothing was logged."""
+    from vae.pictures.curves import draw
+
+    lines = _lines(groups)
+    return draw(lines) if lines else None
+
+
+def _lines(groups: Sequence[Configuration]) -> dict[str, dict[str, Curve]]:
+    """The metrics that are drawn, each with the curves of the configurations that have it."""
+    from vae.pictures.curves import curve
+
+    found = {}
+    for metric in SHOWN:
         lines = {
             group.label: curve([run.rows for run in group.runs], metric, "steps")
             for group in groups
             if all(any(metric in row for row in run.rows) for run in group.runs)
         }
-        lines = {label: line for label, line in lines.items() if line.x}
-        if lines:
-            name = "curves-" + metric.replace("/", "-")
-            shown[f"{about}, in nats an image."] = svg(draw({metric: lines}), name, metric)
-    if not shown:
-        return Section("curves", title, note("Nothing was logged."))
-    return Section("curves", title, figures(shown))
+        found[metric] = {label: line for label, line in lines.items() if line.x}
+    return {metric: lines for metric, lines in found.items() if lines}

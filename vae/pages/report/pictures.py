@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from vae.pictures.kl import VariableKL
 
-__all__ = ["Picture", "as_png", "attempt", "drawn", "samples", "section_of"]
+__all__ = ["Picture", "attempt", "drawn", "samples", "section_of"]
 
 COLUMNS, RECONSTRUCTED, SAMPLED = 10, 30, 50
 """Images across, and how many in all: on a phone each is still as wide as a letter is high."""
@@ -189,13 +189,3 @@ def section_of(picture: Picture, run: Path) -> Section | None:
         picture = picture._replace(caption=kept)
     shown += f"<figcaption>{note(picture.caption)}</figcaption></figure>"
     return Section(picture.name, picture.title, shown, BESIDE.get(picture.name, ""))
-
-
-def as_png(pictures: Sequence[Picture]) -> dict[str, bytes]:
-    """Those that there are as PNG, by name."""
-    from vae.pictures.style import to_png
-
-    found = {
-        p.name: p.png or (to_png(p.figure) if p.figure is not None else None) for p in pictures
-    }
-    return {name: png for name, png in found.items() if png is not None}

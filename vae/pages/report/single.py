@@ -9,12 +9,11 @@ from vae.pages.inline import image
 from vae.pages.page import asset, page
 from vae.pages.report.about import configuration, in_short, provenance
 from vae.pages.report.contents import Contents
-from vae.pages.report.curves import curves
+from vae.pages.report.curves import curves, own
 from vae.pages.report.evaluation import evaluations, gradient_report
 from vae.pages.report.headline import headline
 from vae.pages.report.markup import Section, command, note, render, safe
 from vae.pages.report.pictures import Picture, section_of
-from vae.run.history import Configuration
 
 __all__ = ["single"]
 
@@ -43,7 +42,7 @@ def single(found: Contents, pictures: Sequence[Picture], bound: str | None) -> s
     drawn = {name: section_of(picture, found.run) for name, picture in by_name.items()}
     shown = {name: section for name, section in drawn.items() if section is not None}
     sections = [shown[name] for name in first if name in shown]
-    sections.append(safe("curves", lambda: curves(_own(found))))
+    sections.append(safe("curves", lambda: curves(own(found))))
     sections += [section for name, section in shown.items() if name not in first]
     sections += _others(found.run, [p for p in pictures if p.name not in shown])
     sections.append(safe("evaluation", lambda: evaluations(found)))
@@ -51,10 +50,6 @@ def single(found: Contents, pictures: Sequence[Picture], bound: str | None) -> s
     sections.append(safe("configuration", lambda: configuration(found)))
     sections.append(safe("provenance", lambda: provenance(found)))
     return page(found.name, render(lead, sections), asset("report/report.css"))
-
-
-def _own(found: Contents) -> list[Configuration]:
-    return [Configuration(found.history.name, [found.history])] if found.history else []
 
 
 def _others(run: Path, lacking: Sequence[Picture]) -> list[Section]:

@@ -61,5 +61,6 @@ class StandardErrors(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         values = {name: torch.cat(parts) for name, parts in self._values.items()}
         if trainer.world_size > 1:  # each has as many images: its sampler repeats some
-            values = {name: pl_module.all_gather(own).flatten() for name, own in values.items()}
+            gather = trainer.strategy.all_gather
+            values = {name: gather(own).flatten() for name, own in values.items()}
         self.found, self._values = with_errors(values), {}
