@@ -37,12 +37,12 @@ ASK = """([held, x, y, draws, t]) => {
 @pytest.fixture(scope="module")
 def ask(browser, tmp_path_factory):
     path = tmp_path_factory.mktemp("explorer") / "page.html"
-    names = "Model, Random, WAYS"
+    names = "FAMILIES, Model, Random, WAYS"
     replace_text(
         path, page("t", "", script=f"{model_scripts()}\nObject.assign(window, {{{names}}});")
     )
     with opened(browser, path) as seen:
-        yield lambda *given: seen.evaluate(ASK, json.loads(json.dumps(given)))
+        yield lambda *given, of=ASK: seen.evaluate(of, json.loads(json.dumps(given)))
 
 
 numbers = lambda values: torch.tensor(values, dtype=torch.float32)
@@ -84,6 +84,36 @@ def test_every_latent_layer(ask, name):
     z = numbers(found["moved"]).view(1, *vae.prior().event_shape)
     assert base_of(vae.prior()).support.check(z).all()
     assert vae.decode(z).mean.isfinite().all()
+
+
+EXTREME = """([name, parameters, shape]) => {
+    const random = new Random(1);
+    const held = Object.fromEntries(Object.entries(parameters).map(([n, v]) => [n, Float64Array.from(v)]));
+    return Array.from({length: 500}, () => [...FAMILIES[name].sample(held, shape, random, 2)]);
+}"""
+SMALLEST = 1e-5
+
+
+@pytest.mark.parametrize(
+    "name, parameters, shape, mean",
+    [
+        (
+            "beta",
+            {"concentration1": [SMALLEST, 30], "concentration0": [SMALLEST, SMALLEST]},
+            [2],
+            0.5,
+        ),
+        ("dirichlet", {"concentration": [SMALLEST] * 4}, [1, 4], 0.25),
+        ("one_hot", {"logits": [1e6, 1e6, -1e30]}, [1, 3], 0.5),
+        ("conditional_bernoulli", {"logits": [800, 800, 800, -800]}, [4], 2 / 3),
+        ("bernoulli", {"logits": [0, 1e30]}, [2], 0.5),
+    ],
+)
+def test_samples_of_extreme_parameters(ask, name, parameters, shape, mean):
+    """The first entry's mean, at 6 standard errors: false alarm 2e-9 each."""
+    z = torch.tensor(ask(name, parameters, shape, of=EXTREME), dtype=torch.float64)
+    assert z.isfinite().all() and (z >= 0).all() and (z <= 1).all()
+    assert abs(z[:, 0].mean() - mean) < 6 * z[:, 0].std() / math.sqrt(len(z))
 
 
 def check_kl(vae, q, kl, why, name):

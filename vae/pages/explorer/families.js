@@ -28,10 +28,7 @@ const FAMILIES = {
   },
 
   beta: {
-    sample: (p, shape, random) => mapped(p.concentration1, (a, i) => {
-      const g = random.gamma(a);
-      return g / (g + random.gamma(p.concentration0[i]));
-    }),
+    sample: (p, shape, random) => mapped(p.concentration1, (a, i) => sigmoid(random.logGamma(a) - random.logGamma(p.concentration0[i]))),
   },
 
   gamma: { sample: (p, shape, random) => mapped(p.concentration, (a, i) => random.gamma(a) / p.rate[i]) },
@@ -50,10 +47,7 @@ const FAMILIES = {
   },
 
   dirichlet: {
-    sample: (p, [, size], random) => joined(rows(p.concentration, size).map((row) => {
-      const drawn = Array.from(row, (a) => random.gamma(a)), total = drawn.reduce((sum, v) => sum + v, 0);
-      return drawn.map((v) => v / total);
-    })),
+    sample: (p, [, size], random) => joined(rows(p.concentration, size).map((row) => softmax(mapped(row, (a) => random.logGamma(a))))),
   },
 
   logistic_normal: {

@@ -33,13 +33,16 @@ class Random {
 
   /** Of shape a and rate 1: Marsaglia and Tsang (2000). */
   gamma(a) {
-    if (a < 1) return this.gamma(a + 1) * this.uniform() ** (1 / a);
+    if (a < 1) return Math.exp(this.logGamma(a));
     const d = a - 1 / 3, c = 1 / Math.sqrt(9 * d);
     for (;;) {
       const x = this.normal(), v = (1 + c * x) ** 3;
       if (v > 0 && Math.log(this.uniform()) < 0.5 * x * x + d - d * v + d * Math.log(v)) return d * v;
     }
   }
+
+  /** The logarithm of one: of small shapes most are too small for a number. */
+  logGamma(a) { return a < 1 ? this.logGamma(a + 1) + Math.log(this.uniform()) / a : Math.log(this.gamma(a)); }
 
   poisson(rate) {
     let count = 0;
