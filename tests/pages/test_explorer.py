@@ -1,5 +1,7 @@
 """The explorer: what it shows of a model is what torch computes, and it is moved by hand."""
 
+import re
+
 import pytest
 import torch
 from browser import DESKTOP, PHONE, fits, names_missing, opened
@@ -159,6 +161,20 @@ def test_a_cell_of_the_table_switches_its_variable(explored):
         assert soft < shown(page, "#hard canvas").float().var(0).sum()
         page.get_by_role("button", name="One step of the walk").click()
         assert torch.equal(code(page).view(3, 4).sum(-1), torch.ones(3))
+
+
+@torch.no_grad()
+def test_a_kl_without_closed_form_is_estimated_and_says_so(explored):
+    with explored("gaussian_layers") as (vae, page):
+        page.locator("#kl-sum[aria-busy=false]").wait_for()
+        said = page.locator("#kl-sum").inner_text()
+        mean, error = map(float, re.search(r"≈ (\S+) ± (\S+) nats", said).groups())
+        assert said.endswith("(Monte Carlo: mean ± standard error of n = 1,000 samples)")
+        q = vae.posterior(images("binary")[:1])
+        z = q.sample((10_000,))
+        exact = (q.log_prob(z) - vae.prior().log_prob(z)).mean()
+        assert error > 0 and abs(mean - exact) < 5 * error + 0.01
+        assert "has no closed form" in page.locator("#kl-why").inner_text()
 
 
 @torch.no_grad()

@@ -2,15 +2,20 @@
 
 import json
 import math
+from functools import partial
 
 import pytest
 import torch
 from browser import opened
 from combining import composed, images
 
-from vae.distributions.operations import base_of
-from vae.models.catalogue import LATENTS
+import vae
+from vae.distributions.logistic_normal import LogisticNormal
+from vae.distributions.operations import base_of, parameters
+from vae.models.catalogue import combinations
+from vae.models.composition import compose
 from vae.pages.explorer import gather
+from vae.pages.explorer.laws import first_of, log_ratio
 from vae.pages.explorer.write import model_scripts
 from vae.pages.page import page
 from vae.pictures.codes import center, ways
@@ -19,11 +24,15 @@ from vae.whole_files import replace_text
 DRAWS = 2000
 T = [0.0, 0.13, 0.5, 0.77, 1.0]
 
-ASK = """([held, x, y, draws, t]) => {
+ASK = """([held, x, y, draws, t, drawn, parameters]) => {
     const model = new Model(held), {space} = model, random = new Random(1);
     const q = model.encode(x), z = Float64Array.from(q.center()), end = Float64Array.from(model.encode(y).center());
     const about = {middle: held.middle, scale: held.scale, width: space.width, layers: space.layers};
+    const estimate = model.ratio && new Estimate(q);
+    while (estimate && !estimate.done) estimate.more();
     return {
+        estimate: estimate && {mean: estimate.mean, error: estimate.error, n: estimate.n},
+        ratio: model.ratio && [...model.ratio.run({drawn, ...parameters}).log_ratio],
         center: [...z], kl: q.kl(), probs: space.discrete ? [...q.probs()] : null,
         moments: space.discrete ? null : {mean: [...q.moments().mean], sd: [...q.moments().sd]},
         samples: Array.from({length: draws}, () => [...q.sample(random)]),
@@ -37,7 +46,7 @@ ASK = """([held, x, y, draws, t]) => {
 @pytest.fixture(scope="module")
 def ask(browser, tmp_path_factory):
     path = tmp_path_factory.mktemp("explorer") / "page.html"
-    names = "FAMILIES, Model, Random, WAYS"
+    names = "FAMILIES, Model, Random, Estimate, WAYS"
     replace_text(
         path, page("t", "", script=f"{model_scripts()}\nObject.assign(window, {{{names}}});")
     )
@@ -47,32 +56,69 @@ def ask(browser, tmp_path_factory):
 
 numbers = lambda values: torch.tensor(values, dtype=torch.float32)
 
-NO_ENCODER = {"flow"}
-WITHOUT_KL = {"plackett_luce", "von_mises"}
-"""Families whose KL takes operations that pages may not know."""
+QUICK = {
+    *("gaussian", "one_hot", "binary_layers", "power_spherical", "conditional_bernoulli"),
+    *("flow-flow", "full_gaussian-mixture", "plackett_luce-vamp"),
+}
+"""Of each kind of latents one, and of what only a ratio takes; the others are as thorough as slow."""
 
-
-QUICK = {"gaussian", "one_hot", "binary_layers", "power_spherical", "conditional_bernoulli"}
-"""Of each kind of latents one; the others are as thorough as they are slow."""
+PAIRS = sorted({(latent, prior or "") for latent, prior, _ in combinations()})
 
 EVERY = [
-    pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
-    for name in sorted(LATENTS.keys() - NO_ENCODER)
+    pytest.param(*pair, marks=[] if name in QUICK else pytest.mark.slow, id=name)
+    for pair in PAIRS
+    for name in ["-".join(filter(None, pair))]
 ]
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", EVERY)
-def test_every_latent_layer(ask, name):
-    model = composed(name, None, "bernoulli").eval()
+@pytest.mark.parametrize("name, prior", EVERY)
+def test_every_latent_layer(ask, name, prior):
+    if "flow" in (name, prior):
+        pytest.importorskip("zuko")
+    check(ask, composed(name, prior or None, "bernoulli").eval())
+
+
+MIXED = {
+    "mixtures": [partial(vae.GaussianMixtureLatent, latent_dim=2, num_components=3)] * 2,
+    "flows": [partial(vae.FlowLatent, latent_dim=2, hidden=[8])] * 2,
+    "different": [
+        partial(vae.LaplaceLatent, num_variables=3),
+        partial(vae.DiagonalGaussian, latent_dim=2),
+    ],
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "name", [*MIXED][:1] + [pytest.param(n, marks=pytest.mark.slow) for n in [*MIXED][1:]]
+)
+def test_layers_of_other_families(ask, name):
+    if name == "flows":
+        pytest.importorskip("zuko")
+    torch.manual_seed(0)
+    parts = {
+        "encoder": partial(vae.MLPEncoder, hidden=[16]),
+        "latent": partial(vae.Hierarchy, layers=MIXED[name], hidden=[8]),
+        "decoder": partial(vae.MLPDecoder, hidden=[16]),
+    }
+    objective = vae.ELBO(1, analytic_kl=False)
+    check(ask, compose((1, 8, 8), **parts, objective=objective, estimator="pathwise").eval())
+
+
+def check(ask, model):
     vae, x = model.vae.hard, images("binary")
-    held = gather(model, name)
-    found = ask(held, x[0].flatten().tolist(), x[1].flatten().tolist(), DRAWS, T)
+    held = gather(model, "small")
     q = vae.posterior(x[:2])
-    random_center = name == "logistic_normal"  # torch knows no mean: there, a sample stands for q
+    drawn = q.sample()
+    given = {key: value.flatten().tolist() for key, value in parameters(first_of(q)).items()}
+    pictures = [x[n].flatten().tolist() for n in (0, 1)]
+    found = ask(held, *pictures, DRAWS, T, drawn.flatten().tolist(), given)
+    moved = [law["place"] is not None for law in held["posterior"]["laws"]]
+    random_center = any(moved) or not has_center(q)
     if not random_center:
         assert torch.allclose(numbers(found["center"]), center(q)[0].flatten(), atol=1e-3)
-    check_kl(vae, q, found["kl"], held["posterior"]["whyNoKL"], name)
+    check_kl(vae, q, found, held["posterior"]["whyNoKL"], drawn)
     drawn = q.sample((DRAWS,))[:, 0].flatten(1)
     apart = same_mean(numbers(found["samples"]), drawn)
     assert apart < 6, f"{apart:.1f} standard errors"  # false alarm: 1e-7 of the widest codes
@@ -116,15 +162,28 @@ def test_samples_of_extreme_parameters(ask, name, parameters, shape, mean):
     assert abs(z[:, 0].mean() - mean) < 6 * z[:, 0].std() / math.sqrt(len(z))
 
 
-def check_kl(vae, q, kl, why, name):
+def has_center(q):
+    """torch knows no mean of a logistic-normal variable: there, a sample stands for q."""
+    return not isinstance(base_of(first_of(q)), LogisticNormal)
+
+
+def check_kl(vae, q, found, why, drawn):
+    """The closed form; without one an estimate, of terms that are torch's."""
+    kl, prior = found["kl"], vae.prior()
     try:
         exact = vae.kl(q)[0]
     except NotImplementedError:
         assert kl is None and "has no closed form" in why
+        wanted = log_ratio(q, prior, drawn)
+        assert numbers(found["ratio"]) == pytest.approx(wanted, abs=2e-3, rel=1e-3)
+        z = q.sample((DRAWS,))
+        terms = (q.log_prob(z) - prior.log_prob(z))[:, 0]
+        estimate = found["estimate"]
+        error = (terms.var() / DRAWS + estimate["error"] ** 2).sqrt()
+        assert estimate["n"] == 1000 and abs(estimate["mean"] - terms.mean()) < 6 * error
+        assert 0.5 < estimate["error"] / (terms.std() / 1000**0.5) < 2
         return
-    if kl is None:  # torch has it in operations that pages do not know
-        assert name in WITHOUT_KL and "pages know no operation" in why
-        return
+    assert found["estimate"] is None
     each = vae.kl_per_variable(q)[0].tolist() if len(kl) > 1 else [exact.item()]
     assert kl == pytest.approx(each, abs=1e-3) and sum(each) == pytest.approx(
         exact.item(), rel=1e-5
@@ -138,7 +197,14 @@ def same_mean(ours, theirs):
     return ((ours.mean(0) - theirs.mean(0)).abs() / error.clamp_min(1e-4 / math.sqrt(DRAWS))).max()
 
 
-def test_a_flow_has_no_encoder_and_says_so():
+@torch.no_grad()
+def test_a_flow_is_shown_at_what_it_moves_the_mean_to(ask):
     pytest.importorskip("zuko")
-    held = gather(composed("flow", None, "bernoulli").eval(), "flow")
-    assert held["encoder"] is None and "cannot draw from Flow" in held["whyNoEncoder"]
+    model = composed("flow", None, "bernoulli").eval()
+    x = images("binary")
+    q = model.vae.posterior(x[:1])
+    pictures = [x[n].flatten().tolist() for n in (0, 1)]
+    given = {key: value.flatten().tolist() for key, value in parameters(q).items()}
+    found = ask(gather(model, "small"), *pictures, 1, T, [0.0, 0.0, 0.0], given)
+    assert torch.allclose(numbers(found["center"]), q.moved(q.loc)[0][0], atol=1e-3)
+    assert not torch.allclose(numbers(found["center"]), q.loc[0], atol=1e-2)

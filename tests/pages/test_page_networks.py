@@ -200,6 +200,30 @@ def test_a_module_of_ones_own(run):
     assert apart(run(export_network(own, x, y), wanted, x=x, y=y), wanted) < 1e-3
 
 
+class Looked(nn.Module):
+    """What flows, subsets and full covariances need: places that depend on the input."""
+
+    def forward(self, x):
+        top = x.topk(2, 1)
+        lower, upper = x @ x.mT + torch.eye(3), torch.ones(3, 3).triu() + torch.eye(3)
+        return {
+            "values": top.values,
+            "taken": x.gather(1, top.indices),
+            "others": x.scatter(1, top.indices, -7.0),
+            "solved": torch.linalg.solve_triangular(lower, x, upper=False),
+            "too": torch.linalg.solve_triangular(upper.expand(len(x), 3, 3), x, upper=True),
+            "any": (x > 1).any(-1).to(x.dtype),
+        }
+
+
+@torch.no_grad()
+def test_places_that_depend_on_the_input(run):
+    x = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
+    wanted = Looked()(x)
+    assert wanted["any"].any() and not wanted["any"].all()
+    assert apart(run(export_network(Looked(), x), wanted, x=x), wanted) < 1e-5
+
+
 class Sorting(nn.Module):
     def forward(self, x):
         return x.sort(-1).values

@@ -101,6 +101,11 @@ class Flow(Distribution):
         u, log_volume = self._move(value, sampling=False)
         return self._gaussian((u - self.loc) / self.scale) + log_volume
 
+    def moved(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Where draws u of the Gaussian ``(*, D)`` are moved to, and their log-densities there."""
+        z, log_volume = self._move(u, sampling=True)
+        return z, self._gaussian((u - self.loc) / self.scale) - log_volume
+
     def _move(self, value: Tensor, sampling: bool) -> tuple[Tensor, Tensor]:
         found: tuple[Tensor, Tensor] = functional_call(
             self.moving, self.values, (value, self.context, sampling)

@@ -108,12 +108,17 @@ def unit_means(q: Distribution, num_samples: int = 64) -> Means:
 
 
 def _means_of_layers(q: Chain, num_samples: int) -> Means:
-    """Of upper layers, the mean over samples of those below."""
-    _, *laws = q.laws(q.sample(Size([num_samples])))
-    given = [_mean(base_of(law)) for law in laws]  # (K, B, L, E) each
-    first = _mean(base_of(q.first))
-    means = [first, *(each.mean(0) for each in given)]
-    errors = [torch.zeros_like(first), *(each.var(0) / num_samples for each in given)]
+    """Of upper layers, the mean over samples of those below; without a mean, of their own too."""
+    z = q.sample(Size([num_samples]))
+    means, errors = [], []
+    for number, (law, drawn) in enumerate(zip(q.laws(z), q.split(z), strict=True)):
+        exact = number == 0
+        try:
+            given = _mean(base_of(law))  # (K, B, L, E), of the first layer (B, L, E)
+        except NotImplementedError:
+            exact, given = False, drawn if q.variable_shape else drawn.unsqueeze(-1)
+        means.append(given if exact else given.mean(0))
+        errors.append(torch.zeros_like(given) if exact else given.var(0) / num_samples)
     return Means(torch.cat(means, 1), torch.cat(errors, 1))
 
 

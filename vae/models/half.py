@@ -1,6 +1,7 @@
 """Weights stored in half the space: float16 in the file, float32 once they are read.
 
-What is rounded is the weights, by at most one part in 2048. What is counted or set, such as a
+What is rounded is the weights: by at most one part in 2048, or, of weights smaller than 6.1e-5, by at
+most 3.0e-8 (float16's subnormal numbers are 6.0e-8 apart). What is counted or set, such as a
 temperature, is a single number, and stays as it is.
 """
 

@@ -37,6 +37,23 @@ function eachFrame(f) {
   };
 }
 
+/** Work in pieces, as many a frame as there is time for. `piece()` says whether there is more; new work takes its place. */
+function inPieces(milliseconds = 8) {
+  let latest = null;
+  return (piece) => {
+    const frame = () => {
+      if (latest !== piece) return;
+      const begun = performance.now();
+      let more = piece();
+      while (more && performance.now() - begun < milliseconds) more = piece();
+      if (more) requestAnimationFrame(frame);
+      else latest = null;
+    };
+    latest = piece;
+    requestAnimationFrame(frame);
+  };
+}
+
 /** Once it has been quiet for a while. */
 function afterwards(f, milliseconds) {
   let timer = 0;

@@ -15,8 +15,8 @@ from vae.distributions.kinds import is_discrete, kind_of
 from vae.distributions.operations import base_of, describe, logits_of
 from vae.models.composition import Composition
 from vae.models.vae import VAE
+from vae.pages.explorer.laws import exported_law, exported_ratio, first_of
 from vae.pages.explorer.modules import exported_layers, exported_posterior, line
-from vae.pages.explorer.posteriors import family_of
 from vae.pages.explorer.space import packed, space_of
 from vae.pages.networks import NetworkError, export_decoder
 from vae.pictures.codes import ways
@@ -88,13 +88,9 @@ def gather(
         "whyNoImages": why_no_images,
         "encoder": None,
         "whyNoEncoder": "The page was made without its encoder (--encoder false).",
-        "layers": None,
+        "down": exported_layers(prior) if isinstance(prior, Chain) else [],
     }
-    if isinstance(prior, Chain):
-        held["layers"] = {"down": exported_layers(prior), "up": [], "family": family_of(prior)}
-    if encoder:
-        held |= _encoding(vae, held["layers"])
-    return held
+    return held | _encoding(vae) if encoder else held
 
 
 def _plain(name: str) -> str:
@@ -102,14 +98,15 @@ def _plain(name: str) -> str:
     return re.sub(r"^\d{8}-\d{6}-(.+)-[0-9a-f]{8}$", r"\1", name)
 
 
-def _encoding(vae: VAE, layers: dict[str, Any] | None) -> dict[str, Any]:
+def _encoding(vae: VAE) -> dict[str, Any]:
     """The encoder and what is known of q(z|x); what the page cannot run or draw from says so."""
     assert vae.image_shape is not None
     q, prior = vae.posterior(torch.zeros(1, *vae.image_shape)), vae.prior()
     try:
-        family = family_of(q)
+        first = exported_law(first_of(q))
         network, why = exported_posterior(vae)
         up = exported_layers(q) if isinstance(q, Chain) else []
+        ratio, why = _ratio(vae, q, why)
     except (NotImplementedError, NetworkError) as error:
         return {"whyNoEncoder": f"The page cannot encode images: {line(error)}."}
     middle: list[float] | None
@@ -118,15 +115,23 @@ def _encoding(vae: VAE, layers: dict[str, Any] | None) -> dict[str, Any]:
         middle, scale = prior.mean.flatten().tolist(), prior.stddev.flatten().tolist()
     except (NotImplementedError, AttributeError):
         middle, scale = None, None
-    if layers is not None:
-        layers["up"] = up
     return {
         "encoder": network,
-        "posterior": {"family": family, "whyNoKL": why},
+        "posterior": {"laws": [first, *up], "ratio": ratio, "whyNoKL": why},
         "ways": [{"name": way, "words": WAYS[way]} for way in ways(q, prior)],
         "middle": middle,
         "scale": scale,
     }
+
+
+def _ratio(vae: VAE, q: Distribution, why: str) -> tuple[dict[str, Any] | None, str]:
+    """What estimates a KL that has no closed form, and why there is neither."""
+    if not why:
+        return None, ""
+    try:
+        return exported_ratio(q, vae.prior()), why
+    except NetworkError as error:
+        return None, f"{why}, and to estimate it {line(error)}"
 
 
 def _score(vae: VAE, images: Images | None) -> tuple[Tensor, str]:

@@ -1,46 +1,69 @@
 // The model: codes to images, and images to q(z|x).
 
+/** The law of a layer: what its parameters are, how they are drawn from, and where a flow moves a draw. */
+class Law {
+  constructor({ family, network, place }, k) {
+    this.family = FAMILIES[family];
+    this.network = network && new Network(network);
+    this.place = place && new Network(place);
+    this.k = k;
+  }
+
+  given(z) { return this.network.run({ z: Float32Array.from(z) }); }
+
+  /** What is drawn of the family, as a latent code. */
+  placed(drawn, parameters) { return this.place ? this.place.run({ drawn: Float32Array.from(drawn), ...parameters }).z : drawn; }
+
+  /** The mean or the mode of what is drawn. */
+  middle(p, shape) {
+    if (this.place) return p.loc;
+    return this.family.center ? this.family.center(p, shape, this.k) : p.mean;
+  }
+
+  sample(p, shape, random) { return this.family.sample(p, shape, random, this.k); }
+
+  center(p, shape) { return this.placed(this.middle(p, shape), p); }
+}
+
 /** q(z|x) of one image; of stochastic layers, each given a value of the one below. */
 class Posterior {
   constructor(model, x) {
     this.model = model;
     this.first = model.run(model.encoder, "x", x);
-    this.family = FAMILIES[model.posterior.family];
   }
 
-  /** One layer after the other, each some function of its parameters. */
+  /** One layer after the other, each some function of its law: what is drawn, and the code that it is. */
   follow(draw) {
-    const { space, up } = this.model, parts = [];
-    for (let layer = 0; layer < space.layers.length; layer += 1) {
-      const parameters = layer === 0 ? this.first : this.model.run(up[layer - 1], "z", parts[layer - 1]);
-      parts.push(draw(parameters, space.shapeOf(layer)));
-    }
-    return parts.length === 1 ? Float64Array.from(parts[0]) : joined(parts);
+    const { space, laws } = this.model, drawn = [], parts = [];
+    laws.forEach((law, layer) => {
+      const parameters = layer === 0 ? this.first : law.given(parts[layer - 1]);
+      drawn.push(draw(law, parameters, space.shapeOf(layer)));
+      parts.push(law.placed(drawn[layer], parameters));
+    });
+    return { drawn: joined(drawn), z: joined(parts) };
   }
 
-  get k() { return this.model.space.k; }
+  /** The code that stands for q: its mean or its mode; of a flow, where it moves its Gaussian's mean. */
+  center() { return this.follow((law, p, shape) => law.middle(p, shape)).z; }
 
-  /** The code that stands for q: its mean or its mode. */
-  center() { return this.follow((p, shape) => this.centreOf(p, shape)); }
+  sample(random) { return this.draw(random).z; }
 
-  centreOf(p, shape) { return this.family.center ? this.family.center(p, shape, this.k) : p.mean; }
-
-  sample(random) { return this.follow((p, shape) => this.family.sample(p, shape, random, this.k)); }
+  draw(random) { return this.follow((law, p, shape) => law.sample(p, shape, random)); }
 
   /** Of discrete variables, the probability of each entry; upper layers given the mode of those below. */
-  probs() { return this.along((p, shape) => this.family.probs(p, shape, this.k)); }
+  probs() { return this.along((law, p, shape) => law.family.probs(p, shape, law.k)); }
 
   /** Mean and standard deviation of each entry; upper layers given the mean of those below. */
   moments() {
-    if (!this.first.mean || !this.first.sd) return this.estimated();
-    return { mean: this.along((p) => p.mean), sd: this.along((p) => p.sd) };
+    const mean = this.along((law, p) => p.mean), sd = this.along((law, p) => p.sd);
+    return mean && sd ? { mean, sd } : this.estimated();
   }
 
-  /** What each layer is, given the code that stands for the one below. */
+  /** What each layer is, given the code that stands for the one below; null where one does not say. */
   along(describe) {
     const found = [];
-    this.follow((p, shape) => { found.push(describe(p, shape)); return this.centreOf(p, shape); });
-    return joined(found);
+    this.follow((law, p, shape) => { found.push(describe(law, p, shape)); return law.middle(p, shape); });
+    return found.every(Boolean) ? joined(found) : null;
   }
 
   /** From samples, where the family has no closed form. */
@@ -62,10 +85,9 @@ class Model {
     this.pixels = data.image.reduce((a, b) => a * b, 1);
     this.decoder = new Network(data.decoder);
     this.encoder = data.encoder && new Network(data.encoder);
-    this.posterior = data.posterior ?? null;
-    this.down = (data.layers?.down ?? []).map((spec) => new Network(spec));
-    this.up = (data.layers?.up ?? []).map((spec) => new Network(spec));
-    this.priorFamily = data.layers?.family ? FAMILIES[data.layers.family] : null;
+    this.laws = (data.posterior?.laws ?? []).map((law) => new Law(law, this.space.k));
+    this.ratio = data.posterior?.ratio ? new Network(data.posterior.ratio) : null;
+    this.down = data.down.map((law) => new Law(law, this.space.k));
   }
 
   run(network, name, values) { return network.run({ [name]: Float32Array.from(values) }); }
@@ -81,8 +103,8 @@ class Model {
     if (level === 0) return z;
     const next = Float64Array.from(z);
     for (let below = level - 1; below >= 0; below -= 1) {
-      const given = this.run(this.down[this.down.length - 1 - below], "z", space.layer(next, below + 1));
-      space.layer(next, below).set(this.priorFamily.center?.(given, space.shapeOf(below), space.k) ?? given.mean);
+      const law = this.down[this.down.length - 1 - below], given = law.given(space.layer(next, below + 1));
+      space.layer(next, below).set(law.center(given, space.shapeOf(below)));
     }
     return next;
   }

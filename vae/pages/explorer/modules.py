@@ -15,6 +15,7 @@ from vae.distributions.operations import parameters
 from vae.distributions.quantised import PointMass, codes_of
 from vae.models.latents.quantised import Codes
 from vae.models.vae import VAE
+from vae.pages.explorer.laws import exported_law, first_of, layers_of
 from vae.pages.networks import NetworkError, export_network
 
 __all__ = ["exported_layers", "exported_posterior", "line"]
@@ -49,7 +50,7 @@ class Posterior(nn.Module):
         else:
             q = latent(features)
             found = dict(_parameters(q))
-        of = q.first if isinstance(q, Chain) else q
+        of = first_of(q)
         extra: dict[str, Callable[[], Any]] = {
             "mean": lambda: of.mean,
             "sd": lambda: of.variance.sqrt(),
@@ -96,12 +97,17 @@ def exported_posterior(vae: VAE) -> tuple[dict[str, Any], str]:
 
 
 def exported_layers(chain: Chain) -> list[dict[str, Any]]:
-    """The networks between the layers of a chain, in the order of drawing."""
-    value = chain.sample(torch.Size() if chain.batch_shape else torch.Size([2]))
-    drawn = chain.split(value)
-    drawn = drawn[::-1] if chain.reverse else drawn
-    pairs = zip(chain.links, drawn[:-1], strict=True)
-    return [export_network(Layer(link.module, _moments(link(z))), z) for link, z in pairs]
+    """The laws of the layers of a chain given the one before, in the order of drawing.
+
+    Raises:
+        NotImplementedError: If the page's scripts cannot draw from one of them.
+        NetworkError: If they cannot run it.
+    """
+    found = []
+    for module, z in layers_of(chain):
+        law = module(z)
+        found.append(exported_law(law, export_network(Layer(module, _moments(law)), z)))
+    return found
 
 
 def line(error: Exception) -> str:
@@ -110,12 +116,12 @@ def line(error: Exception) -> str:
 
 
 def _parameters(q: Distribution) -> dict[str, Tensor]:
-    return parameters(q.first if isinstance(q, Chain) else q)
+    return parameters(first_of(q))
 
 
 def _moments(q: Distribution) -> list[str]:
     """Which of mean and sd a continuous family defines."""
-    q = q.first if isinstance(q, Chain) else q
+    q = first_of(q)
     if is_discrete(q):
         return []
     found = []

@@ -6,6 +6,7 @@ class Inference {
     Object.assign(this, { model, state, data });
     this.draws = uniforms(model.pixels, new Random(11));
     this.random = new Random(13);
+    this.estimating = inPieces();
     this.seen = picture(model.image, "The image as the model sees it");
     byId("seen").append(this.seen);
     this.samples = Array.from({ length: SAMPLES }, (_, n) => picture(model.image, `Reconstruction ${n + 1}, of one sample of q(z|x)`));
@@ -50,15 +51,31 @@ class Inference {
     const random = new Random(17 + this.random.state);
     const images = this.model.decode(joined(this.samples.map(() => posterior.sample(random))));
     this.samples.forEach((canvas, n) => paint(canvas, images.subarray(n * this.model.pixels), this.model.image));
-    const said = byId("kl-sum"), why = this.model.posterior.whyNoKL;
-    if (kl === null) {
-      said.textContent = `Not shown: ${why}.`;
-    } else {
-      const sum = kl.reduce((total, v) => total + v, 0);
-      const words = kl.length > 1 ? ` (sum over ${kl.length} variables)` : this.model.space.variables > 1 ? " (of all variables together)" : "";
-      said.textContent = `KL(q(z|x) || p(z)) = ${fixed(sum)} nats${words}`;
-    }
+    this.rate(posterior, kl);
     this.chart();
+  }
+
+  /** The KL in closed form, or estimated from samples that come frame by frame, or why there is neither. */
+  rate(posterior, kl) {
+    const said = byId("kl-sum"), { ratio, space } = this.model, { whyNoKL } = this.data.posterior;
+    byId("kl-why").textContent = kl === null && ratio ? `${whyNoKL}.` : "";
+    said.setAttribute("aria-busy", String(kl === null && ratio !== null));
+    if (kl !== null) {
+      const sum = kl.reduce((total, v) => total + v, 0);
+      const words = kl.length > 1 ? ` (sum over ${kl.length} variables)` : space.variables > 1 ? " (of all variables together)" : "";
+      said.textContent = `KL(q(z|x) || p(z)) = ${fixed(sum)} nats${words}`;
+      this.estimating(() => false);
+    } else if (ratio === null) {
+      said.textContent = `Not shown: ${whyNoKL}.`;
+    } else {
+      const estimate = new Estimate(posterior);
+      this.estimating(() => {
+        estimate.more();
+        said.textContent = `KL(q(z|x) || p(z)) \u2248 ${fixed(estimate.mean)} \u00b1 ${fixed(estimate.error)} nats (Monte Carlo: mean \u00b1 standard error of n = ${estimate.n.toLocaleString("en")} samples)`;
+        if (estimate.done) said.setAttribute("aria-busy", "false");
+        return !estimate.done;
+      });
+    }
   }
 
   /** Bars of the KL of each variable, from the highest to the lowest. */

@@ -16,8 +16,8 @@ from torch.distributions import (
     VonMises,
 )
 
-from vae.distributions.chain import Chain
 from vae.distributions.conditional_bernoulli import ConditionalBernoulli
+from vae.distributions.flow import Flow
 from vae.distributions.gaussian_mixture import GaussianMixture
 from vae.distributions.kumaraswamy import Kumaraswamy
 from vae.distributions.logistic_normal import LogisticNormal
@@ -31,6 +31,7 @@ __all__ = ["family_of"]
 
 FAMILIES: dict[type[Distribution], str] = {
     Normal: "normal",
+    Flow: "normal",
     MultivariateNormal: "multivariate_normal",
     GaussianMixture: "gaussian_mixture",
     Laplace: "laplace",
@@ -47,18 +48,18 @@ FAMILIES: dict[type[Distribution], str] = {
     ConditionalBernoulli: "conditional_bernoulli",
     PlackettLuceSubset: "plackett_luce",
 }
-"""By the class of the distribution of one variable."""
+"""By the class of the distribution of one variable; of a flow, that of what it moves."""
 
 
 def family_of(q: Distribution) -> str:
-    """The name in ``families.js`` of the family of q or, of stochastic layers, of its first.
+    """The name in ``families.js`` of the family of q.
 
     Raises:
         NotImplementedError: If the page's scripts cannot draw from it.
     """
     if isinstance(q, PointMass):
         return "point_mass"
-    base = base_of(q.first if isinstance(q, Chain) else q)
+    base = base_of(q)
     for kind in type(base).__mro__:
         if kind in FAMILIES:
             return FAMILIES[kind]

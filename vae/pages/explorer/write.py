@@ -9,7 +9,7 @@ from vae.pages.page import asset, page
 
 __all__ = ["explorer", "model_scripts"]
 
-MODEL = ("dom", "random", "special", "families", "spaces", "model", "ways")
+MODEL = ("dom", "random", "special", "families", "spaces", "model", "rate", "ways")
 PARTS = (
     "paint",
     "state",

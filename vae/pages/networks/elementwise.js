@@ -3,7 +3,7 @@
 const UNARY = {
   abs: Math.abs, acos: Math.acos, asin: Math.asin, atan: Math.atan, atanh: Math.atanh,
   ceil: Math.ceil, cos: Math.cos, cosh: Math.cosh, digamma, erf, exp: Math.exp, expm1: Math.expm1,
-  floor: Math.floor, lgamma, log: Math.log, log10: Math.log10, log1p: Math.log1p, log2: Math.log2,
+  floor: Math.floor, isnan: (x) => +Number.isNaN(x), lgamma, log: Math.log, log10: Math.log10, log1p: Math.log1p, log2: Math.log2,
   logical_not: (x) => (x === 0 ? 1 : 0), neg: (x) => -x, reciprocal: (x) => 1 / x,
   round: halfToEven,
   rsqrt: (x) => 1 / Math.sqrt(x), sigmoid: (x) => 1 / (1 + Math.exp(-x)),

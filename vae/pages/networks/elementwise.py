@@ -13,7 +13,7 @@ __all__ = ["BINARY", "MAKERS", "UNARY"]
 
 UNARY = frozenset(
     "abs acos asin atan atanh ceil cos cosh digamma erf exp expm1 floor lgamma log log1p log2 log10"
-    " logical_not neg reciprocal relu round rsqrt sigmoid sign sin sinh special_i0e special_i1e sqrt tan"
+    " isnan logical_not neg reciprocal relu round rsqrt sigmoid sign sin sinh special_i0e special_i1e sqrt tan"
     " tanh trunc".split()
 )
 BINARY = frozenset(

@@ -42,8 +42,8 @@ def export_network(module: nn.Module, *example_inputs: Tensor) -> dict[str, Any]
 
     Arguments:
         module: Of tensors ``(B, *)`` to a tensor ``(B, *)``, several, or a dictionary of them; in
-            evaluation mode, on the CPU. Names are those of ``forward``'s arguments and of the
-            dictionary.
+            evaluation mode, on the CPU. Names are those of ``forward``'s arguments (or the
+            module's ``names``) and of the dictionary.
         example_inputs: ``(B, *)`` each, for any B.
 
     Returns:

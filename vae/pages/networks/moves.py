@@ -76,6 +76,9 @@ def _table(to: Translation, node: fx.Node, name: str) -> None:
     nodes = node.all_input_nodes
     sources = [n for n in nodes if to.value(n).dtype.is_floating_point]
     if not all(to.is_constant(n) for n in nodes if n not in sources):
+        if name == "gather":
+            _gather(to, node, name)
+            return
         to.refuse(node, "by indices that depend on the inputs")
     known, count = {n.name: to.constants.get(n.name) for n in nodes}, 1  # 0 is what is padded with
     for source in sources:
@@ -100,6 +103,12 @@ def _table(to: Translation, node: fx.Node, name: str) -> None:
         made["shape"] = [-1, *rest]
         order = [*range(1, axis + 1), 0, *range(axis + 1, len(rest) + 1)]
         _permute(to, made["out"], made["shape"], order, node.name)
+
+
+def _gather(to: Translation, node: fx.Node, name: str) -> None:
+    """Entries along one dimension, at places that are computed; a scatter puts a number there."""
+    x, dim, index, *value = list[Any](node.args)
+    to.add(name, node, [x, index, *value], dim=to.dim(x, dim))
 
 
 def _images_first(to: Translation, node: fx.Node, source: fx.Node) -> Any:
@@ -163,4 +172,5 @@ MAKERS: dict[str, Maker] = {
     **dict.fromkeys(SHAPES.split(), _shape),
     **dict.fromkeys(TABLES.split(), _table),
     "cat": _cat,
+    "scatter": _gather,
 }

@@ -67,6 +67,27 @@ function move({inputs, table, size, batch}) {
   }};
 }
 
+// Where each entry of an index points to, in a tensor of the same number of dimensions.
+function pointers(x, index, dim) {
+  const strides = stridesOf(x.shape), places = placesOf(index.shape, strides.map((step, d) => (d === dim ? 0 : step)));
+  return (i) => places[i] + index.data[i] * strides[dim];
+}
+
+function gather({inputs: [x, index], dim, size}) {
+  const data = new Float32Array(size), place = pointers(x, index, dim);
+  return {data, run: () => {
+    for (let i = 0; i < size; i++) data[i] = x.data[place(i)];
+  }};
+}
+
+function scatter({inputs: [x, index, value], dim, size}) {
+  const data = new Float32Array(size), place = pointers(x, index, dim);
+  return {data, run: () => {
+    data.set(x.data);
+    for (let i = 0; i < index.data.length; i++) data[place(i)] = value.data[0];
+  }};
+}
+
 function cat({inputs, dim, shape, size}) {
   const data = new Float32Array(size), rows = product(shape.slice(0, dim));
   return {data, run: () => {

@@ -88,3 +88,21 @@ function matmul({inputs: [a, b], size}) {
     }
   }};
 }
+
+// x of a x = b, with a triangular matrix a (*, n, n) and b (*, n, m).
+function solve_triangular({inputs: [a, b], upper, shape, size}) {
+  const [n, m] = shape.slice(-2), data = new Float32Array(size);
+  const one = a.data.length === n * n, rows = Array.from({length: n}, (_, i) => (upper ? n - 1 - i : i));
+  return {data, run: () => {
+    for (let block = 0; block < size / (n * m); block++) {
+      const at = one ? 0 : block * n * n, from = block * n * m;
+      for (let column = 0; column < m; column++) {
+        for (const i of rows) {
+          let sum = b.data[from + i * m + column];
+          for (let j = upper ? i + 1 : 0; j < (upper ? n : i); j++) sum -= a.data[at + i * n + j] * data[from + j * m + column];
+          data[from + i * m + column] = sum / a.data[at + i * n + i];
+        }
+      }
+    }
+  }};
+}

@@ -30,6 +30,14 @@ def _linear(to: Translation, node: fx.Node, name: str) -> None:
         to.add("add", node, [f"{node.name}_product", *bias])
 
 
+def _solve(to: Translation, node: fx.Node, name: str) -> None:
+    """x of a x = b, of a triangular matrix a and as many columns as b has."""
+    a, b = arguments(node, 2)
+    if not node.kwargs.get("left", True) or node.kwargs.get("unitriangular", False):
+        to.refuse(node, "from the right, or with a diagonal of ones")
+    to.add("solve_triangular", node, [a, b], upper=node.kwargs["upper"])
+
+
 def _convolution(to: Translation, node: fx.Node, name: str) -> None:
     x, weight, bias, stride, padding, dilation, transposed, _, groups = list[Any](node.args)
     if not to.is_constant(weight) or to.value(x).dim() != 4:
@@ -84,5 +92,6 @@ MAKERS: dict[str, Maker] = {
     **dict.fromkeys(("addmm", "mm", "bmm"), _linear),
     "avg_pool2d": _average_pool,
     "convolution": _convolution,
+    "linalg_solve_triangular": _solve,
     "max_pool2d_with_indices": _max_pool,
 }

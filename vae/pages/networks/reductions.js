@@ -12,6 +12,7 @@ const REDUCTIONS = {
   amin: (row) => Math.min(...row),
   argmax: (row) => row.indexOf(Math.max(...row)),
   argmin: (row) => row.indexOf(Math.min(...row)),
+  any: (row) => +row.some((x) => x !== 0),
 };
 
 function reduction(f) {
@@ -42,6 +43,22 @@ function along(f) {
       }
     }};
   };
+}
+
+// The k largest entries along a dimension, or their places, the largest first.
+function topk({inputs: [a], k, dim, places, size}) {
+  const data = new Float32Array(size), n = a.shape[dim], step = product(a.shape.slice(dim + 1));
+  const order = new Int32Array(n);
+  return {data, run: () => {
+    for (let block = 0; block < a.data.length / (n * step); block++) {
+      for (let inner = 0; inner < step; inner++) {
+        const first = block * n * step + inner, value = (i) => a.data[first + i * step];
+        for (let i = 0; i < n; i++) order[i] = i;
+        order.sort((i, j) => value(j) - value(i) || i - j);
+        for (let i = 0; i < k; i++) data[(block * k + i) * step + inner] = places ? order[i] : value(order[i]);
+      }
+    }
+  }};
 }
 
 // exp(x - log sum exp(x)), or its logarithm.

@@ -10,7 +10,7 @@ from vae.pages.networks.translation import Maker, Translation, arguments
 
 __all__ = ["ALONG", "MAKERS", "REDUCTIONS"]
 
-REDUCTIONS = frozenset("sum mean var amax amin argmax argmin prod".split())
+REDUCTIONS = frozenset("sum mean var amax amin argmax argmin prod any".split())
 ALONG = frozenset("softmax log_softmax cumsum logcumsumexp".split())
 
 
@@ -23,6 +23,18 @@ def _reduction(to: Translation, node: fx.Node, name: str) -> None:
     _assert_apart(to, node, x, dims)
     options = {"correction": 1 if correction is None else correction} if name == "var" else {}
     to.add(name, node, [x], dims=dims, **options)
+
+
+def _topk(to: Translation, node: fx.Node, name: str) -> None:
+    """Two values: the largest entries, and their places, each made where it is taken."""
+    x, k, dim, largest, _ = arguments(node, 5)
+    dim = to.dim(x, -1 if dim is None else dim)
+    _assert_apart(to, node, x, [dim])
+    if largest is False:
+        to.refuse(node, "of the smallest")
+    for user in node.users:
+        places = bool(user.args[1])
+        to.add("topk", user, [x], k=k, dim=dim, places=places)
 
 
 def _along(to: Translation, node: fx.Node, name: str) -> None:
@@ -40,5 +52,6 @@ def _assert_apart(to: Translation, node: fx.Node, x: Any, dims: list[int]) -> No
 
 MAKERS: dict[str, Maker] = {
     **dict.fromkeys(REDUCTIONS, _reduction),
+    "topk": _topk,
     **dict.fromkeys((*ALONG, *(f"_{name}" for name in ALONG)), _along),
 }

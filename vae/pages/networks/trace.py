@@ -66,7 +66,8 @@ class Trace:
         self._sort(module)
 
     def _sort(self, module: nn.Module) -> None:
-        names = list(inspect.signature(module.forward).parameters)
+        known = inspect.signature(module.forward).parameters
+        names = list(getattr(module, "names", known))
         self.inputs: dict[str, str] = {}
         self.constants: dict[str, Tensor] = {}
         self.nodes: list[fx.Node] = []
