@@ -25,13 +25,17 @@ from vae.pages.playground.catalogue import (
     learns,
     made,
 )
+from vae.pages.playground.data import SLIDERS
 from vae.pages.playground.integrands import FAMILIES, INTEGRANDS, problem
 from vae.pages.playground.recorded_noise import RecordedNoise
 
 __all__ = ["Asked", "Case", "asked", "cases", "exact_cases", "worst_differences"]
 
 REPLICATES = 12
-"""Of a case: each integrand at some points. No other dimension of any noise has this size."""
+"""Of a case: each integrand at three points. No other dimension of any noise has this size."""
+
+INSIDE = 8
+"""The points from this one on are at ends of the page's sliders."""
 
 STEPS = 3
 """Of what remembers earlier estimates, by a buffer or by what it trains: a sequence of them at one point."""
@@ -96,8 +100,15 @@ def _points(family: str, D: int, count: int) -> list[Tensor]:
     """Where gradients are taken, each ``(count, *shape)``."""
     generator = torch.Generator().manual_seed(D)
     shapes = FAMILIES[family].shapes(D)
-    normal = {n: torch.randn(count, *s, generator=generator).double() for n, s in shapes.items()}
-    return [-0.7 + 0.3 * x if name == "log scale" else 0.9 * x for name, x in normal.items()]
+    found = []
+    for name, shape in shapes.items():
+        x = torch.randn(count, *shape, generator=generator).double()
+        low, high, *_ = SLIDERS[name]
+        inside = -0.7 + 0.3 * x if name == "log scale" else 0.9 * x
+        ends = torch.where(x > 0, high, low)
+        number = torch.arange(count).view(-1, *[1] * len(shape))
+        found.append(torch.where(number < INSIDE, inside, ends))
+    return found
 
 
 class Asked(NamedTuple):
@@ -121,7 +132,8 @@ def asked(case: Case, seed: int = 0) -> Asked:
     else:
         question["options"] = SHOWN[name] | {"rate": RATE}
         if follows_temperature(name):
-            question["options"]["temperature"] = case.temperature
+            # as torch holds it, in single precision
+            question["options"]["temperature"] = torch.tensor(case.temperature).item()
         if _remembers(name):
             replicates, own = _sequences(case, name)
             question |= {"sequence": STEPS, "own": own}
@@ -138,9 +150,10 @@ def _remembers(name: str) -> bool:
 
 
 def _exact(case: Case) -> Replicates:
-    points, objective = _points(case.family, case.D, len(INTEGRANDS)), _objective(case)
+    points, objective = _points(case.family, case.D, REPLICATES), _objective(case)
     found = []
-    for b, name in enumerate(INTEGRANDS):
+    for b in range(REPLICATES):
+        name = list(INTEGRANDS)[b % len(INTEGRANDS)]
         here = problem(case.family, case.D, [name], [p[b] for p in points])
         question = {"integrand": name, "theta": _flat(points, b)}
         found.append((question, exact_gradient(here, objective)[0].tolist()))

@@ -118,18 +118,3 @@ function listen(take, settings, { play, step, reset }) {
   on("zoom", "input", v => take({ zoom: 2 ** v }, true));
   on("speed", "input", v => take({ speed: 10 ** v }, true));
 }
-
-// For the tests.
-const spread = (t, exact) => ({ sd: Math.sqrt(totalVariance(t)), bias: distance(t.mean, exact) });
-const page = start(DATA);
-window.playground = {
-  ...page, data: DATA,
-  replay: cases => replay(DATA, cases), noise: seeded,
-  spread: t => spread(t, page.run().exact),
-  at: (temperature, name, count) => spread(pilot(DATA, { ...page.settings(), temperature, learning: false }, name, count), page.run().exact),
-  zScores: (name, changed, count) => {
-    const settings = { ...page.settings(), D: 2, K: 2, ...changed }, one = { ...settings, theta: startOf(DATA, settings) };
-    const t = pilot(DATA, one, name, count), exact = exactGradient(problemOf(DATA, one), DATA.quadrature);
-    return range(exact.length).map(i => Math.abs(t.mean[i] - exact[i]) < 1e-12 ? 0 : (t.mean[i] - exact[i]) / standardError(t, i));
-  },
-};

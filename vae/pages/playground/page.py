@@ -12,7 +12,7 @@ SCRIPTS = (
     *("score", "learning", "pathwise", "relaxed", "rebar", "rodeo", "weighted"),
     *("antithetic", "copula", "local", "trees", "sets"),
     *("problem", "statistics", "experiment", "availability", "examples"),
-    *("drawing", "clouds", "lines", "temperatures", "table", "controls", "main"),
+    *("drawing", "clouds", "lines", "temperatures", "table", "controls", "main", "asked"),
 )
 """In order: each uses those before it."""
 
