@@ -116,9 +116,7 @@ def claims(seen):
         for f in FAMILIES
         for b in BOUNDS
         for i in INTEGRANDS
-        if i == "likelihood"
-        or (b == "average" and i != "step")
-        or (f == "gaussian" and i == "step")
+        if i == "likelihood" or f == "bernoulli" or (b == "average" and i != "step")
     ]
     found = seen.evaluate(
         """settings => settings.map(([family, bound, integrand]) =>

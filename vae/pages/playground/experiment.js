@@ -18,7 +18,7 @@ function experiment(data, settings) {
     advance(count, until = Infinity) {
       const all = [...tallies], goal = Math.max(...all.map(([, t]) => t.n), 0) + count;
       for (let least = self.least(); least < goal && all.length; least = self.least()) {
-        const next = Math.min(least + 16, goal);
+        const next = Math.min(least + 4, goal);
         for (const [name, t] of all) {
           const noise = noises.get(name), own = options(name);
           while (t.n < next) take(t, ESTIMATORS[name](problem, noise, own, t.state));
