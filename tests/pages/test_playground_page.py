@@ -69,8 +69,8 @@ def test_examples_show_what_is_claimed_of_their_estimators(examples):
                 assert example.displaced(name), (example.label, name)
 
 
-def test_the_whole_picture(examples):
-    sd = examples["The whole picture"].sd
+def test_overview(examples):
+    sd = examples["Overview"].sd
     assert sd["reinforce"] > 2 * max(sd["rloo"], sd["disarm"], sd["rebar"])
 
 
@@ -79,8 +79,8 @@ def test_right_but_wide(examples):
     assert sd["reinforce"] > 2 * max(sd["reinforce_moving_average"], sd["rloo"])
 
 
-def test_narrow_and_centred(examples):
-    example = examples["Narrow and centred"]
+def test_narrow(examples):
+    example = examples["Narrow"]
     first, *narrow = example.chosen
     assert all(example.sd[first] > 2 * example.sd[name] for name in narrow)
     dearer = [name for name in narrow if example.costs[name] > example.costs[first]]
@@ -114,7 +114,7 @@ def test_learning(seen, examples):
 
 
 def test_a_weighted_bound(examples):
-    example = examples["A weighted bound"]
+    example = examples["Weighted bound"]
     assert (
         example.settings["bound"] == "log_mean_exp" and example.settings["family"] == "categorical"
     )

@@ -47,7 +47,12 @@ function showControls(data, settings, colours, change) {
 function showAlways(data) {
   element("rate").textContent = data.rate;
   element("kept").textContent = KEPT.toLocaleString("en");
-  element("absent").append(...Object.entries(data.absent).map(([name, why]) => {
+  list("absent", Object.entries(data.absent));
+}
+
+// Names, each with what is to be said of it.
+function list(id, pairs) {
+  element(id).replaceChildren(...pairs.map(([name, why]) => {
     const item = document.createElement("li"), code = document.createElement("code");
     code.textContent = name;
     item.append(code, `: ${why}`);
@@ -65,36 +70,39 @@ function showValues(settings) {
 // A list of checkboxes, by what the estimators claim.
 const groups = [
   ["Unbiased, from values of f", (claim, e) => claim === "unbiased" && !e.slope],
-  ["Unbiased, from f's derivative too", (claim, e) => claim === "unbiased" && e.slope],
+  ["Unbiased, by f's derivative", (claim, e) => claim === "unbiased" && e.slope],
   ["Unbiased for this f", claim => claim === "unbiased for this f"],
   ["Biased", claim => claim === "biased"],
 ];
 
 function showEstimators(data, settings, colours, change) {
-  const own = data.estimators.filter(e => e.families.includes(settings.family)), full = settings.chosen.length >= MOST_CHOSEN;
+  const own = data.estimators.filter(e => e.families.includes(settings.family)), fitting = own.filter(e => !reasonAgainst(data, e, settings)), full = settings.chosen.length >= MOST_CHOSEN;
   const leftOut = settings.wanted.filter(name => !settings.chosen.includes(name)).map(name => `${name} (${reasonAgainst(data, data.estimators.find(e => e.name === name), settings) || `${MOST_CHOSEN} at a time`})`);
   element("left-out").textContent = leftOut.length ? `Not in this setting: ${leftOut.join("; ")}.` : "";
-  element("chosen-note").textContent = `${settings.chosen.length} of at most ${MOST_CHOSEN}`;
+  element("chosen-note").textContent = `${settings.chosen.length} of at most ${MOST_CHOSEN}${full ? ": untick one for another" : ""}`;
   const focused = document.activeElement?.dataset?.estimator;
   element("estimators").replaceChildren(...groups.map(([label, belongs]) => {
     const set = document.createElement("fieldset"), legend = document.createElement("legend");
     legend.textContent = label;
-    set.append(legend, ...own.filter(e => belongs(claimOf(e, settings), e)).map(e => estimatorBox(e, reasonAgainst(data, e, settings), settings, full, colours, change)));
+    set.append(legend, ...fitting.filter(e => belongs(claimOf(e, settings), e)).map(e => estimatorBox(e, settings, full, colours, change)));
     return set;
   }).filter(set => set.children.length > 1));
+  const rest = own.filter(e => !fitting.includes(e));
+  element("unfit").parentElement.hidden = !rest.length;
+  list("unfit", rest.map(e => [e.name, reasonAgainst(data, e, settings)]));
   if (focused) document.querySelector(`[data-estimator="${focused}"]`)?.focus();
 }
 
-function estimatorBox(e, reason, settings, full, colours, change) {
+function estimatorBox(e, settings, full, colours, change) {
   const label = document.createElement("label"), box = document.createElement("input"), name = document.createElement("span"), note = document.createElement("small");
   const checked = settings.chosen.includes(e.name);
-  Object.assign(box, { type: "checkbox", checked, disabled: Boolean(reason) || (full && !checked) });
+  Object.assign(box, { type: "checkbox", checked, disabled: full && !checked });
   box.dataset.estimator = e.name;
   box.setAttribute("aria-label", e.name);
   if (box.disabled) label.dataset.off = "";
   if (checked) label.style.setProperty("--own", colours.get(e.name));
   name.innerHTML = `${checked ? '<span class="swatch"></span>' : ""}<code>${e.name}</code>`;
-  note.textContent = reason || [e.paper || e.summary, e.bias].filter(Boolean).join(": ");
+  note.textContent = e.paper || e.summary;
   label.title = `${e.summary}. ${e.paper}. ${e.bias ? `Biased: ${e.bias}` : "Unbiased"}`;
   label.append(box, name, note);
   box.addEventListener("change", () => change({ chosen: box.checked ? [...settings.wanted, e.name] : settings.wanted.filter(n => n !== e.name) }));

@@ -37,5 +37,10 @@ function ticks(low, high, count) {
 function axes(c, box, xs, ys, x, y, nameX = v => shown(v, 2)) {
   const muted = colour("muted"), rule = colour("line");
   for (const v of ys) { line(c, [[box.left, y(v)], [box.right, y(v)]], rule); text(c, String(v).replace("-", "−"), box.left - 5, y(v) + 4, { size: 11, style: muted, align: "right" }); }
-  for (const v of xs) { line(c, [[x(v), box.top], [x(v), box.bottom]], rule); text(c, nameX(v), x(v), box.bottom + 15, { size: 11, style: muted, align: "center" }); }
+  for (const v of xs) {
+    line(c, [[x(v), box.top], [x(v), box.bottom]], rule);
+    c.font = font(11);
+    const room = c.canvas.clientWidth - c.measureText(nameX(v)).width / 2; // the last number stays inside
+    text(c, nameX(v), Math.min(x(v), room), box.bottom + 15, { size: 11, style: muted, align: "center" });
+  }
 }

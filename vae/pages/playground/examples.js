@@ -1,7 +1,7 @@
 // Settings that show one thing each; the first is what the page opens with.
 const EXAMPLES = [
   {
-    label: "The whole picture", chosen: ["reinforce", "rloo", "disarm", "rebar", "straight_through", "gumbel_softmax"],
+    label: "Overview", chosen: ["reinforce", "rloo", "disarm", "rebar", "straight_through", "gumbel_softmax"],
     note: "The score function (reinforce) is right on average, and wide. RLOO, DisARM and REBAR are narrow and centred. Straight-through and the Gumbel-softmax are off: more estimates do not help.",
   },
   {
@@ -13,7 +13,7 @@ const EXAMPLES = [
     note: "Straight-through takes the derivative of f at a vertex for a difference of f between vertices. ReinMax is exact for this f, since it is quadratic; enumerate sums over all values.",
   },
   {
-    label: "Narrow and centred", chosen: ["reinforce", "disarm", "arms", "local_expectation", "rebar", "muprop"],
+    label: "Narrow", chosen: ["reinforce", "disarm", "arms", "local_expectation", "rebar", "muprop"],
     note: "All are right on average, and all but the first are narrow. Most pay for it with more evaluations of f: compare variance × cost in the table, which is smallest for arms.",
   },
   {
@@ -25,7 +25,7 @@ const EXAMPLES = [
     note: "All but rloo learn while they draw: a baseline (nvil), the size of a control variate (double_cv, rebar), a network in it (rodeo, relax). The clouds narrow; the means stay where they are.",
   },
   {
-    label: "A weighted bound", family: "categorical", bound: "log_mean_exp", K: 3, chosen: ["reinforce", "vimco", "disarm_tree", "rebar", "gumbel_softmax"],
+    label: "Weighted bound", family: "categorical", bound: "log_mean_exp", K: 3, chosen: ["reinforce", "vimco", "disarm_tree", "rebar", "gumbel_softmax"],
     note: "The importance-weighted bound of K samples, categorical variables. Each estimator sees the bound as a function of one sample at a time; the leave-one-out baseline is then VIMCO.",
   },
   {

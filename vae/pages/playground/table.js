@@ -15,6 +15,8 @@ function drawTable(data, run, settings, colours) {
     cells.push(`<tr><th scope="row"><span class="swatch" style="--own:${colours.get(name)}"></span>${name}${said && `<br><small>${said}</small>`}</th>${own}${number(t.n < 2 ? "" : shown(total, 3))}${number(cost)}${number(t.n < 2 ? "" : shown(total * cost, 3))}</tr>`);
   }
   document.getElementById("table").innerHTML = cells.join("") + "</tbody>";
+  const biased = data.estimators.filter(e => run.tallies.has(e.name) && claimOf(e, settings) === "biased");
+  document.getElementById("biased").textContent = biased.length ? `Biased: ${biased.map(e => `${e.name} (${e.bias})`).join("; ")}.` : "";
 }
 
 // As many decimals as a standard error leaves sense in.
