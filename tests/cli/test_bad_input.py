@@ -566,6 +566,14 @@ SCRIPTS = {
         "explore.py run --images 0 --split val",
         "--images 0 takes none, and --data and --split would say which: drop them",
     ),
+    "explore: how many images of none": (
+        "explore.py run --images 0 --kl_images 5",
+        "--images 0 takes none, and --kl_images would say how many",
+    ),
+    "explore: images that nothing reads": (
+        "explore.py run --encoder false --images 3",
+        "a page without its encoder has no images to choose from",
+    ),
     "explore: more images than a page holds": (
         "explore.py run --images 1000",
         "images must be 0 to 100, got 1000",

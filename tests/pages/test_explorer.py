@@ -9,6 +9,7 @@ from combining import composed, images
 
 from vae.pages.explorer import explorer, gather
 from vae.pages.explorer.gather import Images, relaxation
+from vae.pages.explorer.size import advice
 from vae.whole_files import replace_text
 
 MODELS = {
@@ -222,6 +223,23 @@ def test_what_is_said_of_the_temperature():
         words[name] = relaxation(model, model.vae.hard.posterior(images("binary")[:1]))
     assert "saw soft samples" in words["gumbel_softmax"]["words"]
     assert "saw hard samples" in words["st_gumbel"]["words"] and words["rloo"] is None
+
+
+def test_a_large_page_says_what_makes_it_smaller():
+    """Every megabyte that it names is gone where its option is taken, and only a large page speaks."""
+    held = held_of(MODELS["gaussian"]())
+    size = len(explorer(held))
+    assert advice(held, size, size) is None
+    said = advice(held, size, 1000)
+    assert re.search(
+        r"^larger than 0.0 MB: .* the encoder \(--encoder false leaves it out\)", said
+    )
+    assert "MB the decoder (only a smaller model" in said
+    few = size - len(explorer(held_of(MODELS["gaussian"](), encoder=False)))
+    (encoder,) = re.findall(r"([\d.]+) MB the encoder", said)
+    assert float(encoder) * 1e6 == pytest.approx(few, abs=6000)  # two digits, and some words
+    many = held_of(MODELS["gaussian"](), 64)
+    assert "the 64 images to choose from (--images takes fewer)" in advice(many, size, 1000)
 
 
 def test_without_images_or_encoder_it_says_so(browser, tmp_path):

@@ -65,6 +65,13 @@ def test_a_hierarchy_has_a_decoder_only_and_that_is_said(tmp_path):
         assert written(tmp_path, "binary_layers", "bernoulli", "mlp") == ["decoder.onnx"]
 
 
+def test_without_an_encoder_there_is_a_decoder_only(tmp_path, monkeypatch):
+    monkeypatch.setattr("vae.pages.networks.onnx._written", lambda half, path, name: path)
+    vae = composed("gaussian", None, "bernoulli").vae
+    names = {each: [p.name for p in write_onnx(vae, tmp_path, each)] for each in (True, False)}
+    assert names == {True: ["decoder.onnx", "encoder.onnx"], False: ["decoder.onnx"]}
+
+
 @pytest.mark.parametrize("missing", ["onnx", "onnxscript"])
 def test_a_missing_library_is_one_line_and_nothing_is_written(tmp_path, monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)  # as if it were not there

@@ -18,12 +18,14 @@ from vae.run.files import writable
 if TYPE_CHECKING:
     from vae.pages.explorer.gather import Images
 
+IMAGES, KL_IMAGES = 20, 1000
+
 
 def explore(
     checkpoint: str | None = None,
     output: str | None = None,
-    images: int = 20,
-    kl_images: int = 1000,
+    images: int | None = None,
+    kl_images: int | None = None,
     encoder: bool = True,
     onnx: bool = False,
     seed: int = 0,
@@ -35,22 +37,16 @@ def explore(
     Args:
         checkpoint: A .ckpt file or a run's folder; by default the newest run's best.
         output: The page to write, an .html; by default explorer.html in the run's folder.
-        images: The number of images to choose from; 0 for none, which needs no data.
-        kl_images: The number of images over which the KL is averaged.
+        images: The number of images to choose from, by default 20; 0 for a page that needs no data.
+        kl_images: The number of images over which the KL is averaged, by default 1000.
         encoder: Whether the page can encode images; without, it is half as large.
-        onnx: Whether to write decoder.onnx and encoder.onnx beside it, for other programs; it needs
-            the extra onnx.
+        onnx: Whether to write decoder.onnx beside it (and encoder.onnx, if the page has an encoder),
+            for other programs; it needs the extra onnx.
         seed: Of samples of the prior, and of a KL without closed form.
         split: The images; by default the test images.
         data: Other data than those trained on: a data module, as --data mine.MyData.
     """
-    if not 0 <= images <= 100:
-        raise ValueError(f"images must be 0 to 100, got {images}")
-    at_least(1, kl_images=kl_images)
-    if images == 0 and (data is not None or split is not None):
-        raise ValueError(
-            "--images 0 takes none, and --data and --split would say which: drop them"
-        )
+    _assert_used(images, kl_images, encoder, split, data)
     path = checkpoint_to_read(checkpoint)  # before the imports, which take a second
     target = Path(output).expanduser() if output else folder_of(path) / "explorer.html"
     if target.suffix.lower() not in (".html", ".htm"):
@@ -60,6 +56,7 @@ def explore(
         import torch
 
         from vae.pages.explorer import explorer, gather
+        from vae.pages.explorer.size import advice
         from vae.pages.networks import NetworkError
         from vae.pages.networks.onnx import assert_onnx, write_onnx
         from vae.whole_files import replace_text
@@ -69,23 +66,47 @@ def explore(
     model, contents, _ = load(path)
     torch.manual_seed(seed)
     print(path)
-    chosen, binarization, why = _images(contents, images, kl_images, split, data)
+    chosen, binarization, why = _images(
+        contents, IMAGES if images is None else images, kl_images or KL_IMAGES, split, data
+    )
     with _notes():
         try:
             held = gather(model, folder_of(path).name, binarization, chosen, encoder, why)
         except NetworkError:
             if onnx:  # what a page cannot run, other programs may
-                write_onnx(model.vae, target.parent)
+                write_onnx(model.vae, target.parent, encoder)
             raise
-        written = write_onnx(model.vae, target.parent) if onnx else []
+        written = write_onnx(model.vae, target.parent, encoder) if onnx else []
     if encoder and held["encoder"] is None:
         print(held["whyNoEncoder"])
     replace_text(target, explorer(held))
     for file in written:
         print(f"ONNX: {file}")
-    print(f"explorer, {target.stat().st_size / 1e6:.2f} MB: {target}")
+    size = target.stat().st_size
+    print(f"explorer, {size / 1e6:.2f} MB: {target}")
+    if said := advice(held, size):
+        print(said)
     print("open it in a browser: it needs no network")
     return target
+
+
+def _assert_used(
+    images: int | None, kl_images: int | None, encoder: bool, split: str | None, data: Any
+) -> None:
+    """Refuses numbers that are none, and options that would change nothing."""
+    if images is not None and not 0 <= images <= 100:
+        raise ValueError(f"images must be 0 to 100, got {images}")
+    at_least(1, kl_images=1 if kl_images is None else kl_images)
+    if images == 0 and (data is not None or split is not None):
+        raise ValueError(
+            "--images 0 takes none, and --data and --split would say which: drop them"
+        )
+    if images == 0 and kl_images is not None:
+        raise ValueError("--images 0 takes none, and --kl_images would say how many: drop it")
+    if images and not encoder:
+        raise ValueError(
+            "a page without its encoder has no images to choose from: drop --images or --encoder false"
+        )
 
 
 @contextmanager

@@ -90,7 +90,11 @@ def gather(
         "whyNoEncoder": "The page was made without its encoder (--encoder false).",
         "down": exported_layers(prior) if isinstance(prior, Chain) else [],
     }
-    return held | _encoding(vae) if encoder else held
+    if encoder:
+        held |= _encoding(vae)
+    if held["encoder"] is None:  # there is nothing to choose an image for
+        held["images"] = None
+    return held
 
 
 def _plain(name: str) -> str:

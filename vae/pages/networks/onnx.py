@@ -19,7 +19,7 @@ OPSET = 18
 """The version of ONNX's operations: what the exporter writes without converting."""
 
 
-def write_onnx(vae: VAE, folder: Path) -> list[Path]:
+def write_onnx(vae: VAE, folder: Path, encoder: bool = True) -> list[Path]:
     """Writes ``decoder.onnx``, from z to images, and ``encoder.onnx``, from x to q(z|x).
 
     Weights are float32, and the first dimension, the batch, is open. Where q(z|x) is not known by its
@@ -28,6 +28,7 @@ def write_onnx(vae: VAE, folder: Path) -> list[Path]:
     Arguments:
         vae: A model on the CPU; with relaxed latents, it is the one with hard latents.
         folder: Where to; it is made if it is not there.
+        encoder: Whether to write that too.
 
     Returns:
         The files.
@@ -38,12 +39,14 @@ def write_onnx(vae: VAE, folder: Path) -> list[Path]:
     assert_onnx()
     decoder = Decoder(vae)
     written = [_written(decoder, folder / "decoder.onnx", "z")]
+    if not encoder:
+        return written
     try:
-        encoder = Encoder(vae, extras=("mean",))
+        half = Encoder(vae, extras=("mean",))
     except NetworkError as error:
         warnings.warn(f"no encoder.onnx: {error}", stacklevel=2)
     else:
-        written.append(_written(encoder, folder / "encoder.onnx", "x"))
+        written.append(_written(half, folder / "encoder.onnx", "x"))
     return written
 
 
