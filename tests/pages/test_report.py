@@ -1,6 +1,7 @@
 """The report of a run: every number is that of a file, and the page is one file that asks for nothing."""
 
 import json
+import math
 import re
 import shutil
 from html.parser import HTMLParser
@@ -121,6 +122,10 @@ def together(trained_run, tmp_path_factory):
     return folder
 
 
+def edit(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
 def text_of(folder):
     return (folder / "report.html").read_text()
 
@@ -220,6 +225,11 @@ def test_what_is_damaged_or_not_there_is_a_line(trained_run, tmp_path, capsys, m
     folder = tmp_path / "run"
     shutil.copytree(trained_run("gaussian"), folder)
     (folder / "evaluation-test.json").write_text("{")
+    edit(folder / "run.json", continued="yes")
+    metrics = json.loads((folder / "results.json").read_text())["metrics"]
+    edit(folder / "results.json", metrics=metrics | {"test/rate": math.nan, "test/note": "mine"})
+    with (folder / "metrics.jsonl").open("a") as log:
+        log.write('{"step": 3\n\0 is no row\n')
     (folder / "gradients.json").write_text('{"rows": [{}]}')
 
     def gone(*args):
@@ -228,6 +238,9 @@ def test_what_is_damaged_or_not_there_is_a_line(trained_run, tmp_path, capsys, m
     monkeypatch.setattr("vae.data.images.digits.Digits.prepare_data", gone)
     run("report", "vae report", [str(folder)])
     said, text = capsys.readouterr().err, text_of(folder)
+    assert "metrics.jsonl: 2 rows of it cannot be read, and left out" in said
+    assert 'id="curves-0-val-elbo-figure_1"' in text and "yes</td>" in text
+    assert ">NaN<" in text and "test/note" not in text
     assert "evaluation-test.json is not JSON" in said and "no images here" in said
     assert "evaluation-test.json is not JSON" in text and "Not shown: a file was edited" in text
     assert "as it was drawn before; now: no images here" in text
@@ -243,7 +256,14 @@ def test_of_several_an_edited_file_costs_a_section(together, tmp_path):
     folder = tmp_path / "study"
     shutil.copytree(together, folder)
     path = folder / "gaussian-0" / "results.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"steps": "many"}))
+    edits = {"steps": "many", "binarization": "static"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | edits))
     run("report", "vae report", [str(folder)])
     text = text_of(folder)
     assert text.count("Not shown: a file was edited") == 1 and "What differs" in text
+    kinds = [f"Digits, {how} binarisation, Bernoulli likelihood" for how in ("dynamic", "static")]
+    titles = re.findall("<h3>([^<]*)<", text)
+    assert titles == kinds * 2 and "do not compare: a table each" in text  # results, and curves
+    assert "minus that of" not in text
+    own = text[text.index(kinds[1]) : text.index("Of the test at each")]
+    assert own.count("<tr>") == 2 and ">digits<" in own and ">discrete<" not in own

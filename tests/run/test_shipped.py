@@ -242,3 +242,25 @@ def test_a_slip_in_a_name_is_answered_by_the_name():
         find_checkpoint("gausian")
     with pytest.raises(FileNotFoundError, match="a run's folder$"):
         find_checkpoint("runs/nothing")
+
+
+@pytest.mark.parametrize("verb", ["report", "curves"])
+def test_a_history_is_that_of_a_run(verb, tmp_path, capsys):
+    """A checkpoint has none: one line says what to name instead."""
+    run_folder = tmp_path / "my run"
+    checkpoint = run_folder / "checkpoints" / "best.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    (run_folder / "run.json").write_text("{}")
+    checkpoint.touch()
+    what = (
+        "comes trained, as weights alone, without what a run has logged; what works: vae evaluate"
+    )
+    for given, words in (
+        ("discrete", f"discrete {what} discrete, vae explore discrete"),
+        (str(path_of("manifold")), f"{path_of('manifold')} {what} manifold"),
+        (str(checkpoint), f"{checkpoint} is a file: name a run's folder: {run_folder}"),
+    ):
+        with pytest.raises(SystemExit):
+            run(verb, f"vae {verb}", [given])
+        said = capsys.readouterr().err
+        assert words in said and said.count("\n") == 1

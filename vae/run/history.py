@@ -10,11 +10,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vae.run import shipped
 from vae.run.files import lines_of
 from vae.run.lock import record_of
 from vae.run.plain_yaml import read_yaml
 
-__all__ = ["Configuration", "History", "by_configuration", "histories", "metrics_of"]
+__all__ = [
+    "Configuration",
+    "History",
+    "assert_run",
+    "by_configuration",
+    "histories",
+    "history",
+    "metrics_of",
+]
 
 LOG = "metrics.jsonl"
 
@@ -34,12 +43,14 @@ class History(NamedTuple):
         name: Its name, without a seed.
         options: What it was trained with, without what may differ between seeds, by dotted names.
         rows: Names to finite numbers, each row with ``step``, ``epochs`` and ``seconds``.
+        damaged: How many rows cannot be read, and are left out.
     """
 
     run: Path
     name: str
     options: dict[str, Any]
     rows: list[dict[str, float]]
+    damaged: int = 0
 
 
 class Configuration(NamedTuple):
@@ -54,6 +65,23 @@ class Configuration(NamedTuple):
     runs: list[History]
 
 
+def assert_run(path: Path) -> None:
+    """Refuses what holds no history: a checkpoint by itself, or one that comes with the repository.
+
+    Raises:
+        ValueError: With what to name instead.
+    """
+    if name := shipped.named(path):
+        raise ValueError(
+            f"{path} comes trained, as weights alone, without what a run has logged; what works:"
+            f" vae evaluate {name}, vae explore {name}, vae reconstruct {name}"
+        )
+    if path.is_file():
+        run = path.parent.parent if path.parent.name == "checkpoints" else None
+        instead = f": {run}" if run and (run / "run.json").is_file() else ""
+        raise ValueError(f"{path} is a file: name a run's folder{instead}")
+
+
 def histories(paths: Sequence[Path]) -> list[History]:
     """What runs have logged.
 
@@ -62,11 +90,12 @@ def histories(paths: Sequence[Path]) -> list[History]:
 
     Raises:
         FileNotFoundError: If one holds none.
-        ValueError: If a configuration cannot be read.
+        ValueError: If one is a checkpoint, or a configuration cannot be read.
     """
     runs: list[Path] = []
     for path in paths:
         path = path.expanduser()
+        assert_run(path)
         if (path / LOG).is_file():
             found = [path]
         else:
@@ -78,16 +107,25 @@ def histories(paths: Sequence[Path]) -> list[History]:
         if not found:
             raise FileNotFoundError(f"{path} is no run's folder, and holds none with a {LOG}")
         runs += found
-    return [_history(run) for run in dict.fromkeys(runs)]
+    configs = {run: run / "config.yaml" for run in runs}
+    return [
+        history(run, read_yaml(path) if path.is_file() else {}) for run, path in configs.items()
+    ]
 
 
-def _history(run: Path) -> History:
-    config = read_yaml(run / "config.yaml") if (run / "config.yaml").is_file() else {}
+def history(run: Path, config: Mapping[str, Any]) -> History:
+    """What one run has logged.
+
+    Arguments:
+        run: Its folder.
+        config: What its ``config.yaml`` holds.
+    """
     options = {k: v for k, v in _flat(config).items() if not NOT_OF_A_MODEL.fullmatch(k)}
     named = config.get("name")
     name = named if isinstance(named, str) else run.name
     rows: list[dict[str, float]] = []
-    for line in lines_of(run / LOG)[0]:
+    lines = lines_of(run / LOG)[0]
+    for line in lines:
         try:
             row = json.loads(line)
             values = {k: float(v) for k, v in row.items() if v is not None}
@@ -95,7 +133,8 @@ def _history(run: Path) -> History:
         except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
             continue  # damaged
         rows.append({k: v for k, v in values.items() if math.isfinite(v)})
-    return History(run, re.sub(r"-seed\d*$", "", name), options, _timed(rows, _start(run, rows)))
+    timed, damaged = _timed(rows, _start(run, rows)), len(lines) - len(rows)
+    return History(run, re.sub(r"-seed\d*$", "", name), options, timed, damaged)
 
 
 def _start(run: Path, rows: list[dict[str, float]]) -> float:

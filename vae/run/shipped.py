@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vae.run.folder import runs_dir
 
-__all__ = ["DEFAULT", "assert_not_shipped", "made_from", "name_of", "names", "path_of"]
+__all__ = ["DEFAULT", "assert_not_shipped", "made_from", "name_of", "named", "names", "path_of"]
 
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -46,18 +46,26 @@ def name_of(path: Path) -> str | None:
     return path.stem if path.parent == _folder() and path.suffix == ".ckpt" else None
 
 
+def named(given: str | Path) -> str | None:
+    """The name of the checkpoint of the repository that was named; None if it is another's.
+
+    Arguments:
+        given: A path or, where nothing of the user's has it, a name.
+    """
+    given = Path(given)
+    return str(given) if path_of(str(given)) and not given.exists() else name_of(given)
+
+
 def assert_not_shipped(given: str | Path) -> None:
     """Refuses to train on from a checkpoint that comes with the repository.
 
     Arguments:
-        given: What was named: a path or, where nothing of the user's has it, a name.
+        given: What :func:`named` takes.
 
     Raises:
         ValueError: If it is one.
     """
-    given = Path(given)
-    name = str(given) if path_of(str(given)) and not given.exists() else name_of(given)
-    if name:
+    if name := named(given):
         raise ValueError(
             f"{given} comes trained, as weights alone, without the state of a run: there are no"
             f" steps to continue or repeat; to train one like it: vae fit --config {name}"

@@ -23,7 +23,7 @@ def in_short(found: Contents) -> str:
             parts.append(part["class_path"].rpartition(".")[2].removesuffix("DataModule"))
     results, seed = found.results or {}, found.record.get("seed")
     said = [" on ".join(parts)] if parts else []
-    said += [_epochs(results)] if "epochs" in results else []
+    said += [_epochs(results)] if results.get("epochs") is not None else []
     said += [f"seed {seed}"] if seed is not None else []
     return ", ".join(said)
 
@@ -107,5 +107,7 @@ def _trained(results: Mapping[str, Any]) -> str | None:
 def _times(continued: Any) -> str | None:
     if not continued:
         return None
-    number = len(continued) if isinstance(continued, list) else int(continued)
+    if not isinstance(continued, (list, int)):
+        return str(continued)
+    number = len(continued) if isinstance(continued, list) else continued
     return f"{number} time{'s' * (number != 1)}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vae.run.files import read_json
 from vae.run.finding import is_group
-from vae.run.history import LOG, History, histories
+from vae.run.history import LOG, History, assert_run, history
 from vae.run.lock import is_running
 from vae.run.plain_yaml import read_yaml
 
@@ -57,7 +58,9 @@ def contents(run: Path) -> Contents:
 
     Raises:
         FileNotFoundError: If it is none.
+        ValueError: If it is a checkpoint.
     """
+    assert_run(run)
     if not run.is_dir() or not is_run(run):
         raise FileNotFoundError(f"{run} is no run's folder, and holds no runs")
     damaged: list[str] = []
@@ -74,9 +77,10 @@ def contents(run: Path) -> Contents:
     except (OSError, ValueError) as error:
         config = {}
         damaged.append(str(error))
-    history = None
-    if (run / LOG).is_file() and not damaged:
-        history = histories([run])[0]
+    logged = history(run, config) if (run / LOG).is_file() else None
+    if logged and logged.damaged:
+        rows = f"{logged.damaged} row{'s' * (logged.damaged != 1)}"
+        damaged.append(f"{run / LOG}: {rows} of it cannot be read, and left out")
     found = {p.name: read(p.name, metrics=dict) for p in sorted(run.glob("evaluation-*.json"))}
     evaluations = {name: content for name, content in found.items() if content is not None}
     first = sorted(evaluations, key=lambda name: (name != "evaluation-test.json", name))
@@ -84,10 +88,19 @@ def contents(run: Path) -> Contents:
         run,
         read("run.json") or {},
         config,
-        read("results.json", metrics=dict),
+        _results(read("results.json", metrics=dict)),
         {name: evaluations[name] for name in first},
         read("gradients.json", rows=list),
-        history,
+        logged,
         damaged,
         is_running(run),
     )
+
+
+def _results(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Results whose metrics are numbers: None is one that is not finite."""
+    if found is None:
+        return None
+    own = {k: v for k, v in found["metrics"].items() if v is None or isinstance(v, (int, float))}
+    finite = {k: None if v is None or not math.isfinite(v) else v for k, v in own.items()}
+    return found | {"metrics": finite}

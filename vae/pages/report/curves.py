@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import html
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vae.pages.inline import svg
+from vae.pages.report.alike import same_objective
 from vae.pages.report.contents import Contents
 from vae.pages.report.markup import Section, figures, note
 from vae.run.history import Configuration
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from vae.pictures.curves import Curve
 
-__all__ = ["curves", "own", "whole"]
+__all__ = ["curves", "curves_of", "own", "whole"]
 
 SHOWN = {
     "val/elbo": "ELBO of validation images",
@@ -34,15 +36,54 @@ def curves(groups: Sequence[Configuration]) -> Section:
     Arguments:
         groups: Runs of one configuration each.
     """
+    return curves_of({"": groups})
+
+
+def curves_of(kinds: Mapping[str, Sequence[Configuration]]) -> Section:
+    """The same, figures of their own for what does not compare.
+
+    Arguments:
+        kinds: Configurations whose bounds compare, by what they are bounds of.
+    """
+    parts = []
+    for place, (what, groups) in enumerate(kinds.items()):
+        lines = _lines(groups)
+        if lines:
+            parts.append(f"<h3>{html.escape(what)}</h3>" * (len(kinds) > 1))
+            parts.append(figures(_figures(lines, groups, f"curves-{place}")))
+        parts += map(note, _left_out(lines, groups) if lines else ())
+    return Section("curves", "Learning curves", "".join(parts) or note("Nothing was logged."))
+
+
+def _left_out(
+    drawn: Mapping[str, Mapping[str, Curve]], groups: Sequence[Configuration]
+) -> list[str]:
+    """What the figures do not show of runs, a line each."""
+    said = []
+    for group in groups:
+        own = [lines[group.label] for lines in drawn.values() if group.label in lines]
+        if not own:
+            said.append(f"{group.label}: nothing was logged.")
+        elif missing := len(group.runs) - min(line.runs for line in own):
+            said.append(f"{group.label}: {missing} of its {len(group.runs)} runs lack a metric.")
+        if cuts := [line.cut for line in own if line.cut is not None]:
+            said.append(f"{group.label}: up to step {min(cuts):,}, where its shortest run is.")
+    return said
+
+
+def _figures(
+    drawn: Mapping[str, Mapping[str, Curve]], groups: Sequence[Configuration], name: str
+) -> dict[str, str]:
+    """A figure for each metric, by its caption."""
     from vae.pictures.curves import draw
 
-    title, shown = "Learning curves", {}
-    for metric, lines in _lines(groups).items():
-        name = "curves-" + metric.replace("/", "-")
-        shown[f"{SHOWN[metric]}, in nats an image."] = svg(draw({metric: lines}), name, metric)
-    if not shown:
-        return Section("curves", title, note("Nothing was logged."))
-    return Section("curves", title, figures(shown))
+    shown = {}
+    for metric, lines in drawn.items():
+        about = f"{SHOWN[metric]}, in nats an image."
+        if metric == "train/bound" and not same_objective(groups):
+            about += " The objectives differ: these lines do not compare."
+        shown[about] = svg(draw({metric: lines}), f"{name}-{metric.replace('/', '-')}", metric)
+    return shown
 
 
 def own(found: Contents) -> list[Configuration]:
@@ -59,15 +100,18 @@ def whole(groups: Sequence[Configuration]) -> Figure | None:
 
 
 def _lines(groups: Sequence[Configuration]) -> dict[str, dict[str, Curve]]:
-    """The metrics that are drawn, each with the curves of the configurations that have it."""
+    """The metrics that are drawn, each with the curves of the configurations that have it.
+
+    The mean is over those runs that have logged it, which a figure counts.
+    """
     from vae.pictures.curves import curve
 
     found = {}
     for metric in SHOWN:
         lines = {
-            group.label: curve([run.rows for run in group.runs], metric, "steps")
+            group.label: curve(rows, metric, "steps")
             for group in groups
-            if all(any(metric in row for row in run.rows) for run in group.runs)
+            if (rows := [r.rows for r in group.runs if any(metric in row for row in r.rows)])
         }
         found[metric] = {label: line for label, line in lines.items() if line.x}
     return {metric: lines for metric, lines in found.items() if lines}

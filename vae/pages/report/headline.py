@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from vae.evaluation.words import in_words
 from vae.pages.report.contents import Contents
-from vae.pages.report.markup import command, note, paragraph
+from vae.pages.report.markup import command, data_value, note, paragraph
 
 __all__ = ["headline", "name_in_words", "tested_in_words"]
 
@@ -28,7 +28,7 @@ class Headline(NamedTuple):
     Attributes:
         name: What it is called.
         text: The number with its error.
-        value: As its file has it.
+        value: As its file has it; None of one that is not finite.
         unit: Of the number.
         about: What it is of.
         warning: What makes it doubtful.
@@ -36,7 +36,7 @@ class Headline(NamedTuple):
 
     name: str
     text: str
-    value: float
+    value: float | None
     unit: str
     about: list[str]
     warning: str = ""
@@ -76,10 +76,12 @@ def headline(found: Contents, bound: str | None) -> str:
     tested = (found.results or {}).get("metrics") or {}
     known = {one.key for one in shown}
     shown += [one for one in _of_test(found, tested, bound) if one.key not in known]
-    if found.results is None:
+    if found.results is None and not (found.run / "results.json").exists():
         if shown_last := _of_validation(found):
             shown += [] if shown else [shown_last]
         missing.append(_unfinished(found))
+    elif found.results is None:
+        missing.append(note("results.json cannot be read: the test's numbers are not shown."))
     elif not tested and not evaluation:
         missing.append(note("The data have no test images: there is no result."))
     if any("±" in one.text for one in shown):
@@ -98,7 +100,7 @@ def _card(one: Headline) -> str:
     warning = f'<p class="warning">{html.escape(one.warning)}</p>' if one.warning else ""
     return (
         f'<div class="panel"><dt>{html.escape(one.name)}</dt>'
-        f'<dd><strong data-value="{one.value!r}">{html.escape(one.text)}</strong>'
+        f"<dd><strong{data_value(one.value)}>{html.escape(one.text)}</strong>"
         f" <span>{html.escape(one.unit)}</span>"
         f"<small>{html.escape(', '.join(one.about))}</small>{warning}</dd></div>"
     )
@@ -167,6 +169,9 @@ def _of_validation(found: Contents) -> Headline | None:
 def _unfinished(found: Contents) -> str:
     if found.running:
         return paragraph("This run is being trained: it has no results yet.")
-    step = max((row["step"] for row in found.history.rows), default=0) if found.history else 0
-    text = f"This run was cut short after step {int(step):,}, and has no results"
+    steps = [row["step"] for row in found.history.rows] if found.history else []
+    when = f"after step {int(max(steps)):,}" if steps else "before it had logged anything"
+    text = f"This run was cut short {when}, and has no results"
+    if not list(found.run.glob("checkpoints/last*.ckpt")):
+        return note(f"{text}; it left no state to go on from.")
     return note(text, command("resume", found.run))

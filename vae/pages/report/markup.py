@@ -13,6 +13,7 @@ __all__ = [
     "Section",
     "code",
     "command",
+    "data_value",
     "note",
     "number",
     "paragraph",
@@ -106,7 +107,12 @@ def _row(row: Sequence[str | Cell]) -> str:
 
 def _attributes(cell: Cell) -> str:
     kind = f' class="{cell.kind}"' if cell.kind else ""
-    return kind + ("" if cell.value is None else f' data-value="{cell.value!r}"')
+    return kind + data_value(cell.value)
+
+
+def data_value(value: float | None) -> str:
+    """The attribute that holds a number as its file has it."""
+    return "" if value is None else f' data-value="{value!r}"'
 
 
 def figures(content: Mapping[str, str]) -> str:
