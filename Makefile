@@ -10,10 +10,10 @@ ARGS ?=
 # One process a core; each with one thread (tests/conftest.py).
 PYTEST = $(PY) -m pytest -n auto --dist worksteal
 # After a configuration, which may hold a seed of its own: what is given to make counts, ARGS= last.
-SEEDED = $(if $(SEED),--seed_everything $(SEED)) $(ARGS)
+SEEDED = $(if $(SEED),--seed_everything $(call quoted,SEED)) $(ARGS)
 # One word for the shell, whatever signs are in it.
 quoted = '$(subst ','\'',$(value $1))'
-OF = $(if $(value CKPT),$(call quoted,CKPT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+OF = $(if $(value CKPT),$(call quoted,CKPT)) $(if $(SEED),--seed $(call quoted,SEED)) $(ARGS)
 FIT = $(PY) experiments/train.py fit --config
 
 .DEFAULT_GOAL := help
@@ -32,6 +32,13 @@ only = $(if $(filter command,$(firstword $(origin $1))),$(foreach goal,$(filter-
 	$(error $1= is not for $(goal), but for $2)))
 READERS := evaluate encode reconstruct sample explore interpolate traverse latent-map code-usage kl rate-distortion gradients
 TRAINERS := train train-gaussian train-discrete train-reinforce fit seeds train-many
+# So is one that no target has, and one that is empty: a slip would be taken for the default.
+VARIABLES := CKPT RUN RUNS CONFIG SEED SEEDS KEEP SWEEP ARGS
+given = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+$(foreach name,$(filter-out $(VARIABLES) PYTHON VENV PY PYTEST SHELL MAKE%,$(filter-out -%,$(given))),\
+	$(error there is no variable $(name)=, but $(VARIABLES:%=%=)))
+$(foreach name,$(filter-out ARGS,$(filter $(VARIABLES),$(given))),\
+	$(if $(strip $(value $(name))),,$(error $(name)= is empty: give it a value, or leave it out)))
 $(call only,SEED,$(TRAINERS) $(filter-out code-usage,$(READERS)))
 $(call only,CONFIG,fit seeds train-many)
 $(call only,CKPT,$(READERS) replay)
@@ -43,9 +50,26 @@ $(call only,SWEEP,agent)
 $(call only,ARGS,$(TRAINERS) $(READERS) data curves report estimators parts resume replay compare policy bench sweep agent wandb-sync \
 	docs ship playground test test-fast test-slow test-chaos)
 
+# Lines of a name, a tab and words, in two columns that fit 80.
+FOLDED = awk -F '\t' '{ line = sprintf("%-22s", $$1); n = split($$2, word, " "); \
+	for (i = 1; i <= n; i++) { \
+		if (length(line) + 1 + length(word[i]) > 80) { print line; line = sprintf("%22s", "") } \
+		line = line " " word[i] } \
+	print line }'
+
+# CKPT= ## checkpoint, run's folder, or gaussian, discrete, manifold, which come trained: of evaluate, encode, gradients, replay, explore and all pictures; by default the newest run
+# RUN= ## folder of a run: of resume, report
+# RUNS= ## folders of runs or studies, in one word: of curves, report
+# CONFIG= ## YAML file, or the name of one in experiments/configs: of fit, seeds, train-many
+# SEED= ## whole number: of what trains, draws or evaluates
+# SEEDS= ## how many seeds: of seeds, train-many
+# KEEP= ## how many runs to keep: of clean-runs
+# SWEEP= ## W&B's name of it: of agent
+# ARGS= ## further options, as ARGS="--model.lr 3e-4": of all that run a script; ARGS=--help lists them
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "variables: SEED= ARGS=\"--model.lr 3e-4 ...\"; CONFIG= of fit, seeds, train-many; CKPT= of evaluate, encode, gradients, replay and of pictures; RUN= of resume, report; RUNS= of curves, report; SEEDS= of seeds, train-many; KEEP= of clean-runs"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{print "  make " $$1 "\t" $$2}' $(MAKEFILE_LIST) | $(FOLDED)
+	@echo "variables:"
+	@awk -F ' ## ' '/^# [A-Z]+= ## /{print "  " substr($$1, 3) "\t" $$2}' $(MAKEFILE_LIST) | $(FOLDED)
 
 install: $(VENV)/.installed ## create .venv and install (the others do it by themselves)
 
@@ -93,13 +117,13 @@ replay: $(VENV)/.installed ## repeat the step that ended a run in NaN, from CKPT
 	$(PY) experiments/replay.py $(if $(value CKPT),$(call quoted,CKPT)) $(ARGS)
 
 seeds: $(VENV)/.installed ## train CONFIG= with SEEDS= seeds; mean, standard error; goes on where it stopped
-	$(PY) experiments/seeds.py --config $(call quoted,CONFIG) --seeds $(SEEDS) $(if $(SEED),--first_seed $(SEED)) $(ARGS)
+	$(PY) experiments/seeds.py --config $(call quoted,CONFIG) --seeds $(call quoted,SEEDS) $(if $(SEED),--first_seed $(call quoted,SEED)) $(ARGS)
 
 compare: $(VENV)/.installed ## train ten estimators side by side (Paulus et al., 2021, table 2)
 	$(PY) experiments/seeds.py --study experiments/studies/estimators.yaml $(ARGS)
 
 train-many: $(VENV)/.installed ## train CONFIG= with SEEDS= seeds at once, as one batched computation
-	$(PY) experiments/train_many.py --config $(call quoted,CONFIG) --seeds $(SEEDS) $(SEEDED)
+	$(PY) experiments/train_many.py --config $(call quoted,CONFIG) --seeds $(call quoted,SEEDS) $(SEEDED)
 
 policy: $(VENV)/.installed ## CartPole by the score function; ARGS="--task pointmass" for the pathwise one
 	$(PY) experiments/policy_gradient.py $(ARGS)
@@ -114,10 +138,10 @@ sweep: $(VENV)/.installed ## make a W&B sweep of experiments/sweeps/discrete.yam
 	$(VENV)/bin/wandb sweep experiments/sweeps/discrete.yaml $(ARGS)
 
 agent: $(VENV)/.installed ## work on SWEEP=
-	$(VENV)/bin/wandb agent $(SWEEP) $(ARGS)
+	$(VENV)/bin/wandb agent $(if $(SWEEP),$(call quoted,SWEEP),$(error SWEEP= names the sweep, as make sweep prints it)) $(ARGS)
 
 clean-runs: $(VENV)/.installed ## delete all but the KEEP= newest runs
-	$(PY) experiments/clean_runs.py --keep $(call quoted,KEEP)
+	$(PY) experiments/clean_runs.py --keep $(if $(KEEP),$(call quoted,KEEP),$(error KEEP= says how many runs to keep))
 
 evaluate: $(VENV)/.installed ## what CKPT= achieves: ELBO, rate, distortion; ARGS="--all" for log p(x), AIS, gaps, codes, probe
 	$(PY) experiments/evaluate.py $(OF)

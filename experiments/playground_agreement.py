@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import shell  # noqa: F401  # first: Ctrl-C while the rest is imported
 
-import argparse
 import os
 import shutil
 import statistics
@@ -22,6 +21,8 @@ from typing import Any
 
 import torch
 
+from vae.cli.errors import one_line_errors
+from vae.cli.parser import ScriptParser
 from vae.pages.playground.agreement import (
     asked,
     cases,
@@ -119,7 +120,7 @@ def played(page: Any, seconds: int = 4) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ScriptParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
     arguments = parser.parse_args()
     with opened() as page:
@@ -144,4 +145,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

@@ -721,6 +721,7 @@ def test_help_acts_in_no_script(script, folder):
     before, pages = state(folder), state(ROOT / "experiments" / "results")
     code, out, err = run(f"{script} --help", folder)
     assert code in (0, None) and "usage: " in out and not err
+    assert str(ROOT) not in "".join(out.split())  # as a default
     assert state(folder) == before and state(ROOT / "experiments" / "results") == pages
 
 

@@ -44,9 +44,18 @@ def test_the_list_imports_neither_torch_nor_lightning():
 
 @pytest.mark.parametrize("verb", main.VERBS)
 def test_help_of_a_verb_names_the_command(verb, monkeypatch, capsys):
-    with pytest.raises(SystemExit) if verb != "resume" else monkeypatch.context():
+    monkeypatch.setenv("COLUMNS", "60")
+    with pytest.raises(SystemExit):
         vae(monkeypatch, verb, "--help")
-    printed = " ".join(capsys.readouterr().out.split())
+    lines = capsys.readouterr().out.splitlines()
+    assert [
+        line for line in lines if len(line) > 60 and len(line.split()) > 1 and line[:3] != "  -"
+    ] == []
+    printed = " ".join(" ".join(lines).split())
+    python = r"Union|Optional\[|Literal|<class|:\w+:`|``|default: (null|None|True|False)\b"
+    assert not re.search(python, printed.partition("Customize every aspect")[0])
+    assert not re.search(r"<class|:\w+:`|``|Union|[(]required[^)]*by default", printed)
+    assert str(ROOT) not in printed
     assert re.match(rf"usage: vae (\[\S+\] )?{verb} ", printed), printed[:200]
 
 

@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import pickle
+import re
 import tarfile
 from hashlib import md5, sha1
 from pathlib import Path
@@ -380,11 +381,14 @@ MISSING = {
 
 @pytest.mark.parametrize("there", [True, False], ids=["a folder", "no folder"])
 @pytest.mark.parametrize("name", MISSING)
-def test_a_failed_download_is_one_line_and_leaves_nothing(name, there, folder, no_network):
+def test_a_failed_download_is_one_line_and_leaves_nothing(name, there, folder, no_network, capsys):
     if there:
         folder.mkdir()
     with pytest.raises(FileNotFoundError) as error:
         getattr(vae, name)().prepare_data()
+    said = capsys.readouterr().out
+    assert re.fullmatch(r".* is not there: downloading it( \(\d+ MB\))? to (.*)\n", said)
+    assert str(folder) in said and ("does not exist yet" in said) != there
     line = str(error.value)
     assert f"is not in {folder / MISSING[name]}; set VAE_DATA_DIR to a folder that holds" in line
     assert line.endswith("(the download failed: no network)") and "\n" not in line

@@ -59,6 +59,11 @@ def clear(message: object) -> str:
         r"\1 is no \2",
         text,
     )
+    text = re.sub(
+        r"Not of type PositiveInt: (?:.*?'(.*)'|.*, got (.*))$",
+        lambda found: f"expected a whole number above 0, got {found[1] or found[2]}",
+        text,
+    )
     wrapped = re.fullmatch(
         r"(.*?)(?:- )?Does not validate against any of the Union subtypes.*?Errors: - (.*?)"
         r"(?: Given value type: .*? Given value: (.*))?",

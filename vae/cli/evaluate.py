@@ -184,6 +184,9 @@ def main(words: list[str], program: str) -> None:
         from vae.cli.evaluation_options import add_parts, take_parts
 
     parser = data_parser(evaluate, program, words, "again", "parts", "wherever_possible")
+    parser.usage = (
+        f"{program} [checkpoint] [--OPTION VALUE ...]"  # there are too many to list twice
+    )
     add_parts(parser)
     options = parser.arguments(words)
     options["parts"], options["wherever_possible"] = take_parts(options)

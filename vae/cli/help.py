@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from argparse import Action
 from collections.abc import Iterable
 
 from jsonargparse import ActionConfigFile, DefaultHelpFormatter
 
 from vae.cli.arguments import CONFIGS, LINKED
+from vae.cli.help_words import number_of, tidied, unmarked
 
 __all__ = ["HelpFormatter"]
 
@@ -37,7 +40,33 @@ class HelpFormatter(DefaultHelpFormatter):
 
     def start_section(self, heading: str | None) -> None:
         own = (new for old, new in HEADINGS.items() if (heading or "").startswith(old))
-        super().start_section(next(own, heading))
+        heading = next(own, heading)
+        super().start_section(heading and textwrap.fill(unmarked(heading), self._width - 1))
+
+    def add_arguments(self, actions: Iterable[Action]) -> None:
+        super().add_arguments(a for a in actions if type(a).__name__ != "ActionLink")
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        parts = (unmarked(part) for part in text.strip().split("\n\n"))
+        return "\n\n".join("\n".join(self._split_lines(part, width)) for part in parts)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        words = " ".join(text.split())  # paths of classes stay whole
+        return textwrap.wrap(words, width, break_long_words=False, break_on_hyphens=False)
+
+    def _get_default_metavar_for_optional(self, action: Action) -> str:
+        return number_of(
+            self._get_type_str(action) or ""
+        ) or super()._get_default_metavar_for_optional(action)
+
+    def _expand_help(self, action: Action) -> str:
+        text = super()._expand_help(action)
+        if action.nargs == "*" or action.nargs == "?":
+            text = re.sub(r"\(required(, )?", "(", text).removesuffix(" ()")
+        if action.nargs == 0:  # a flag
+            text = text.removesuffix(" (default: False)")
+        shown = self._format_args(action, "") if action.option_strings else ""
+        return tidied(text, shown.startswith("{"), _short)
 
     def _get_help_string(self, action: Action) -> str:
         if action.dest in LINKED:
@@ -52,6 +81,11 @@ class HelpFormatter(DefaultHelpFormatter):
             return text
         paths = choices(names.removesuffix(")").split(", "), action.dest.rpartition(".")[2])
         return f"{text}{KNOWN if paths else ''}{', '.join(paths)})"
+
+
+def _short(path: str) -> str:
+    """The name by which a class is given: Lightning's and torch's go without their path."""
+    return path if path.startswith("vae.") else re.sub(r"^(lightning|torch)\..*\.", "", path)
 
 
 def choices(paths: Iterable[str], option: str) -> list[str]:

@@ -62,6 +62,10 @@ def _where_they_are(option: str) -> str:
 class ScriptParser(OneLine, jsonargparse.ArgumentParser):  # type: ignore[misc]
     """The parser of the other verbs."""
 
+    def add_function_arguments(self, *args: Any, **kwargs: Any) -> Any:
+        """Adds them beside the other options: the description has said what they are for."""
+        return super().add_function_arguments(*args, **{"as_group": False, **kwargs})
+
     def arguments(self, words: Sequence[str]) -> dict[str, Any]:
         """The arguments that the words give, a data module among them made."""
         allow_current_folder()

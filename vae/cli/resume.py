@@ -48,7 +48,8 @@ def resume(run: str | None, flags: list[str]) -> None:
     if not config.is_file():
         if (folder / "run.json").is_file():
             raise FileNotFoundError(f"{folder} was ended before it began: start it anew")
-        raise FileNotFoundError(f"{folder} holds no config.yaml: name a run's folder")
+        what = f"{folder} holds no config.yaml" if folder.is_dir() else f"{folder} is no folder"
+        raise FileNotFoundError(f"{what}: name a run's folder")
     about(folder, after="train-many" if is_group(folder) else None)
     if _is_complete(folder) and not flags:
         print(f"{folder} is complete: nothing to do")
@@ -116,5 +117,5 @@ def main(words: list[str], program: str) -> None:
     if {"-h", "--help"} & set(words):
         usage = f"{program} [RUN] [flags of fit]"
         ScriptParser(description=__doc__, usage=usage).print_help()
-    else:
-        resume(words[0] if named else None, words[named:])
+        raise SystemExit(0)
+    resume(words[0] if named else None, words[named:])

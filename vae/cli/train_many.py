@@ -52,7 +52,7 @@ from vae.training.module import VAEModule
 class ManyCLI(VAECLI):
     """Trains many models at once, as one batched computation: seeds, and values of ``--vary``."""
 
-    usage = "vae train-many [--config FILE] [--seeds N] [--vary VALUES] [--OPTION VALUE ...]"
+    usage = "vae train-many [--config FILE] [--OPTION VALUE ...]"
     description = __doc__
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

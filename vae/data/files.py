@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -54,10 +55,16 @@ def assert_md5(content: bytes, expected: str) -> None:
         raise ValueError("wrong checksum: damaged or foreign")
 
 
-def download(missing: str, fill: Callable[[Path], object]) -> None:
+def download(
+    title: str, megabytes: float | None, missing: str, fill: Callable[[Path], object]
+) -> None:
     """Downloads files to the folder of data sets: all of them, or, where that fails, none.
 
+    A line says so before.
+
     Arguments:
+        title: The data set's name.
+        megabytes: What there is to download, of 10^6 bytes; None if that is not known.
         missing: What is said where it fails.
         fill: Downloads into an empty folder, with the paths that the files are to have.
 
@@ -68,6 +75,9 @@ def download(missing: str, fill: Callable[[Path], object]) -> None:
     if root.exists() and not root.is_dir():
         raise FileNotFoundError(f"{root} is no folder: {missing}")
     before = root.stat() if root.exists() else None
+    size = "" if megabytes is None else f" ({megabytes:,.0f} MB)"
+    new = "" if before else ", a folder that does not exist yet"
+    print(f"{title} is not there: downloading it{size} to {root}{new}", flush=True)
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(30)  # torchvision's download would wait for ever
     try:
@@ -82,18 +92,29 @@ def download(missing: str, fill: Callable[[Path], object]) -> None:
         if before is not None:
             with suppress(OSError):  # as it was, to the time of its change
                 os.utime(root, ns=(before.st_atime_ns, before.st_mtime_ns))
-        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
-        raise FileNotFoundError(f"{missing} (the download failed: {reason})") from None
+        raise FileNotFoundError(f"{missing} (the download failed: {_reason(error)})") from None
     finally:
         socket.setdefaulttimeout(timeout)
         if before is None and root.is_dir() and not any(root.iterdir()):
             root.rmdir()
 
 
-def fetch(missing: str, folder: str, addresses: Iterable[str]) -> None:
+def _reason(error: Exception) -> str:
+    """Why a download failed: in most cases, there is no network."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[-1]
+    if found := re.fullmatch(r"<urlopen error (?:\[Errno -?\d+\] )?(.*)>", text):
+        return f"no network, or no answer: {found[1]}"
+    return text
+
+
+def fetch(
+    title: str, megabytes: float | None, missing: str, folder: str, addresses: Iterable[str]
+) -> None:
     """Downloads single files into a folder of data sets, as :func:`download` does.
 
     Arguments:
+        title: The data set's name.
+        megabytes: What there is to download.
         missing: What is said where it fails.
         folder: Their folder, from that of data sets on.
         addresses: Their URLs.
@@ -105,4 +126,4 @@ def fetch(missing: str, folder: str, addresses: Iterable[str]) -> None:
         for address in addresses:
             download_url(address, str(root / folder))
 
-    download(missing, fill)
+    download(title, megabytes, missing, fill)

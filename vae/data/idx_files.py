@@ -49,6 +49,7 @@ class IdxFiles:
         md5: Checksums of files, packed and unpacked, by their names. Of a file that is not among
             them, the length is verified; of a packed one, gzip's own checksum too.
         names: What the names of the training and of the test files begin with.
+        megabytes: What there is to download, of 10^6 bytes.
         archive: A zip that holds the packed files too, in a folder ``gzip``.
         options: Further arguments of torchvision's class.
     """
@@ -60,10 +61,11 @@ class IdxFiles:
         md5: Mapping[str, str],
         names: tuple[str, str] = ("train", "t10k"),
         archive: str = "",
+        megabytes: float | None = None,
         **options: Any,
     ) -> None:
         self.title, self.counts, self.md5, self.names = title, counts, dict(md5), names
-        self.archive, self.options = archive, options
+        self.archive, self.options, self.megabytes = archive, options, megabytes
 
     @property
     def folder(self) -> Path:
@@ -114,7 +116,7 @@ class IdxFiles:
 
             getattr(datasets, self.title)(str(root), download=True, **self.options)
 
-        download(self._missing, fill)
+        download(self.title, self.megabytes, self._missing, fill)
 
     def report(self) -> str:
         """Verifies all files; returns a line that says where they are.

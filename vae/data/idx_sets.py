@@ -23,6 +23,7 @@ MNIST = IdxFiles(
         "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
         "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
     },
+    megabytes=12,
 )
 
 FASHION_MNIST = IdxFiles(
@@ -34,6 +35,7 @@ FASHION_MNIST = IdxFiles(
         "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
         "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
     },
+    megabytes=31,
 )
 
 KMNIST = IdxFiles(
@@ -45,6 +47,7 @@ KMNIST = IdxFiles(
         "train-labels-idx1-ubyte.gz": "e144d726b3acfaa3e44228e80efcd344",
         "t10k-labels-idx1-ubyte.gz": "7320c461ea6c1c855c0b718fb2a4b134",
     },
+    megabytes=21,
 )
 
 EMNIST_COUNTS = {
@@ -76,5 +79,6 @@ def emnist(subset: str) -> IdxFiles:
         {"gzip.zip": "58c8d27c78d21e728a6bc7b3cc06412e"},
         (f"emnist-{subset}-train", f"emnist-{subset}-test"),
         archive="gzip.zip",
+        megabytes=562,
         split=subset,
     )

@@ -63,7 +63,14 @@ class BinarizedMNIST(ImagesInMemory):
                 data_dir() / FOLDER,
                 " and ".join(f"{FOLDER}/{_name(split)}" for split in absent),
             )
-            fetch(missing, FOLDER, [f"{SOURCE}/{_name(split)}" for split in absent])
+            size = sum(2 * PIXELS * COUNTS[split] for split in absent) / 1e6
+            fetch(
+                "binarised MNIST",
+                size,
+                missing,
+                FOLDER,
+                [f"{SOURCE}/{_name(split)}" for split in absent],
+            )
 
     def load(self) -> dict[str, Tensor]:
         self.prepare_data()

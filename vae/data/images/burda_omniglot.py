@@ -70,7 +70,7 @@ class BurdaOmniglot(ImagesInMemory):
             missing = not_found(
                 "Burda's Omniglot", data_dir() / FOLDERS[0], f"{FOLDERS[0]}/{FILE}"
             )
-            fetch(missing, FOLDERS[0], [SOURCE])
+            fetch("Burda's Omniglot", None, missing, FOLDERS[0], [SOURCE])
 
     def load(self) -> dict[str, Tensor]:
         held = self._read()

@@ -80,7 +80,8 @@ class CIFAR10(ImagesInMemory):
             (root / ARCHIVE).unlink(missing_ok=True)  # it has been unpacked
 
         folder = data_dir() / FOLDER
-        download(not_found("CIFAR-10", folder, f"{FOLDER} or {ARCHIVE}"), fill)
+        missing = not_found("CIFAR-10", folder, f"{FOLDER} or {ARCHIVE}")
+        download("CIFAR-10", 170, missing, fill)
 
     def load(self) -> dict[str, Tensor]:
         return self._splits("data", lambda rows: torch.from_numpy(rows).view(-1, 3, 32, 32))

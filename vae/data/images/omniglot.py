@@ -39,6 +39,14 @@ MD5 = {
 }
 """Their checksums; torchvision has those of the first two."""
 
+MEGABYTES = {
+    "images_background": 9.5,
+    "images_evaluation": 6.5,
+    "images_background_small1": 1.3,
+    "images_background_small2": 1.6,
+}
+"""Their sizes, of 10^6 bytes."""
+
 SOURCE = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
 FOLDERS = ("omniglot-py", "omniglot")
 """Where the zips are looked for, in the folder of data sets: the first is torchvision's."""
@@ -118,7 +126,13 @@ class Omniglot(ImagesInMemory):
         if absent := [name for name in ZIPS[self.subset] if self._path(name) is None]:
             layout = " and ".join(f"{FOLDERS[0]}/{name}.zip" for name in absent)
             missing = not_found("Omniglot", data_dir() / FOLDERS[0], layout)
-            fetch(missing, FOLDERS[0], [f"{SOURCE}/{name}.zip" for name in absent])
+            fetch(
+                "Omniglot",
+                sum(MEGABYTES[name] for name in absent),
+                missing,
+                FOLDERS[0],
+                [f"{SOURCE}/{name}.zip" for name in absent],
+            )
 
     def load(self) -> dict[str, Tensor]:
         drawings = self._drawings()
