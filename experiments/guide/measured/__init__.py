@@ -7,7 +7,7 @@ checked within standard errors, and so hold for both.
 
 from measured.claims import Claims, Table
 from measured.gradient import FAST, Measured, N, measure, quieter
-from measured.problems import function_of_bits, function_of_one_hot, toy_vae
+from measured.problems import function_of_bits, function_of_one_hot, toy_subsets, toy_vae
 
 __all__ = [
     "FAST",
@@ -19,5 +19,6 @@ __all__ = [
     "function_of_one_hot",
     "measure",
     "quieter",
+    "toy_subsets",
     "toy_vae",
 ]

@@ -10,8 +10,9 @@ from torch.distributions import Bernoulli, Distribution, Independent
 
 from vae.certify import Problem
 from vae.distributions.one_hot import OneHotCategorical
+from vae.distributions.plackett_luce import PlackettLuceSubset
 
-__all__ = ["function_of_bits", "function_of_one_hot", "toy_vae"]
+__all__ = ["function_of_bits", "function_of_one_hot", "toy_subsets", "toy_vae"]
 
 
 def _normal(*shape: int, seed: int) -> Tensor:
@@ -62,13 +63,46 @@ def toy_vae(
         pixels: Of the image.
     """
     width = variables if binary else variables * categories
-    decoder, offset = _normal(pixels, width, seed=10), _normal(pixels, seed=11)
     chance = torch.Generator().manual_seed(12)
     if binary:
         code = torch.randint(2, (width,), generator=chance).double()
     else:
         drawn = torch.randint(categories, (variables,), generator=chance)
         code = torch.nn.functional.one_hot(drawn, categories).double().flatten()
+    f = _log_likelihood(code, pixels, chance)
+    if binary:
+        return function_of_bits(f, 0.8 * _normal(variables, seed=0))
+    return function_of_one_hot(f, 0.8 * _normal(variables, categories, seed=0))
+
+
+def toy_subsets(
+    family: Callable[[int, Tensor], Distribution] = PlackettLuceSubset,
+    k: int = 3,
+    items: int = 6,
+    pixels: int = 64,
+) -> Problem:
+    """The same of a code that is a subset: k items, drawn without replacement.
+
+    Arguments:
+        family: Of distributions of subsets, given k and logits.
+        k: How many items are drawn.
+        items: Of how many; 3 of 6 make 20 subsets.
+        pixels: Of the image.
+    """
+    chance = torch.Generator().manual_seed(12)
+    code = torch.zeros(items, dtype=torch.float64)
+    code[torch.randperm(items, generator=chance)[:k]] = 1
+    f = _log_likelihood(code, pixels, chance)
+    logits = 0.8 * _normal(items, seed=0)
+    return Problem(lambda logits: family(k, logits), [logits], lambda z, q: f(z), f)
+
+
+def _log_likelihood(
+    code: Tensor, pixels: int, chance: torch.Generator
+) -> Callable[[Tensor], Tensor]:
+    """log p(x|z) of an image that is drawn from the code, by a fixed matrix: (K, B, ...) to (K, B)."""
+    width = len(code)
+    decoder, offset = _normal(pixels, width, seed=10), _normal(pixels, seed=11)
     chances = torch.rand(pixels, generator=chance, dtype=torch.float64)
     x = (chances < (decoder @ code + offset).sigmoid()).double()
 
@@ -76,6 +110,4 @@ def toy_vae(
         logits = z.double().reshape(*z.shape[:2], width) @ decoder.T + offset  # (K, B, pixels)
         return (x * logits - torch.nn.functional.softplus(logits)).sum(-1)
 
-    if binary:
-        return function_of_bits(log_likelihood, 0.8 * _normal(variables, seed=0))
-    return function_of_one_hot(log_likelihood, 0.8 * _normal(variables, categories, seed=0))
+    return log_likelihood
