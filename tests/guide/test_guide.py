@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import links
@@ -19,8 +18,6 @@ from looked_up.meanings import EVALUATION, TRAINING
 from looked_up.numbers import meaning, measured
 
 import vae
-from vae.cli.app import VAECLI
-from vae.cli.main import VERBS
 from vae.estimators.names import ESTIMATORS, SURROGATES
 from vae.evaluation.parts import ALWAYS, PARTS
 
@@ -95,38 +92,6 @@ def test_a_reference_to_nothing_is_seen():
     assert not in_reference("vae.RLO") and not in_reference("RLOO")
     assert not in_reference("vae.estimators.running.RunningMean")  # it is not public
     assert exists("vae.VAE.sample") and not exists("vae.VAE.samples") and not exists("vea")
-
-
-COMMANDS = [
-    line.split("  #")[0].strip()
-    for text in TEXT.values()
-    for block in re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
-    for line in block.splitlines()
-    if line
-]
-
-
-def test_commands_exist():
-    makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z-]+):.*##", makefile, flags=re.MULTILINE))
-    assert len(COMMANDS) > 25
-    for command in COMMANDS:
-        program, *words = command.split()
-        if program == "vae":
-            assert not words or words[0] in VERBS, command  # alone it lists them
-        elif program == "make":
-            assert words[0] in targets, command
-        for path in re.findall(r"(?:=|\s)(experiments/[\w/.-]+)", command):
-            assert (ROOT / path).exists(), command
-
-
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("vae fit")])
-def test_training_commands_are_understood(command, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["vae"])
-    with pytest.raises(SystemExit) as ended:
-        VAECLI([*command.split()[1:], "--print_config"])
-    assert ended.value.code in (0, None), capsys.readouterr().err
-    assert "class_path: vae." in capsys.readouterr().out
 
 
 def test_every_number_is_explained():
