@@ -1,12 +1,16 @@
 """Learning curves: what runs have logged, which belong together, and mean ± standard error."""
 
+import html
 import json
 import math
 import statistics
+import warnings
 
 import pytest
 
+from vae.pictures import letters, style
 from vae.pictures.curves import Curve, curve, draw, spread
+from vae.pictures.style import save, to_png, to_svg
 from vae.run.history import by_configuration, histories, metrics_of
 
 
@@ -124,3 +128,22 @@ def test_a_row_of_no_epoch_is_no_end(tmp_path):
         file.write('{"step": 9, "time": 101, "epoch": -1, "val/elbo": -2}\n')
     (found,) = histories([run])
     assert [row["epochs"] for row in found.rows] == [1, 1]
+
+
+def test_names_in_letters_of_all_scripts(tmp_path, capsys, monkeypatch):
+    """Without a warning; in pixels a letter that no font has is a box, and a line says which."""
+    monkeypatch.setattr(style, "families", lambda: ["sans-serif"])  # whatever this machine has
+    names = ["高斯 100% & <b>", "smile \U0001fac8", r"a $\frac$"]
+    figure = draw({r"val/$\frac$": {name: Curve([1.0], [2.0], None, 1) for name in names}})
+    save(figure, tmp_path / "a.png")
+    said = capsys.readouterr().err
+    assert set("高斯\U0001fac8") < set(said) and said.count("\n") == 1 and "boxes" in said
+    text = to_svg(figure)
+    for name in names:
+        assert f">{html.escape(name, quote=False)}<" in text
+    assert to_png(figure) and not capsys.readouterr().err and letters.wide("高a") == 3
+
+
+def test_other_warnings_of_a_picture_are_not_lost():
+    with pytest.warns(UserWarning, match="mine"), letters.lettered(said=False):
+        warnings.warn("mine", stacklevel=1)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from vae.pictures.letters import plain, wide
 from vae.pictures.style import COLUMN, DASHES, LINES, TEXT, new_figure, styled
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def draw(
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     labels = list(dict.fromkeys(label for own in curves.values() for label in own))
-    panels, longest = len(curves), max(map(len, labels))
+    panels, longest = len(curves), max(map(wide, labels))
     across, beside = min(panels, 3), panels == 1 and len(labels) <= 8
     below = 0 if beside else -(-len(labels) // across_of(longest))
     width = min(TEXT, COLUMN + 0.06 * longest * (len(labels) > 1)) if panels == 1 else TEXT
@@ -118,7 +119,7 @@ def draw(
                 high = [m + e for m, e in zip(found.mean, found.se, strict=True)]
                 axes.fill_between(found.x, low, high, color=color, alpha=0.25, linewidth=0)
         unit = " [nats]" if metric.rpartition("/")[2] in NATS else ""
-        axes.set(xscale=x_scale, ylabel=f"{metric}{unit}")
+        axes.set(xscale=x_scale, ylabel=f"{plain(metric)}{unit}")
         axes.set_xlabel(x if x != "steps" else "optimiser steps")
         if x_scale == "log":
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -159,15 +160,10 @@ def _handles(labels: Sequence[str]) -> list[object]:
             [],
             color=LINES[i % len(LINES)],
             linestyle=DASHES[i % len(DASHES)],
-            label=_plain(label),
+            label=plain(label),
         )
         for i, label in enumerate(labels)
     ]
-
-
-def _plain(label: str) -> str:
-    """A name as it is: between two dollar signs it would be read as a formula."""
-    return label.replace("$", r"\$")
 
 
 def across_of(longest: int) -> int:
@@ -184,7 +180,7 @@ def _name(axes: Axes, ends: Mapping[str, tuple[float, float]], labels: Sequence[
         color = LINES[labels.index(label) % len(LINES)]
         line = {"arrowstyle": "-", "color": color, "lw": 0.5, "alpha": 0.7, "shrinkB": 1}
         axes.annotate(
-            _plain(label),
+            plain(label),
             ends[label],
             (1.05, place),
             textcoords="axes fraction",

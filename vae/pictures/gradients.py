@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from vae.pictures.letters import plain
 from vae.pictures.style import GREY, LINES, TEXT, new_figure, styled
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def draw(rows: Sequence[Row], title: str, subtitle: str) -> Figure:
     unbiased = sum(row["bias"] is None for row in shown)
     gap = 1 if 0 < unbiased < len(shown) else 0
     places = [i + gap * (i >= unbiased) for i in range(len(shown))]
-    heads, words = wrap(title, 92), wrap(subtitle, 120)
+    heads, words = wrap(plain(title), 92), wrap(plain(subtitle), 120)
     head, beneath = 0.17 * len(heads), 0.13 * len(words)
     height = 0.9 + head + beneath + 0.165 * (len(shown) + gap)
     figure = new_figure(TEXT, height)
@@ -84,7 +85,7 @@ def draw(rows: Sequence[Row], title: str, subtitle: str) -> Figure:
                     fontsize=7,
                 )
     first = panels[0]
-    first.set_yticks(places, [str(row["label"]) for row in shown])
+    first.set_yticks(places, [plain(str(row["label"])) for row in shown])
     for tick, row in zip(first.get_yticklabels(), shown, strict=True):
         tick.set_color(_color(row))
     first.set_ylim(max(places) + 0.7, -0.7)

@@ -13,6 +13,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
+from vae.pictures.letters import families, lettered
 from vae.whole_files import replacing
 
 if TYPE_CHECKING:
@@ -60,7 +61,6 @@ HEAT = "Blues"
 SUFFIXES = (".png", ".pdf")
 
 RC: Any = {
-    "font.family": "sans-serif",
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -91,7 +91,7 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
         import matplotlib
 
-        with matplotlib.rc_context(RC):
+        with matplotlib.rc_context(RC | {"font.family": families()}), lettered(said=False):
             return draw(*args, **kwargs)
 
     return drawn
@@ -151,7 +151,7 @@ def save(figure: Figure, path: Path) -> None:
     """
     import matplotlib
 
-    with replacing(path) as file, matplotlib.rc_context(RC):
+    with replacing(path) as file, matplotlib.rc_context(RC), lettered(said=True):
         figure.savefig(file, format=path.suffix[1:].lower())
 
 
@@ -166,7 +166,8 @@ def to_svg(figure: Figure, transparent: bool = False) -> str:
 
     file = io.StringIO()
     none = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with matplotlib.rc_context({**RC, "svg.fonttype": "none", "svg.hashsalt": "vae"}):
+    letters = {"svg.fonttype": "none", "svg.hashsalt": "vae"}
+    with matplotlib.rc_context(RC | letters), lettered(said=False):
         figure.savefig(file, format="svg", transparent=transparent, metadata=none)
     return file.getvalue()
 
@@ -176,6 +177,6 @@ def to_png(figure: Figure) -> bytes:
     import matplotlib
 
     file = io.BytesIO()
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(RC), lettered(said=False):
         figure.savefig(file, format="png")
     return file.getvalue()
