@@ -34,6 +34,20 @@ def test_the_policy_stops_a_request(browser, tmp_path):
             pass
 
 
+def test_no_script_but_the_pages_own_runs(browser, tmp_path):
+    """Whatever a name or a file of a run has brought into the page."""
+    run = "document.title = 'ran'"
+    body = f'<img src="data:," onerror="{run}"><svg onload="{run}"></svg><script>{run}</script>'
+    script = "document.body.dataset.own = 'ran';"
+    replace_text(tmp_path / "page.html", page("Quiet", body, script=script))
+    with pytest.raises(AssertionError, match="script-src|inline"):
+        with opened(browser, tmp_path / "page.html") as seen:
+            seen.wait_for_load_state()
+            assert seen.evaluate("document.body.dataset.own") == "ran"
+            title = seen.title()
+    assert title == "Quiet"
+
+
 def test_numbers_that_json_does_not_know_are_refused(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         page("t", "", data={"a": float("nan")})

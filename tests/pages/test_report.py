@@ -12,6 +12,7 @@ from forked import ROOT
 
 from vae.cli.main import run
 from vae.evaluation.words import in_words
+from vae.pages.report.markup import number, table
 
 GRADIENTS = ROOT / "experiments" / "results" / "gradients-one-hot.json"
 
@@ -219,6 +220,11 @@ def test_a_run_without_results_says_how_to_go_on(trained_run, tmp_path):
     text = text_of(folder)
     assert "cut short after step" in text and f"vae resume {folder}" in text
     assert "Independent(Normal, 1)) have no categories" in text
+
+
+def test_what_a_file_has_in_place_of_a_number_is_no_part_of_the_page():
+    text = table(("name", "a>"), [["x<b>", number("1<b>", '"><b>')]], "<b>")
+    assert "<b>" not in text and "&quot;&gt;&lt;b&gt;" in text
 
 
 def test_what_is_damaged_or_not_there_is_a_line(trained_run, tmp_path, capsys, monkeypatch):

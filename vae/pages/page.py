@@ -6,6 +6,8 @@ between the two.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import json
 import re
@@ -14,7 +16,10 @@ from typing import Any
 
 __all__ = ["asset", "page"]
 
-POLICY = "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+POLICY = (
+    "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'sha256-{}'"
+)
+"""No request, and no script but the page's own, whatever a file of a run has brought into the page."""
 
 SHELL = """<!doctype html>
 <html lang="en">
@@ -34,9 +39,7 @@ SHELL = """<!doctype html>
 <main id="main">
 {body}
 </main>
-{data}<script>
-{script}
-</script>
+{data}<script>{script}</script>
 </body>
 </html>
 """
@@ -68,13 +71,15 @@ def page(title: str, body: str, css: str = "", script: str = "", data: Any = Non
     if data is not None:
         text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
         held = f'<script type="application/json" id="data">{text}</script>\n'
+    script = _closed(f"\n{asset('theme.js')}{script}\n")
+    digest = hashlib.sha256(script.encode()).digest()
     return SHELL.format(
-        policy=POLICY,
+        policy=POLICY.format(base64.b64encode(digest).decode()),
         title=html.escape(title),
         css=asset("style.css") + css,
         body=body,
         data=held,
-        script=_closed(asset("theme.js") + script),
+        script=script,
     )
 
 

@@ -111,8 +111,8 @@ def _attributes(cell: Cell) -> str:
 
 
 def data_value(value: float | None) -> str:
-    """The attribute that holds a number as its file has it."""
-    return "" if value is None else f' data-value="{value!r}"'
+    """The attribute that holds a number as its file has it, be it no number."""
+    return "" if value is None else f' data-value="{html.escape(repr(value))}"'
 
 
 def figures(content: Mapping[str, str]) -> str:
