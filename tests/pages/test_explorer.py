@@ -137,7 +137,7 @@ def test_a_drawing_changes_q(explored):
         assert 0 < sum(ink) < len(ink)
         page.get_by_role("button", name="Clear").click()
         assert page.locator("#no-image").is_visible()
-        page.get_by_role("button", name="test image 2, a 2").press("Enter")
+        page.get_by_role("button", name="test image 2, class 2").press("Enter")
         (total,) = vae.kl(vae.posterior(images("binary")[2:3]))
         assert f"= {total:.2f} nats" in page.locator("#kl-sum").inner_text()
 
@@ -213,6 +213,8 @@ def test_tab_reaches_everything(explored, name):
 def test_it_fits_and_has_names(explored, name, viewport, scheme):
     with explored(name, viewport, scheme) as (_, page):
         assert fits(page) and names_missing(page) == []
+        lines = page.evaluate("[...document.querySelectorAll('.key')].map((e) => e.clientHeight)")
+        assert all(height < 30 for height in lines)  # a swatch and its words on one line
 
 
 def test_what_is_said_of_the_temperature():
@@ -223,6 +225,44 @@ def test_what_is_said_of_the_temperature():
         words[name] = relaxation(model, model.vae.hard.posterior(images("binary")[:1]))
     assert "saw soft samples" in words["gumbel_softmax"]["words"]
     assert "saw hard samples" in words["st_gumbel"]["words"] and words["rloo"] is None
+
+
+SLOW = """async (milliseconds) => {
+    const {model, state} = explorer, decode = model.decode.bind(model), frame = () => new Promise(requestAnimationFrame);
+    let inFrame = 0, most = 0, all = 0;
+    model.decode = (z) => {
+        for (const end = performance.now() + milliseconds; performance.now() < end;);
+        [inFrame, all] = [inFrame + 1, all + 1];
+        most = Math.max(most, inFrame);
+        return decode(z);
+    };
+    document.getElementById("way").dispatchEvent(new Event("change"));
+    document.getElementById("plane").dataset.whole = "";
+    state.set({dims: [2, 1]});
+    state.set({posterior: state.get("posterior")});
+    for (let n = 0; n < 40; n += 1) { await frame(); inFrame = 0; }
+    return [most, all, document.getElementById("plane").dataset.whole];
+}"""
+
+
+def test_a_slow_decoder_does_not_keep_the_page_from_answering(explored):
+    """The plane, the strip and the reconstructions take turns: an image a frame, if one takes long."""
+    with explored("gaussian") as (_, page):
+        page.wait_for_selector("#plane[data-whole]")
+        most, images, whole = page.evaluate(SLOW, 12)
+        assert most == 1 and 30 < images <= 41 and whole == ""
+
+
+def test_no_infinity_and_no_nan_is_shown(explored):
+    with explored("one_hot") as (_, page):
+        for kl in ("[Infinity, 3e8, 1]", "[NaN, 1, 1]", "[2e-30, 0, -0]"):
+            page.evaluate(
+                f"explorer.state.set({{kl: {kl}, posterior: explorer.state.get('posterior')}})"
+            )
+            text = page.inner_text("body") + page.locator("#kl").get_attribute("aria-label")
+            assert "Infinity" not in text and "NaN" not in text
+            if "3e8" in kl:
+                assert "more than 3.4e38 nats" in text and "3.00e8" in text
 
 
 def test_a_large_page_says_what_makes_it_smaller():

@@ -197,6 +197,27 @@ def same_mean(ours, theirs):
     return ((ours.mean(0) - theirs.mean(0)).abs() / error.clamp_min(1e-4 / math.sqrt(DRAWS))).max()
 
 
+LARGE = {"gaussian": 10.0, "binary": 50.0, "one_hot": 50.0}
+"""Of log-scales (a log-variance of 20), and of logits."""
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", LARGE)
+def test_the_kl_of_extreme_parameters_is_torchs(ask, name):
+    model = composed(name, None, "bernoulli").eval()
+    for part in model.vae.latent.modules():
+        if isinstance(part, torch.nn.Linear):
+            signs = torch.arange(part.bias.numel()) % 2 * 2 - 1
+            part.weight.zero_()
+            part.bias.copy_(LARGE[name] * signs)
+    x = images("binary")[:1]
+    exact = model.vae.kl_per_variable(model.vae.posterior(x))[0]
+    picture = x.flatten().tolist()
+    found = numbers(ask(gather(model, "small"), picture, picture, 1, T, [], {})["kl"])
+    assert found.isfinite().all() and (name != "gaussian" or exact.max() > 1e8)
+    torch.testing.assert_close(found, exact, rtol=1e-4, atol=1e-4)
+
+
 @torch.no_grad()
 def test_a_flow_is_shown_at_what_it_moves_the_mean_to(ask):
     pytest.importorskip("zuko")

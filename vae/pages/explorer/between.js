@@ -6,7 +6,8 @@ class Between {
     Object.assign(this, { model, state, data, shelf, inference });
     const { space } = model;
     this.about = { middle: data.middle, scale: data.scale, width: space.width, layers: space.layers };
-    this.ends = [];
+    this.known = null;
+    this.later = inPieces();
     this.choices = ["from", "to"].map((id, n) => this.fill(byId(id), n));
     this.slider = byId("part");
     this.strip = Array.from({ length: STRIP }, (_, n) => picture(model.image, `Decoded ${n + 1} of ${STRIP}`));
@@ -47,13 +48,17 @@ class Between {
     return this.model.encode(this.inference.visible(image)).center();
   }
 
+  /** The two codes, once one asks for them. */
+  get ends() { return (this.known ??= this.choices.map((select) => this.code(select.value))); }
+
   at(t) { return WAYS[this.way.value](...this.ends, t, this.about); }
 
   show() {
-    this.ends = this.choices.map((select) => this.code(select.value));
-    this.strip.forEach((canvas, n) => paint(canvas, this.model.decode(this.at(n / (STRIP - 1))), this.model.image));
+    this.known = null;
     byId("mix-note").hidden = this.way.value !== "mix";
-    this.mark();
+    const here = [byId("on-the-way"), Number(this.slider.value)];
+    const strip = this.strip.map((canvas, n) => [canvas, n / (STRIP - 1)]);
+    forEachLater(this.later, [here, ...strip], ([canvas, t]) => paint(canvas, this.model.decode(this.at(t)), this.model.image));
   }
 
   /** The big image goes along. */
@@ -64,6 +69,4 @@ class Between {
     paint(byId("on-the-way"), this.model.decode(z), this.model.image);
     if (this.way.value !== "mix") this.state.set({ z }, "between"); // a mixture is no code
   }
-
-  mark() { paint(byId("on-the-way"), this.model.decode(this.at(Number(this.slider.value))), this.model.image); }
 }

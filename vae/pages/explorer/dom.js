@@ -13,9 +13,11 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Two digits after the point, with a true minus. */
+/** Two digits after the point, with a true minus; of large numbers an exponent, and what float32 cannot hold in words. */
 const fixed = (value, digits = 2) => {
-  const text = value.toFixed(digits);
+  if (Number.isNaN(value)) return "undefined";
+  if (!Number.isFinite(value)) return value > 0 ? "more than 3.4e38" : "less than \u22123.4e38"; // float32's largest
+  const text = Math.abs(value) < 1e5 ? value.toFixed(digits) : value.toExponential(digits).replace("e+", "e");
   return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "\u2212");
 };
 
@@ -34,23 +36,6 @@ function eachFrame(f) {
   return (...values) => {
     if (waiting === null) requestAnimationFrame(() => { const latest = waiting; waiting = null; f(...latest); });
     waiting = values;
-  };
-}
-
-/** Work in pieces, as many a frame as there is time for. `piece()` says whether there is more; new work takes its place. */
-function inPieces(milliseconds = 8) {
-  let latest = null;
-  return (piece) => {
-    const frame = () => {
-      if (latest !== piece) return;
-      const begun = performance.now();
-      let more = piece();
-      while (more && performance.now() - begun < milliseconds) more = piece();
-      if (more) requestAnimationFrame(frame);
-      else latest = null;
-    };
-    latest = piece;
-    requestAnimationFrame(frame);
   };
 }
 

@@ -81,7 +81,7 @@ class Shelf {
     const bytes = bytesOf(images.pixels), one = images.words.replace(/s$/, "");
     for (let n = 0; n * model.pixels < bytes.length; n += 1) {
       const pixels = Float32Array.from(bytes.subarray(n * model.pixels, (n + 1) * model.pixels), (v) => v / 255);
-      const name = `${one} ${n}${images.labels ? `, a ${images.labels[n]}` : ""}`, image = { pixels, name, ready: true };
+      const name = `${one} ${n}${images.labels ? `, class ${images.labels[n]}` : ""}`, image = { pixels, name, ready: true };
       const shown = picture(model.image, "");
       shown.removeAttribute("role");
       shown.setAttribute("aria-hidden", "true");

@@ -1,6 +1,4 @@
 // The plane of two entries of a code: what it decodes to everywhere, and where the code is.
-const BUDGET = 8; // milliseconds of a frame for the background
-
 class Plane {
   constructor(model, state) {
     Object.assign(this, { model, state });
@@ -8,7 +6,9 @@ class Plane {
     this.top = byId("plane");
     this.said = byId("plane-said");
     const [, height, width] = model.image;
-    this.tiles = this.tileCount();
+    this.later = inPieces();
+    this.each = this.timeOfOne();
+    this.tiles = this.each < 12 ? 13 : this.each < 40 ? 9 : 7; // fewer for a decoder that is slow
     this.ground.width = this.tiles * width;
     this.ground.height = this.tiles * height;
     this.ground.classList.toggle("pixels", width < 20);
@@ -28,15 +28,16 @@ class Plane {
     this.renew();
   }
 
-  /** Fewer tiles for a decoder that is slow; its first runs, which compile it, do not count. */
-  tileCount() {
+  /** Milliseconds of one image, at best: the first runs, which compile the decoder, take longer. */
+  timeOfOne() {
+    const begun = performance.now();
     let each = Infinity;
-    for (let n = 0; n < 5; n += 1) {
-      const begun = performance.now();
+    for (let n = 0; n < 5 && performance.now() - begun < 30; n += 1) {
+      const start = performance.now();
       this.model.decode(this.state.get("z"));
-      each = Math.min(each, performance.now() - begun);
+      each = Math.min(each, performance.now() - start);
     }
-    return each < 12 ? 13 : each < 40 ? 9 : 7;
+    return each;
   }
 
   /** Tiles in an order in which all of the plane changes at once. */
@@ -112,31 +113,29 @@ class Plane {
 
   /** The background, a few tiles a frame: what is there stays until it is replaced. */
   renew() {
-    const idle = this.left === 0;
     this.left = this.order.length;
-    if (idle) requestAnimationFrame(() => this.work());
+    this.later(() => this.work());
   }
 
+  /** Some tiles at once, where they are quickly decoded; whether there are more. */
   work() {
-    const begun = performance.now(), { model, tiles } = this, [, height, width] = model.image;
-    const several = 4, size = model.space.size;
-    while (this.left > 0 && performance.now() - begun < BUDGET) {
-      const count = Math.min(several, this.left), chosen = [], codes = new Float32Array(count * size);
-      for (let n = 0; n < count; n += 1) {
-        const tile = this.order[this.at];
-        this.at = (this.at + 1) % this.order.length;
-        chosen.push(tile);
-        codes.set(this.at2(((tile % tiles) + 0.5) / tiles, 1 - (Math.floor(tile / tiles) + 0.5) / tiles), n * size);
-      }
-      const images = model.decode(codes);
-      chosen.forEach((tile, n) => {
-        const pixels = images.subarray(n * model.pixels, (n + 1) * model.pixels);
-        paint(this.ground, pixels, model.image, (tile % tiles) * width, Math.floor(tile / tiles) * height);
-      });
-      this.left -= count;
+    const { model, tiles } = this, [, height, width] = model.image;
+    const count = Math.min(this.each < 2 ? 4 : 1, this.left), size = model.space.size;
+    const chosen = [], codes = new Float32Array(count * size);
+    for (let n = 0; n < count; n += 1) {
+      const tile = this.order[this.at];
+      this.at = (this.at + 1) % this.order.length;
+      chosen.push(tile);
+      codes.set(this.at2(((tile % tiles) + 0.5) / tiles, 1 - (Math.floor(tile / tiles) + 0.5) / tiles), n * size);
     }
-    if (this.left > 0) requestAnimationFrame(() => this.work());
-    else this.top.dataset.whole = "true";
+    const images = model.decode(codes);
+    chosen.forEach((tile, n) => {
+      const pixels = images.subarray(n * model.pixels, (n + 1) * model.pixels);
+      paint(this.ground, pixels, model.image, (tile % tiles) * width, Math.floor(tile / tiles) * height);
+    });
+    this.left -= count;
+    if (this.left === 0) this.top.dataset.whole = "true";
+    return this.left > 0;
   }
 
   /** The code, q(z|x) and the axes, above the background. */

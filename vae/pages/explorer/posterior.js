@@ -6,7 +6,7 @@ class Inference {
     Object.assign(this, { model, state, data });
     this.draws = uniforms(model.pixels, new Random(11));
     this.random = new Random(13);
-    this.estimating = inPieces();
+    [this.estimating, this.sampling] = [inPieces(), inPieces()];
     this.seen = picture(model.image, "The image as the model sees it");
     byId("seen").append(this.seen);
     this.samples = Array.from({ length: SAMPLES }, (_, n) => picture(model.image, `Reconstruction ${n + 1}, of one sample of q(z|x)`));
@@ -16,7 +16,6 @@ class Inference {
       this.draws = uniforms(model.pixels, this.random);
       state.set({ image: state.get("image") }, "again");
     });
-    if (!data.binary) byId("again").textContent = "Draw samples again";
     state.on("image", () => this.infer());
     state.on("posterior", () => this.show());
     document.addEventListener("theme", () => this.chart());
@@ -26,7 +25,7 @@ class Inference {
 
   words() {
     const trained = this.data.binarization ? `with ${this.data.binarization} binarisation` : "on binary pixels";
-    return `The model was trained ${trained}: of a drawing it sees zeros and ones, each pixel drawn once with its grey level as probability.`;
+    return `The model was trained ${trained}: it sees zeros and ones. Each pixel of a drawing is drawn once, with its grey level as probability; ${this.data.images?.words ?? "images"} are drawn already.`;
   }
 
   /** The pixels that the encoder reads. */
@@ -37,6 +36,7 @@ class Inference {
     if (!image) { this.state.set({ posterior: null, moments: null, kl: null }); return; }
     const x = this.visible(image), posterior = this.model.encode(x);
     paint(this.seen, x, this.model.image);
+    byId("again").textContent = this.data.binary && !image.ready ? "Draw its pixels again" : "Draw samples again";
     const moments = this.model.space.discrete ? null : posterior.moments();
     this.state.set({ z: Float64Array.from(posterior.center()) }, "image");
     this.state.set({ posterior, moments, kl: posterior.kl() });
@@ -49,8 +49,7 @@ class Inference {
     if (!posterior) return;
     byId("image-name").textContent = image.name;
     const random = new Random(17 + this.random.state);
-    const images = this.model.decode(joined(this.samples.map(() => posterior.sample(random))));
-    this.samples.forEach((canvas, n) => paint(canvas, images.subarray(n * this.model.pixels), this.model.image));
+    forEachLater(this.sampling, this.samples, (canvas) => paint(canvas, this.model.decode(posterior.sample(random)), this.model.image));
     this.rate(posterior, kl);
     this.chart();
   }
@@ -71,7 +70,10 @@ class Inference {
       const estimate = new Estimate(posterior);
       this.estimating(() => {
         estimate.more();
-        said.textContent = `KL(q(z|x) || p(z)) \u2248 ${fixed(estimate.mean)} \u00b1 ${fixed(estimate.error)} nats (Monte Carlo: mean \u00b1 standard error of n = ${estimate.n.toLocaleString("en")} samples)`;
+        const found = Number.isFinite(estimate.error)
+          ? `${fixed(estimate.mean)} \u00b1 ${fixed(estimate.error)} nats`
+          : "no number: densities are beyond what float32 holds";
+        said.textContent = `KL(q(z|x) || p(z)) \u2248 ${found} (Monte Carlo: mean \u00b1 standard error of n = ${estimate.n.toLocaleString("en")} samples)`;
         if (estimate.done) said.setAttribute("aria-busy", "false");
         return !estimate.done;
       });
@@ -83,7 +85,7 @@ class Inference {
     const canvas = byId("kl"), kl = this.state.get("kl");
     canvas.parentElement.hidden = !kl || kl.length < 2;
     if (canvas.parentElement.hidden) return;
-    const { space } = this.model, order = largest(kl, kl.length), most = Math.max(kl[order[0]], 1e-9);
+    const { space } = this.model, order = largest(kl, kl.length), most = Math.max(...kl.filter(Number.isFinite), 1e-9);
     const name = (i) => space.name(i * space.width).split(",₁")[0];
     canvas.setAttribute("aria-label", `KL of each variable in nats, highest first: ${order.slice(0, 5).map((i) => `${name(i)} ${fixed(kl[i])}`).join(", ")}`);
     const box = canvas.getBoundingClientRect(), dense = window.devicePixelRatio || 1;
@@ -99,7 +101,7 @@ class Inference {
     context.fillText("0", left - 4, top + height);
     context.textAlign = "center";
     order.forEach((i, place) => {
-      const tall = (Math.max(0, kl[i]) / most) * height, x = left + place * width;
+      const tall = clamp(kl[i] / most, 0, 1) * height, x = left + place * width;
       context.fillStyle = colour("c0");
       context.fillRect(x + 0.1 * width, top + height - tall, Math.max(1, 0.8 * width), Math.max(tall, 1));
       context.fillStyle = colour("muted");

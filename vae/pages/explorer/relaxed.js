@@ -13,8 +13,9 @@ class Relaxed {
       return kind;
     });
     this.seed = 19;
+    this.later = inPieces();
     byId("noise").addEventListener("click", () => { this.seed += 1; this.show(); });
-    this.slider.addEventListener("input", eachFrame(() => this.show()));
+    this.slider.addEventListener("input", () => this.show());
     state.on("posterior", () => this.show());
     this.show();
   }
@@ -28,7 +29,7 @@ class Relaxed {
 
   show() {
     const { model } = this, { width } = model.space, logits = this.logits(), random = new Random(this.seed);
-    const temperature = 10 ** Number(this.slider.value);
+    const temperature = 10 ** Number(this.slider.value), pairs = [];
     let share = 0;
     for (let n = 0; n < PAIRS; n += 1) {
       const noisy = mapped(logits, (l) => l + (width > 1 ? random.gumbel() : random.logistic()));
@@ -38,11 +39,11 @@ class Relaxed {
       const hard = width > 1
         ? joined(rows(noisy, width).map((row) => ones(width, [argmax(row)])))
         : mapped(noisy, (l) => (l > 0 ? 1 : 0));
-      paint(this.soft[n], model.decode(soft), model.image);
-      paint(this.hard[n], model.decode(hard), model.image);
+      pairs.push([this.soft[n], soft], [this.hard[n], hard]);
       const most = width > 1 ? rows(soft, width).map((row) => Math.max(...row)) : [...soft].map((v) => Math.max(v, 1 - v));
       share += most.reduce((sum, v) => sum + v, 0) / most.length / PAIRS;
     }
+    forEachLater(this.later, pairs, ([canvas, z]) => paint(canvas, model.decode(z), model.image));
     byId("temperature-value").textContent = fixed(temperature);
     this.slider.setAttribute("aria-valuetext", fixed(temperature));
     byId("share").textContent = `Largest share of a soft variable, on average: ${fixed(share)} (of a hard one: 1).`;

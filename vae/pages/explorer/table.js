@@ -39,7 +39,7 @@ class Table {
     const { space } = this.model, head = make("tr", {}, make("td"));
     const few = space.width <= MANY; // of more, narrow columns and every eighth number
     for (let c = 0; c < space.width; c += 1) head.append(make("th", { scope: "col" }, few || c % 8 === 0 ? c : ""));
-    head.append(make("th", { scope: "col", class: "number kl-column", hidden: true }, "KL"));
+    head.append(make("th", { scope: "col", class: "number kl-column", hidden: true, title: "KL(q(z|x) || p(z)) of each variable, in nats" }, "KL, nats"));
     const body = this.variablesOf(layer).map((variable) => {
       const row = make("tr", { role: "row" }, make("th", { scope: "row" }, space.name(variable * space.width).split(",")[0]));
       for (let c = 0; c < space.width; c += 1) row.append(make("td", { role: "presentation" }, this.cell(variable * space.width + c, `z${variable + 1}, category ${c}`)));

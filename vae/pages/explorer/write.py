@@ -11,6 +11,7 @@ __all__ = ["explorer", "model_scripts"]
 
 MODEL = ("dom", "random", "special", "families", "spaces", "model", "rate", "ways")
 PARTS = (
+    "pieces",
     "paint",
     "state",
     "plane",
