@@ -195,6 +195,10 @@ def test_it_opens_anywhere(browser, request, which, viewport, scheme):
             return [style.fill, getComputedStyle(document.body).backgroundColor]; }""")
         brightness = [sum(map(int, re.findall(r"\d+", one)[:3])) for one in (ink, paper)]
         assert abs(brightness[0] - brightness[1]) > 400  # readable, light and dark
+        page.set_viewport_size({"width": 688, "height": 1000})  # A4 between its margins
+        page.emulate_media(media="print", color_scheme=scheme)
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert paper == "rgb(255, 255, 255)" and fits(page) and not page.is_visible("nav")
 
 
 def test_several_runs_side_by_side(together):

@@ -40,8 +40,17 @@ def evaluations(found: Contents) -> Section:
         parts.append(
             "<h3>The test at the run's end</h3>"
             + table(("", "nats an image>", ""), rows, "The test's numbers")
+            + _of_images(found.results or {})
         )
     return Section("evaluation", "Evaluation", "\n".join(parts))
+
+
+def _of_images(results: Mapping[str, Any]) -> str:
+    """What the test's numbers are of; older results do not say how many images."""
+    images = f"{results['images']:,} test images" if "images" in results else "all test images"
+    error = "; ± one standard error over images" if results.get("standard_errors") else ""
+    pixels = results.get("binarization")
+    return note(f"Of {images}{f', {pixels} binarisation' if pixels else ''}{error}.")
 
 
 def _one(name: str, content: Mapping[str, Any]) -> str:

@@ -147,13 +147,14 @@ def _traverse(subject: Subject) -> Picture:
     from vae.pictures.traverse import draw, traverse
 
     assert subject.vae is not None
-    found, _ = _kl_of(subject, {})
+    found, of = _kl_of(subject, {})
     name = "KL [nats]" if found else "Var E[z]"
+    over = f", a mean over {of}" if found else ""
     score = found.mean if found else mean_variance(subject.vae, subject.batches(KL_IMAGES))
     result = traverse(subject.vae, subject.first(1)[0], score, min(10, len(score)), 11)
     caption = (
         f"The code of the first {subject.split} image with one variable changed at a time; the"
-        f" {len(result.variables)} of {len(score)} variables with the highest {name}."
+        f" {len(result.variables)} of {len(score)} variables with the highest {name}{over}."
     )
     return Picture("traverse", TITLES["traverse"], caption, draw(result, name))
 
