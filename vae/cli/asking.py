@@ -175,8 +175,8 @@ class Asking:
             about = "" if each is None else f", about {duration(each * images)}"
             words = getattr(part, kind.values) if kind.values else []
             flag = " ".join([f"--{name}", *map(str, words)])
-            said = f"  {flag:<21} {kind.title} ({images:,} images{about})"
-            lines.append(textwrap.fill(said, console().width, subsequent_indent=" " * 24))
+            said = f"  {flag:<21}  {kind.title} ({images:,} images{about})"
+            lines.append(textwrap.fill(said, console().width, subsequent_indent=" " * 25))
         return "\n".join(lines) if lines[1:] else ""
 
 

@@ -9,7 +9,7 @@ import sympy  # torch needs it
 import torch
 
 from vae.certify.named import example, named_cases
-from vae.cli.console import console, fitted
+from vae.cli.console import console, print_fitted
 from vae.cli.latent_names import LAYERS
 from vae.cli.parser import ScriptParser
 from vae.distributions.kinds import is_discrete, kind_of
@@ -167,7 +167,7 @@ def show(format: str = "table") -> None:
         print(markdown())
         return
     out = console()
-    out.print(fitted(HEADERS, rows(), folded, out.width, 150))
+    print_fitted(out, HEADERS, rows(), folded, 150)
     out.print(footnote(), markup=False)
     biased = [name for name in ESTIMATORS if example(name).bias is not None]
     certified = [case for case in named_cases() if case[0] not in biased]

@@ -8,7 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from vae.cli.console import console
+from vae.cli.console import console, is_narrow, print_list
 from vae.evaluation.words import in_words, labels_of
 
 __all__ = ["duration", "print_evaluation"]
@@ -29,7 +29,7 @@ def print_evaluation(title: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
         rows: The numbers by name, as :func:`vae.cli.evaluation_file.entry` makes them.
     """
     out = console()
-    narrow = out.width < NARROWEST
+    narrow, listed = out.width < NARROWEST, []
     table = Table("", "value", "what it is") if narrow else Table(*WIDE)
     for column in table.columns:
         column.no_wrap = column.header not in ("with", "what it is")
@@ -51,11 +51,15 @@ def print_evaluation(title: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
         if narrow:
             about = [bound, f"{images} images", *labels, *([f"{seconds} s"] if seconds else [])]
             cells = [marked, f"{value} {unit}", ", ".join(about)]
+            listed.append((marked, cells[1:]))
         else:
             cells = [marked, value, unit, bound, images, ", ".join(labels), seconds]
         table.add_row(*map(escape, cells))  # E_q[z] is no markup
     out.print(title, style="bold", markup=False)
-    out.print(table)
+    if is_narrow(out):
+        print_list(out, listed)
+    else:
+        out.print(table)
     for name, row in rows.items():
         if row.get("warning"):
             out.print(f"! {name}: {row['warning']}", markup=False)

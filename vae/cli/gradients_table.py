@@ -13,7 +13,7 @@ from rich.table import Table
 from torch import Tensor
 
 from vae.analysis.gradient_words import COLUMNS, NOTES, in_digits, titles
-from vae.cli.console import console
+from vae.cli.console import console, is_narrow, print_list
 from vae.cli.latent_names import LAYERS
 from vae.data.source import ImageSource
 from vae.distributions.kinds import kind_of
@@ -96,7 +96,10 @@ def write(stem: Path, about: dict[str, Any], rows: list[dict[str, Any]], pdf: bo
     narrow = out.width < WIDE
     out.print(title, style="bold", markup=False)
     out.print(how, markup=False)
-    out.print(_table(rows, NARROW if narrow else COLUMNS))
+    if is_narrow(out):
+        print_list(out, map(_lines, ordered(rows)))
+    else:
+        out.print(_table(rows, NARROW if narrow else COLUMNS))
     out.print(NOTES, markup=False)
     if narrow:
         out.print(f"Of the encoder, evaluations, memory: {stem}.csv", soft_wrap=True, markup=False)
@@ -118,10 +121,22 @@ def _table(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> Table:
     for number, row in enumerate(shown):
         if number and (row["bias"] is None) != (shown[number - 1]["bias"] is None):
             table.add_section()
-        cells = [in_digits(row[key]) for key in columns]
-        place = list(columns).index("bias_squared")
-        cells[place] = f"{cells[place]} ± {row['bias_error']:.1g}"
+        cells = _cells(row, columns)
         if has_bias(row):
+            place = list(columns).index("bias_squared")
             cells[place] = f"[bold]{cells[place]}[/bold]"
         table.add_row("✓" if row["bias"] is None else "", *cells)
     return table
+
+
+def _cells(row: Mapping[str, Any], columns: Mapping[str, str]) -> list[str]:
+    cells = {key: in_digits(row[key]) for key in columns}
+    cells["bias_squared"] += f" ± {row['bias_error']:.1g}"
+    return list(cells.values())
+
+
+def _lines(row: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """A row of a list: the estimator, marked as in the table, and its numbers."""
+    label, *cells = _cells(row, NARROW)
+    numbers = [f"{name} {cell}" for name, cell in zip([*NARROW.values()][1:], cells, strict=True)]
+    return ("✓ " if row["bias"] is None else "") + label, [", ".join(numbers)]

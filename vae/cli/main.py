@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
+import shutil
 import sys
+import textwrap
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 
 from vae.cli.errors import TRUSTED, fail, one_line_errors, take_debug_flag, take_trust_flags
@@ -55,15 +55,27 @@ def main() -> None:
     take_trust_flags()
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help", "help"):
-        print(USAGE, "", *(f"  {verb:<15} {line}" for verb, line in VERBS.items()), sep="\n")
+        print(menu(shutil.get_terminal_size().columns))
     elif words[0] == "--version":
+        from importlib.metadata import version
+
         print(version("vae"))
     elif words[0] in VERBS:
         run(words[0], f"vae {words[0]}", words[1:])
     else:
+        import difflib  # here, so that Ctrl-C is handled as soon as can be
+
         near = difflib.get_close_matches(words[0], VERBS, n=1)
         hint = f"did you mean {near[0]}?" if near else "vae --help lists them"
         fail(f"there is no verb {words[0]!r}: {hint}")
+
+
+def menu(width: int) -> str:
+    """The verbs, each with its line."""
+    lines = [textwrap.fill(USAGE, width), ""]
+    for verb, line in VERBS.items():
+        lines.append(textwrap.fill(f"  {verb:<15} {line}", width, subsequent_indent=" " * 18))
+    return "\n".join(lines)
 
 
 def run(verb: str, program: str | None = None, words: list[str] | None = None) -> None:

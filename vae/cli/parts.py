@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from vae.cli.console import console, fitted
+from vae.cli.console import console, print_fitted
 from vae.cli.parser import ScriptParser
 from vae.models import catalogue
 from vae.models.catalogue import Part
@@ -155,9 +155,8 @@ def show(format: str = "table") -> None:
     out = console()
     for section in sections():
         if section.rows:
-            table = fitted(section.headers, section.rows, section.fold, out.width, 110)
             out.print(section.title, style="bold", markup=False)
-            out.print(table)
+            print_fitted(out, section.headers, section.rows, section.fold, 110)
             if section.note:
                 out.print(section.note)
     count = len(list(catalogue.combinations()))

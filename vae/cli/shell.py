@@ -7,12 +7,14 @@ Ctrl-C during those is one line and exit code 130. A reader of the output that g
 from __future__ import annotations
 
 import atexit
+import codecs
 import gc
 import io
 import os
 import signal
 import sys
 import tempfile
+import unicodedata
 from types import FrameType
 from typing import TextIO
 
@@ -26,17 +28,39 @@ NEEDED = {
 """What importing torch needs, each with the line to print where it is missing."""
 
 
+SPELT = {
+    "±": "+-", "≥": ">=", "≤": "<=", "→": "->", "×": "x", "∇": "grad ", "…": "...", "✓": "*",
+    "−": "-", "–": "-", "—": "-", "≈": "~", "·": ".", "’": "'", "‘": "'", "“": '"', "”": '"',
+}  # fmt: skip
+"""What stands for a sign in an encoding that lacks it; a letter loses its accents."""
+
+
+def spelt(error: UnicodeError) -> tuple[str, int]:
+    """Spells what an encoding lacks, a question mark where nothing else is known."""
+    assert isinstance(error, UnicodeEncodeError)
+    signs = error.object[error.start : error.end]
+    return "".join(map(_spelt, signs)), error.end
+
+
+def _spelt(sign: str) -> str:
+    plain = unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode()
+    return SPELT.get(sign) or plain or "?"
+
+
+codecs.register_error("vae.spelt", spelt)
+
+
 class Stream(io.TextIOWrapper):
     """Standard output or error that survives the end of its reader.
 
-    What nobody reads is dropped; a character that the encoding lacks becomes a question mark.
+    What nobody reads is dropped; a sign that the encoding lacks is spelt: >= for ≥.
     """
 
     def __init__(self, descriptor: int, like: TextIO) -> None:
         super().__init__(
             io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False)),
             encoding=like.encoding,
-            errors="replace",
+            errors="vae.spelt",
             line_buffering=descriptor == 2 or like.isatty(),
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from vae.cli.console import console
+from vae.cli.console import console, is_narrow, print_list
 
 __all__ = ["print_summary"]
 
@@ -31,6 +31,11 @@ def print_summary(title: str, rows: Mapping[str, Any], metrics: Sequence[str]) -
         lines.append([label, *cells])
     out = console()
     out.print(title, style="bold", markup=False)
+    if is_narrow(out):
+        for label, *cells in lines:
+            pairs = zip(columns, cells, strict=True)
+            print_list(out, [(label, [f"{name}: {cell}" for name, cell in pairs])])
+        return
     if out.width < len("variant") + 3 * len(columns) + sum(map(len, columns)) + 4:
         table = Table("variant", "", "")  # a line a number
         for label, *cells in lines:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
-from vae.cli.console import console
+from vae.cli.console import console, is_narrow, print_list
 
 __all__ = ["print_table"]
 
@@ -19,6 +19,9 @@ def print_table(title: str, rows: Mapping[str, object]) -> None:
         table.add_row(name, str(value))
     out = console()
     out.print(title, style="bold")  # as the table's own title it would wrap at its width
-    out.print(table)
+    if is_narrow(out):
+        print_list(out, ((name, [f"{value} nats an image"]) for name, value in rows.items()))
+    else:
+        out.print(table)
     if any(name.endswith("rate_mc") for name in rows):
         print("rate_mc: KL(q || p) has no closed form here, and is estimated from the samples")
