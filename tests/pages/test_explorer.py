@@ -8,6 +8,7 @@ from browser import DESKTOP, PHONE, fits, names_missing, opened
 from combining import composed, images
 
 from vae.pages.explorer import explorer, gather
+from vae.pages.explorer.centering import centre_of_mass
 from vae.pages.explorer.gather import Images, relaxation
 from vae.pages.explorer.size import advice
 from vae.whole_files import replace_text
@@ -140,6 +141,35 @@ def test_a_drawing_changes_q(explored):
         page.get_by_role("button", name="test image 2, class 2").press("Enter")
         (total,) = vae.kl(vae.posterior(images("binary")[2:3]))
         assert f"= {total:.2f} nats" in page.locator("#kl-sum").inner_text()
+
+
+def centres(x):
+    return centre_of_mass([x])
+
+
+def test_centred_images_are_found():
+    """A square that moves by a pixel at most, one that does not, and one that moves far."""
+    x = torch.zeros(9, 1, 28, 28)
+    for n in range(9):
+        x[n, 0, 12 + n // 3 % 2 : 18 + n // 3 % 2, 10:14] = 1
+    assert centres(x) == pytest.approx([(15 + 1 / 3) / 28, 12 / 28])
+    assert centres(torch.cat([x, x.roll(5, -1)])) is None and centres(x[:1]) is None
+
+
+def test_a_drawing_is_moved_to_where_all_images_are(browser, tmp_path):
+    held = held_of(MODELS["gaussian"]()) | {"centre": [0.5, 0.5]}
+    replace_text(tmp_path / "page.html", explorer(held))
+    with opened(browser, tmp_path / "page.html") as page:
+        drag(page, "#draw", (0.2, 0.2), (0.2, 0.5))
+        page.locator("#image-name", has_text="your drawing").wait_for()
+        page.wait_for_timeout(50)  # a frame
+        pixels = torch.tensor(page.evaluate("[...explorer.state.get('image').pixels]")).view(8, 8)
+        ink = shown(page, "#draw").view(8, 8) / 255
+        assert centres(ink[None, None].repeat(2, 1, 1, 1))[1] < 0.3
+        found = centres(pixels[None, None].repeat(2, 1, 1, 1))
+        assert found == pytest.approx([0.5, 0.5], abs=0.5 / 8)
+        assert pixels.sum() == pytest.approx(ink.sum().item(), abs=0.05)  # none is lost
+        assert page.locator("#centred").is_visible()
 
 
 @torch.no_grad()

@@ -1,8 +1,9 @@
 // Where an image comes from: a brush on a small canvas, or one of those that the page holds.
 class Drawing {
-  constructor(model, state) {
-    Object.assign(this, { model, state });
+  constructor(model, state, data) {
+    Object.assign(this, { model, state, centre: data.centre });
     const [, height, width] = model.image;
+    byId("centred").hidden = !data.centre;
     this.height = height;
     this.width = width;
     this.ink = new Float32Array(height * width);
@@ -55,11 +56,25 @@ class Drawing {
     this.changed();
   }
 
-  /** The ink in every channel. */
+  /** The ink in every channel, where the model's images have theirs. */
   pixels() {
-    const channels = this.model.image[0], found = new Float32Array(this.model.pixels);
-    for (let c = 0; c < channels; c += 1) found.set(this.ink, c * this.ink.length);
+    const channels = this.model.image[0], found = new Float32Array(this.model.pixels), ink = this.centred();
+    for (let c = 0; c < channels; c += 1) found.set(ink, c * ink.length);
     return found;
+  }
+
+  /** The ink, moved by whole pixels to where all images have their centre of mass; none of it over an edge. */
+  centred() {
+    const { ink, height, width, centre } = this, places = [...ink.keys()].filter((i) => ink[i] > 0);
+    if (!centre || places.length === 0) return ink;
+    const mass = places.reduce((sum, i) => sum + ink[i], 0);
+    const [down, right] = [[(i) => Math.floor(i / width), height, centre[0]], [(i) => i % width, width, centre[1]]].map(([place, size, to]) => {
+      const middle = places.reduce((sum, i) => sum + ink[i] * (place(i) + 0.5), 0) / mass, all = places.map(place);
+      return clamp(Math.round(to * size - middle), -Math.min(...all), size - 1 - Math.max(...all));
+    });
+    const moved = new Float32Array(ink.length);
+    for (const i of places) moved[i + down * width + right] = ink[i];
+    return moved;
   }
 
   show() {

@@ -15,6 +15,7 @@ from vae.distributions.kinds import is_discrete, kind_of
 from vae.distributions.operations import base_of, describe, logits_of
 from vae.models.composition import Composition
 from vae.models.vae import VAE
+from vae.pages.explorer.centering import centre_of_mass
 from vae.pages.explorer.laws import exported_law, exported_ratio, first_of
 from vae.pages.explorer.modules import exported_layers, exported_posterior, line
 from vae.pages.explorer.space import packed, space_of
@@ -71,7 +72,8 @@ def gather(
     prior, shape = vae.prior(), vae.image_shape
     if shape is None or len(shape) != 3:
         raise NotImplementedError("the model does not say its images' channels, height and width")
-    score, of = _score(vae, images)
+    many, words = _many(vae, images)
+    score, of = _score(vae, many, words)
     held: dict[str, Any] = {
         "name": _plain(name),
         "facts": _facts(model, vae, name, binarization),
@@ -81,6 +83,7 @@ def gather(
         "score": {"values": score.tolist(), "of": of},
         "binary": vae.likelihood.binary and binarization != "none",
         "binarization": binarization,
+        "centre": centre_of_mass(many),
         "drawsPixels": vae.likelihood.binary,
         "relaxation": relaxation(model, vae.posterior(torch.zeros(1, *shape))),
         "priorLogits": _prior_logits(prior),
@@ -138,14 +141,17 @@ def _ratio(vae: VAE, q: Distribution, why: str) -> tuple[dict[str, Any] | None, 
         return None, f"{why}, and to estimate it {line(error)}"
 
 
-def _score(vae: VAE, images: Images | None) -> tuple[Tensor, str]:
-    """How much each variable is used, and how that is measured."""
+def _many(vae: VAE, images: Images | None) -> tuple[list[Tensor], str]:
+    """Images to measure the model by, and what they are."""
     if images is None:
         many = [vae.sample(DREAMT, draw=vae.likelihood.binary)]
-        of = f"{DREAMT} images drawn from the model"
-    else:
-        many = list(images.many)
-        of = f"{sum(map(len, many)):,} {images.words}"
+        return many, f"{DREAMT} images drawn from the model"
+    many = list(images.many)
+    return many, f"{sum(map(len, many)):,} {images.words}"
+
+
+def _score(vae: VAE, many: list[Tensor], of: str) -> tuple[Tensor, str]:
+    """How much each variable is used, and how that is measured."""
     kl = variable_kl(vae, many)
     if kl is not None:
         return kl.mean.cpu(), f"KL in nats, mean over {of}"

@@ -11,7 +11,7 @@ class Inference {
     byId("seen").append(this.seen);
     this.samples = Array.from({ length: SAMPLES }, (_, n) => picture(model.image, `Reconstruction ${n + 1}, of one sample of q(z|x)`));
     byId("samples").append(...this.samples);
-    byId("binarised").textContent = data.binary ? this.words() : "Pixels are taken as they are: the model was trained on grey ones.";
+    byId("binarised").textContent = data.binary ? this.words() : "Pixels are taken as they are: the model was not trained on binary ones.";
     byId("again").addEventListener("click", () => {
       this.draws = uniforms(model.pixels, this.random);
       state.set({ image: state.get("image") }, "again");
@@ -97,7 +97,7 @@ class Inference {
     const width = Math.min(64, (box.width - left) / kl.length), height = box.height - bottom - top;
     context.fillStyle = colour("muted");
     context.textAlign = "right";
-    context.fillText(fixed(most, 1), left - 4, top + 9);
+    context.fillText(most < 0.095 ? most.toPrecision(1) : fixed(most, 1), left - 4, top + 9);
     context.fillText("0", left - 4, top + height);
     context.textAlign = "center";
     order.forEach((i, place) => {

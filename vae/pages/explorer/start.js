@@ -41,7 +41,7 @@ const shelf = model.encoder ? new Shelf(model, state, data) : null;
 without("no-encoder", model.encoder);
 if (!model.encoder) byId("no-encoder").textContent = data.whyNoEncoder;
 const inference = model.encoder ? new Inference(model, state, data) : null;
-if (model.encoder) new Drawing(model, state);
+if (model.encoder) new Drawing(model, state, data);
 new Between(model, state, data, shelf, inference);
 if (byId("relaxed")) new Relaxed(model, state, data);
 if (model.encoder) new Walk(model, state, data);
