@@ -7,6 +7,7 @@ import pytest
 from browser import DESKTOP, PHONE, fits, names_missing, opened
 
 from vae.pages.playground.catalogue import SHOWN, made
+from vae.pages.playground.data import playground_data
 from vae.pages.playground.page import playground_page
 
 COUNT = 1500
@@ -156,7 +157,7 @@ def test_no_setting_is_left_empty(seen):
     seen.evaluate(take, {"bound": "log_mean_exp", "chosen": ["vimco", "ovis"], "K": 3})
     seen.evaluate(take, {"K": 1})
     assert settings(seen)["chosen"] == ["reinforce"]  # the first that fits
-    assert "vimco (needs K of 2 or more)" in seen.locator("#left-out").text_content()
+    assert "vimco, ovis (needs K of 2 or more)" in seen.locator("#left-out").text_content()
     seen.evaluate(take, {"K": 2})
     assert settings(seen)["chosen"] == ["vimco", "ovis", "reinforce"]
     assert seen.locator("#left-out").text_content() == ""
@@ -175,6 +176,7 @@ def test_no_setting_is_left_empty(seen):
 
 def test_how_the_exact_gradient_was_got_is_said(seen):
     seen.locator("#presets button").first.click()
+    nodes = len(playground_data()["quadrature"][1][0]["nodes"])
     for changed, words in {
         (("D", 2),): "sum over all 4 values of z",
         (
@@ -182,7 +184,7 @@ def test_how_the_exact_gradient_was_got_is_said(seen):
             ("bound", "log_mean_exp"),
             ("K", 2),
         ): "9² = 81 draws of 2 values",
-        (("family", "gaussian"), ("bound", "average")): "trapezoidal rule",
+        (("family", "gaussian"), ("bound", "average")): f"rule of {nodes} nodes in each of 2",
     }.items():
         seen.evaluate("changed => playground.take(changed)", dict(changed))
         assert words in seen.locator("#f").text_content()

@@ -3,7 +3,7 @@ const MOST_TUPLES = 4e5; // of the exact gradient's sum
 
 function reasonAgainst(data, e, { family, D, bound, K, integrand }) {
   const { categories } = data.families[family], configurations = (categories || 2) ** D;
-  if (!e.families.includes(family)) return `not for ${data.families[family].label} variables`;
+  if (!e.families.includes(family)) return "not for these variables";
   if (!e.bounds.includes(bound)) return bound === "average" ? "for the log-mean-exp of f" : "for the mean of f";
   if (e.weights && !data.integrands[integrand].holds_log_q) return "for an f that holds − log q(z), as the small VAE's";
   if (K < e.min_samples) return `needs K of ${e.min_samples} or more`;

@@ -10,23 +10,26 @@ function reach(data, settings, exact) {
   return most;
 }
 
+const HEAD = 36; // of a picture: two lines of text
+
 function drawClouds(data, run, settings, half, colours) {
   const entries = [...run.tallies], names = entries.map(([name]) => name);
   if (!entries.length) return drawNothing();
   if (settings.b < 0) return drawStrips(run, settings, half, colours);
   const width = document.getElementById("clouds").clientWidth, most = Math.max(2, Math.floor(width / 185)), columns = Math.max(2, Math.ceil(names.length / Math.ceil(names.length / most)));
-  const gap = 12, size = Math.max(20, Math.min((width - gap * (columns - 1)) / columns, Math.max(160, innerHeight * 0.27))), row = size + (names.some(name => saidOf(data, run, settings, name)) ? 60 : 44);
+  const gap = 12, size = Math.max(20, Math.min((width - gap * (columns - 1)) / columns, Math.max(160, innerHeight * 0.23))), row = size + HEAD + (names.some(name => saidOf(data, run, settings, name)) ? 44 : 28);
   const { c } = canvasOf("clouds", Math.max(1, Math.ceil(names.length / columns)) * row);
   entries.forEach(([name, t], i) => {
-    const left = i % columns * (size + gap), top = Math.floor(i / columns) * row + 20;
+    const left = i % columns * (size + gap), top = Math.floor(i / columns) * row + HEAD;
     cloud(c, run, settings, t, { left, top, size, half, own: colours.get(name), name, claim: claimOf(data.estimators.find(e => e.name === name), settings), said: saidOf(data, run, settings, name) });
   });
 }
 
 function cloud(c, run, { a, b }, t, { left, top, size, half, own, name, claim, said }) {
   const middle = size / 2, scale = middle / half, at = g => [left + middle + (g[a] - run.exact[a]) * scale, top + middle - (g[b] - run.exact[b]) * scale];
-  text(c, name, left, top - 6, { size: 13, weight: "600", style: own });
-  text(c, claim, left + size, top - 6, { size: 11.5, style: colour("muted"), align: "right" });
+  c.font = font(13, "600");
+  text(c, name, left, top - 21, { size: 13 * Math.min(1, size / c.measureText(name).width), weight: "600", style: own });
+  text(c, claim, left, top - 6, { size: 11.5, style: colour("muted") });
   c.fillStyle = colour("panel"); c.fillRect(left, top, size, size);
   c.save(); c.beginPath(); c.rect(left, top, size, size); c.clip();
   line(c, [[left + middle, top], [left + middle, top + size]], colour("muted"), 1);

@@ -77,8 +77,7 @@ const groups = [
 
 function showEstimators(data, settings, colours, change) {
   const own = data.estimators.filter(e => e.families.includes(settings.family)), fitting = own.filter(e => !reasonAgainst(data, e, settings)), full = settings.chosen.length >= MOST_CHOSEN;
-  const leftOut = settings.wanted.filter(name => !settings.chosen.includes(name)).map(name => `${name} (${reasonAgainst(data, data.estimators.find(e => e.name === name), settings) || `${MOST_CHOSEN} at a time`})`);
-  element("left-out").textContent = leftOut.length ? `Not in this setting: ${leftOut.join("; ")}.` : "";
+  element("left-out").textContent = leftOut(data, settings);
   element("chosen-note").textContent = `${settings.chosen.length} of at most ${MOST_CHOSEN}${full ? ": untick one for another" : ""}`;
   const focused = document.activeElement?.dataset?.estimator;
   element("estimators").replaceChildren(...groups.map(([label, belongs]) => {
@@ -91,6 +90,17 @@ function showEstimators(data, settings, colours, change) {
   element("unfit").parentElement.hidden = !rest.length;
   list("unfit", rest.map(e => [e.name, reasonAgainst(data, e, settings)]));
   if (focused) document.querySelector(`[data-estimator="${focused}"]`)?.focus();
+}
+
+// Those that were chosen and do not fit the setting, by reason.
+function leftOut(data, settings) {
+  const byReason = new Map();
+  for (const name of settings.wanted) if (!settings.chosen.includes(name)) {
+    const reason = reasonAgainst(data, data.estimators.find(e => e.name === name), settings) || `${MOST_CHOSEN} at a time`;
+    byReason.set(reason, [...byReason.get(reason) ?? [], name]);
+  }
+  const said = [...byReason].map(([reason, names]) => `${names.join(", ")} (${reason})`);
+  return said.length ? `Not in this setting: ${said.join("; ")}.` : "";
 }
 
 function estimatorBox(e, settings, full, colours, change) {

@@ -15,7 +15,7 @@ function exactGradient({ law, f, bound, K }, quadrature) {
 // How it was got, in words.
 function wayOfExact({ law, bound, K }, quadrature) {
   const samples = bound.average ? 1 : K, count = law.support ? law.C ** law.D : quadrature[law.D - 1][samples - 1].nodes.length;
-  if (!law.support) return `by a trapezoidal rule: ${count} nodes for each of ${samples * law.D === 1 ? "one" : samples * law.D} Gaussian number${samples * law.D === 1 ? "" : "s"}`;
+  if (!law.support) return `by a trapezoidal rule of ${count} nodes${samples * law.D === 1 ? "" : ` in each of ${samples * law.D} Gaussian numbers`}`;
   return samples === 1 ? `the sum over all ${count} values of z` : `the sum over all ${count}${superscript(samples)} = ${(count ** samples).toLocaleString("en")} draws of ${samples} values of z`;
 }
 const superscript = n => [...String(n)].map(d => "⁰¹²³⁴⁵⁶⁷⁸⁹"[d]).join("");
