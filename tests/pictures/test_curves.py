@@ -7,6 +7,7 @@ import statistics
 import warnings
 
 import pytest
+from matplotlib.collections import LineCollection
 
 from vae.pictures import letters, style
 from vae.pictures.curves import Curve, curve, draw, spread
@@ -142,6 +143,12 @@ def test_names_in_letters_of_all_scripts(tmp_path, capsys, monkeypatch):
     for name in names:
         assert f">{html.escape(name, quote=False)}<" in text
     assert to_png(figure) and not capsys.readouterr().err and letters.wide("高a") == 3
+
+
+def test_a_single_point_has_its_error_too():
+    figure = draw({"a": {"b": Curve([1.0], [2.0], [0.5], 3)}})
+    (bar,) = (c for c in figure.axes[0].collections if isinstance(c, LineCollection))
+    assert bar.get_segments()[0].tolist() == [[1.0, 1.5], [1.0, 2.5]]
 
 
 def test_other_warnings_of_a_picture_are_not_lost():

@@ -118,6 +118,8 @@ def draw(
                 low = [m - e for m, e in zip(found.mean, found.se, strict=True)]
                 high = [m + e for m, e in zip(found.mean, found.se, strict=True)]
                 axes.fill_between(found.x, low, high, color=color, alpha=0.25, linewidth=0)
+                if marker:  # a band of no width
+                    axes.vlines(found.x, low, high, color=color, linewidth=1)
         unit = " [nats]" if metric.rpartition("/")[2] in NATS else ""
         axes.set(xscale=x_scale, ylabel=f"{plain(metric)}{unit}")
         axes.set_xlabel(x if x != "steps" else "optimiser steps")

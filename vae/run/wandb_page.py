@@ -26,8 +26,8 @@ SENT = "wandb/pictures.json"
 
 
 def has_page(run: Path) -> bool:
-    """Whether a folder is that of a run that W&B knows, and nobody trains now."""
-    known = (run / "run.json").exists() and (run / "wandb").is_dir()
+    """Whether a folder is that of a run that W&B knows, nobody trains now, and we may write to."""
+    known = (run / "run.json").exists() and os.access(run / "wandb", os.R_OK | os.W_OK | os.X_OK)
     return known and os.environ.get("WANDB_MODE") != "disabled" and not is_running(run)
 
 
