@@ -69,6 +69,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "myst_nb",
+    "building.claims",
     "building.mathml",
     "building.links",
     "building.references",

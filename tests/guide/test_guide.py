@@ -7,6 +7,7 @@ from pathlib import Path
 import links
 import matplotlib
 import pytest
+from building.claims import failed
 from building.colours import colours
 from building.links import broken
 from building.mathml import mathml
@@ -163,6 +164,12 @@ def test_a_broken_link_is_found(tmp_path):
     assert all(
         sum(what in line for line in found) == 1 for what in ("nowhere", "c.html", "cdn.org")
     )
+
+
+def test_a_claim_that_fails_is_told_in_a_line():
+    traceback = "AssertionError  Traceback\n     32 x = 1\n\x1b[31m---> 33\x1b[39m assert x == 2  # two\n\nAssertionError: \n"
+    assert failed(traceback) == "does not hold: assert x == 2  # two"
+    assert failed("---> 4 1 / 0\n\nZeroDivisionError: division by zero\n").startswith("1 / 0: ")
 
 
 def test_maths_of_docstrings_and_pages_has_mathml():
