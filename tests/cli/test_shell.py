@@ -78,3 +78,19 @@ def test_what_an_encoding_lacks_is_spelt(pipe):
     stream.write("1 ± 2 ≥ x² → Fréchet, 数\udcff\n")
     stream.flush()
     assert os.read(pipe[0], 100) == b"1 +- 2 >= x2 -> Frechet, ??\n"
+
+
+@pytest.mark.parametrize("encoding", [None, "latin-1"])
+def test_a_process_in_an_ascii_locale_begins_anew_in_utf8(encoding, tmp_path):
+    """What is printed there keeps its encoding."""
+    (path := tmp_path / "prüfung.py").write_text(
+        "import sys\nfrom pathlib import Path\nfrom vae.cli.shell import prepare\nprepare()\n"
+        "print(sys.flags.utf8_mode, sys.argv[1], Path(sys.argv[2]).read_text())",  # as libraries do
+        encoding="utf-8",
+    )
+    (tmp_path / "größe").write_text("变 é", encoding="utf-8")
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environment |= {"PYTHONPATH": str(ROOT)} | ({"PYTHONIOENCODING": encoding} if encoding else {})
+    words = [sys.executable, str(path), "ü", str(tmp_path / "größe")]
+    done = subprocess.run(words, capture_output=True, env=environment)
+    assert done.stdout.decode(encoding or "ascii") == ("1 ü ? é\n" if encoding else "1 u ? e\n")

@@ -26,15 +26,14 @@ WIDTH = 4
 
 
 def image_file(path: Path) -> Path:
-    """The path of a picture to be written; its folder is made.
+    """The path of a picture to be written.
 
     Raises:
-        ValueError: If the suffix is that of no image format; then no folder is made.
+        ValueError: If the suffix is that of no image format.
     """
     path = path.expanduser()
     if path.suffix.lower() not in Image.registered_extensions():
         raise ValueError(f"unknown file extension: {path.suffix or 'none'}; use .png")
-    path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 

@@ -38,6 +38,7 @@ from vae.cli.trainer import add_parts, check_and_prepare
 from vae.data.source import ImageSource, image_shape_of, images_of
 from vae.models.trust import allow_current_folder
 from vae.run.defaults import EPOCHS, FIT, TRAINER
+from vae.run.folder import assert_runs_can_be_written
 from vae.run.signals import Interrupted, Interruption
 from vae.run.wandb_mode import check_wandb
 from vae.training.lightning_private import parser_of
@@ -197,6 +198,8 @@ class VAECLI(LightningCLI):
         return find_starting_point(options)
 
     def before_instantiate_classes(self) -> None:
+        if self.start is None and not self.config[self.config.subcommand].trainer.fast_dev_run:
+            assert_runs_can_be_written()
         assert_fits_in_memory(self.config[self.config.subcommand], self.models)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

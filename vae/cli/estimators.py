@@ -172,8 +172,8 @@ def show(format: str = "table") -> None:
     biased = [name for name in ESTIMATORS if example(name).bias is not None]
     certified = [case for case in named_cases() if case[0] not in biased]
     out.print(
-        f"{len(ESTIMATORS)} estimators. make test certifies {len(certified)} triples (estimator,"
-        f" problem, bound) as unbiased, by a z-test against the exact gradient, and shows each of"
+        f"{len(ESTIMATORS)} estimators. The tests certify {len(certified)} triples (estimator,"
+        f" problem, bound) as unbiased, by a z-test against the exact gradient, and show each of"
         f" the {len(biased)} biased estimators to be so by the same test."
     )
 

@@ -162,7 +162,7 @@ def show(format: str = "table") -> None:
     count = len(list(catalogue.combinations()))
     out.print(
         f"{count} combinations of latent layer, prior and likelihood go together, and tests train each"
-        " (make test-slow; make test: every pair)."
+        " (the fast tests: every pair)."
     )
 
 

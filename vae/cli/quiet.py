@@ -34,6 +34,8 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("profilers", "utilities.model_summary"):  # shown when asked for
         logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.INFO)
+    # a home that cannot be written to costs it a second
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # torch.compile looks for CUDA's compiler, and has no need of it on a CPU
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     for message in IRRELEVANT:

@@ -9,6 +9,7 @@ from vae.cli.imports import uncollected
 from vae.cli.parser import data_parser
 from vae.cli.reading import checkpoint_to_read
 from vae.run.checkpoint import folder_of, load
+from vae.run.files import writable
 
 
 def reconstruct(
@@ -36,13 +37,13 @@ def reconstruct(
         from vae.analysis.images import image_file, reconstruction_grid, write_image
         from vae.data.load import load_images
 
+    default = folder_of(path) / "images" / "reconstructions.png"
+    target = writable(image_file(Path(output) if output else default))
     module, contents, _ = load(path)
     data = load_images(contents, data)
     split = "test" if data.count("test") != 0 else data.held_out()
     x = next(iter(data.loader(split, batch_size=count)))
     torch.manual_seed(seed)
-    default = folder_of(path) / "images" / "reconstructions.png"
-    target = image_file(Path(output) if output else default)
     write_image(reconstruction_grid(module.vae, x), target)
     print(f"{path}\n{len(x)} {split} images, originals above reconstructions: {target}")
     return target

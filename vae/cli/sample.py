@@ -8,6 +8,7 @@ from vae.cli.imports import uncollected
 from vae.cli.parser import checkpoint_parser
 from vae.cli.reading import checkpoint_to_read
 from vae.run.checkpoint import folder_of, load
+from vae.run.files import writable
 
 
 def sample(
@@ -30,11 +31,11 @@ def sample(
         from vae.analysis.images import image_file, sample_grid, write_image
         from vae.models.memory import assert_memory, floats_per_decoding
 
+    default = folder_of(path) / "images" / "samples.png"
+    target = writable(image_file(Path(output) if output else default))
     module, *_ = load(path)
     assert_memory(16 * floats_per_decoding(module.vae) * count, f"decoding {count} codes")
     torch.manual_seed(seed)
-    default = folder_of(path) / "images" / "samples.png"
-    target = image_file(Path(output) if output else default)
     write_image(sample_grid(module.vae, count), target)
     print(f"{path}\n{count} samples of the prior: {target}")
     return target

@@ -7,6 +7,7 @@ and continues those that were cut short. Several seeds are trained at once where
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from collections.abc import Iterable
@@ -75,8 +76,9 @@ def study(
     if not path.is_file():
         raise FileNotFoundError(f"no configuration at {config}")
     read_yaml(path)  # a mistake in it is said once, and not by each run
-    name = name or path.stem
-    variants = variants or {path.stem: {}}
+    plain = re.sub(r"[^\w.-]+", "-", path.stem, flags=re.ASCII).strip("-.") or "study"
+    name = name or plain
+    variants = variants or {plain: {}}
     for label in (name, *variants):
         assert_name(f"{label}-seed{first_seed + seeds - 1}")
         if label.startswith("."):

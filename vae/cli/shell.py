@@ -118,11 +118,26 @@ def _end() -> None:
     os._exit(_CODES[-1])
 
 
+def _speak_utf8() -> None:
+    """Begins anew in Python's UTF-8 mode, where the locale has another encoding.
+
+    Libraries read configurations, and words of the command line, in that of the locale. What is
+    printed keeps it.
+    """
+    if sys.getfilesystemencoding().lower() == "utf-8" or not sys.executable:
+        return
+    if sys.stdout is not None:
+        os.environ.setdefault("PYTHONIOENCODING", sys.stdout.encoding)
+    os.environ["PYTHONUTF8"] = "1"  # of processes that are started, too
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
 def prepare() -> None:
     """Makes Ctrl-C end the process at once, and the standard streams usable.
 
     :func:`vae.cli.errors.one_line_errors` takes over Ctrl-C.
     """
+    _speak_utf8()
     atexit.register(_end)  # the first one, which is called last
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, leave)

@@ -27,7 +27,8 @@ def newest_run() -> Path:
     runs = find_runs()
     if not runs:
         raise FileNotFoundError(
-            f"no run with a checkpoint in {runs_dir()}: train one first (vae fit), or name a run's folder"
+            f"no run with a checkpoint in {runs_dir()}: train one first (vae fit --config digits: in"
+            " seconds), name a run's folder, or set VAE_RUNS_DIR to the folder of your runs"
         )
     return runs[-1]
 
@@ -58,9 +59,15 @@ def find_checkpoint(
         if hidden := shipped.path_of(str(path)):  # by a folder that holds no checkpoint
             raise FileNotFoundError(f"{error}; the one that comes trained is {hidden}") from None
         near = difflib.get_close_matches(str(path), shipped.names(), n=1)
-        if not near or Path(path).exists():
+        if Path(path).exists():
             raise
-        raise FileNotFoundError(f"{error}; did you mean {near[0]}?") from None
+        if near:
+            raise FileNotFoundError(f"{error}; did you mean {near[0]}?") from None
+        if str(path).isidentifier() and not shipped.names():  # a name out of the README
+            raise FileNotFoundError(
+                f"{error} (trained ones, by name, come with a clone of the repository)"
+            ) from None
+        raise
 
 
 def _newest_or(example: str) -> Path:

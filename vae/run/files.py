@@ -14,6 +14,7 @@ from typing import Any
 from vae.whole_files import replace_text
 
 __all__ = [
+    "assert_writable",
     "digest",
     "finite",
     "lines_of",
@@ -26,7 +27,7 @@ __all__ = [
 OWN = ("run.json", "config.yaml", "results.json")
 """Files of a run that only training writes."""
 
-RESULTS = (".json", ".csv", ".png", ".pdf", ".npz", ".html")
+RESULTS = tuple(".json .csv .png .jpg .jpeg .gif .webp .pdf .npz .html .onnx".split())
 """Suffixes of results, which can be computed again."""
 
 
@@ -52,18 +53,28 @@ def writable(path: Path) -> Path:
     own = path.name in OWN and any((path.parent / name).is_file() for name in OWN[:2])
     if path.is_file() and (own or path.suffix not in RESULTS):
         raise ValueError(f"{path} is there, and no result to be replaced: name another file")
-    folder = next(p for p in path.absolute().parents if p.exists())
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if path.exists() and not path.is_file():  # a device
             with path.open("ab"):
                 return path
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        assert_writable(path.parent)
     except OSError as error:
-        raise OSError(f"cannot write {path} ({error.strerror})") from None
+        from vae.run.folder import runs_dir  # which takes this module
+
+        here = path.is_relative_to(runs_dir())
+        or_all = ", or set VAE_RUNS_DIR to a folder for all results" if here else ""
+        where = f"name another place by --output{or_all}"
+        raise OSError(f"cannot write {path} ({error.strerror}): {where}") from None
     return path
+
+
+def assert_writable(folder: Path) -> None:
+    """Raises an OSError if no file can be written to a folder, which need not be there yet."""
+    there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    with tempfile.TemporaryFile(dir=there):
+        pass
 
 
 def read_json(path: Path, **parts: type | tuple[type, ...]) -> dict[str, Any]:

@@ -14,9 +14,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from vae.run.files import read_json
+from vae.run.files import assert_writable, read_json
 
-__all__ = ["assert_name", "checked_id", "new_run", "run_id", "runs_dir"]
+__all__ = [
+    "assert_name",
+    "assert_runs_can_be_written",
+    "checked_id",
+    "new_run",
+    "run_id",
+    "runs_dir",
+]
 
 
 def runs_dir() -> Path:
@@ -55,13 +62,29 @@ def new_run(name: str) -> Path:
             file.write(bytes(ROOM))
             file.flush()
     except OSError as error:
-        raise ValueError(
-            f"cannot write runs to {runs_dir()} ({error.strerror}): set VAE_RUNS_DIR"
-        ) from None
+        raise _cannot(error) from None
     while True:
         run = runs_dir() / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{secrets.token_hex(4)}"
         if not run.exists():
             return run
+
+
+def assert_runs_can_be_written() -> None:
+    """Checks so before the data are read or downloaded; nothing is left there.
+
+    Raises:
+        ValueError: If they cannot.
+    """
+    try:
+        assert_writable(runs_dir())
+    except OSError as error:
+        raise _cannot(error) from None
+
+
+def _cannot(error: OSError) -> ValueError:
+    return ValueError(
+        f"cannot write runs to {runs_dir()} ({error.strerror}): set VAE_RUNS_DIR to a folder for them"
+    )
 
 
 def run_id(run: Path) -> str:

@@ -51,7 +51,9 @@ class RunLock:
             except FileNotFoundError:
                 return
             except OSError as error:
-                raise OSError(f"cannot write {self.path} ({error.strerror})") from None
+                raise OSError(
+                    f"cannot write {self.path} ({error.strerror}): copy the run's folder to where you can"
+                ) from None
             try:
                 self._take(file)
                 if os.path.samestat(os.fstat(file.fileno()), self.path.stat()):
