@@ -33,7 +33,10 @@ CONFIGURATION = {
     "no YAML": ("train.py fit --config no-yaml.yaml", "no-yaml.yaml is not YAML"),
     "an empty configuration": ("train.py fit --config empty.yaml", "holds no configuration"),
     "YAML that would run code": ("train.py fit --config code.yaml", "code.yaml is not YAML"),
-    "a configuration in no UTF-8": ("train.py fit --config run/checkpoints/last.ckpt", "not YAML"),
+    "a configuration in no UTF-8": (
+        "train.py fit --config run/checkpoints/last.ckpt",
+        "not text in UTF-8",
+    ),
     "no such configuration": (f"{TRAIN} --config nope.yaml", "File does not exist: '"),
     "a folder for a configuration": (f"{TRAIN} --config run", "Path is not a file"),
     "no such model": (f"{TRAIN} --model FooVAE", "model: no class of this kind is called FooVAE"),

@@ -135,7 +135,7 @@ DAMAGES = {
     "a text": (lambda f: (f / "config.json").write_text("x"), "config.json is not JSON"),
     "a list": (lambda f: (f / "config.json").write_text("[1]"), "of another library's model"),
     "deep": (lambda f: (f / "config.json").write_text("[" * 99_999), "config.json is not JSON"),
-    "no UTF-8": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe{"), "is not JSON"),
+    "no UTF-8": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe{"), "is not text in UTF-8"),
     "another library's": (lambda f: _config(f, library_name="timm"), "of another library's model"),
     "no class": (lambda f: _config(f, model=3), "names no class for its model"),
     "no parts": (lambda f: _config(f, parts=[1]), "does not say what its model is made of"),
@@ -215,6 +215,25 @@ def test_a_run_goes_with_its_numbers_and_the_scripts_read_it(trained_run, tmp_pa
     evaluation = json.loads((folder / "evaluation-test.json").read_text())
     (folder / "evaluation-test.json").write_text(json.dumps(evaluation | {"step": 1}))
     assert vae.HubModel.from_checkpoint(folder)._hub_mixin_config["numbers"] == {}
+
+
+def test_a_full_disk_leaves_the_folder_that_was_there(model, monkeypatch):
+    before = {path.name: path.read_bytes() for path in model.iterdir()}
+    other = vae.HubModel.from_module(MODULES["gumbel"]())
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(OSError, match="cannot write .*safetensors"),
+    ):
+        patch.setattr("os.fsync", full)
+        other.save_pretrained(model)
+    assert {path.name: path.read_bytes() for path in model.iterdir()} == before
+    other.save_pretrained(model)  # a README.md that is there may be the user's own
+    assert (model / "README.md").read_bytes() == before["README.md"]
+    assert (model / "config.json").read_bytes() != before["config.json"]
 
 
 def test_to_a_repository_and_back(model, tmp_path, monkeypatch):

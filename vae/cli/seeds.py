@@ -76,7 +76,7 @@ def study(
     if not path.is_file():
         raise FileNotFoundError(f"no configuration at {config}")
     read_yaml(path)  # a mistake in it is said once, and not by each run
-    plain = re.sub(r"[^\w.-]+", "-", path.stem, flags=re.ASCII).strip("-.") or "study"
+    plain = _plain(path.stem)
     name = name or plain
     variants = variants or {plain: {}}
     for label in (name, *variants):
@@ -123,6 +123,11 @@ def study(
         report_of_several(folder)
     about(folder)
     return summary
+
+
+def _plain(name: str) -> str:
+    """A file's name as that of runs can be: without spaces and accented letters."""
+    return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.") or "study"
 
 
 def _failed(folder: Path, labels: Iterable[str], seeds: range) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -21,6 +22,7 @@ from vae.models.trust import trusting
 from vae.run import provenance
 from vae.run.checkpoint import find_checkpoint, folder_of
 from vae.run.hub_card import card
+from vae.whole_files import replace_bytes
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard, PyTorchModelHubMixin
@@ -151,6 +153,27 @@ class HubModel(
     def forward(self, x: Tensor) -> Tensor:
         """Reconstructions of images ``(B, *image)``: :meth:`vae.models.vae.VAE.forward`."""
         return self.vae(x)
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
+        """Writes a folder, each of its files whole or not at all; a README.md that is there stays.
+
+        Arguments:
+            save_directory: The folder; it is made if it is not there.
+            options: Those of ``huggingface_hub.PyTorchModelHubMixin.save_pretrained``.
+
+        Returns:
+            The commit's address if it is pushed too.
+
+        Raises:
+            OSError: If a file cannot be written.
+        """
+        folder = Path(save_directory).expanduser()
+        with TemporaryDirectory() as held:
+            address = super().save_pretrained(held, **{"repo_id": folder.name} | options)
+            for file in sorted(Path(held).iterdir(), reverse=True):  # the weights first
+                if file.name != "README.md" or not (folder / file.name).exists():
+                    replace_bytes(folder / file.name, file.read_bytes())
+        return None if address is None else str(address)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
         """Uploads weights, ``config.json`` and a model card; returns the commit's address.
