@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -125,6 +126,23 @@ def test_the_readmes_configurations_are_the_packages():
     assert folder.resolve() == CONFIGS.resolve() and len(list(folder.glob("*.yaml"))) >= 8
 
 
+def own_files():
+    """Paths of all files of the package."""
+    paths = [path for path in (ROOT / "vae").rglob("*") if path.is_file()]
+    return {str(p.relative_to(ROOT)) for p in paths if p.parent.name != "__pycache__"}
+
+
+def test_files_that_are_no_modules_are_declared_as_the_packages():
+    """Those that are not would be missing from the wheel, without a word."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"^vae = \[(.*)\]$", text, re.M)
+    declared = {
+        p for pattern in re.findall(r'"(.+?)"', listed) for p in ROOT.glob(f"vae/{pattern}")
+    }
+    others = {name for name in own_files() if not name.endswith(".py")}
+    assert others == {str(path.relative_to(ROOT)) for path in declared}
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """The package's wheel, built without a network, unpacked; and the names in it."""
@@ -156,20 +174,28 @@ def wheel(tmp_path_factory):
 @pytest.mark.e2e
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     folder, names = wheel
-    own = {str(p.relative_to(ROOT)) for p in (ROOT / "vae").rglob("*.py")}
-    pages = [
-        p for p in (ROOT / "vae" / "pages").rglob("*") if p.suffix in (".css", ".js", ".html")
-    ]
-    own |= {str(path.relative_to(ROOT)) for path in [*CONFIGS.rglob("*.yaml"), *pages]}
-    own.add("vae/py.typed")
-    assert {name for name in names if ".dist-info/" not in name} == own
+    assert {name for name in names if ".dist-info/" not in name} == own_files()
     (entry,) = (name for name in names if name.endswith("entry_points.txt"))
     assert "vae = vae.cli.main:main" in (folder / entry).read_text()
 
 
 @pytest.mark.e2e
+def test_the_source_distribution_holds_the_package_too(wheel):
+    folder, _ = wheel
+    code = "from setuptools import build_meta; build_meta.build_sdist('.')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder.parent / "source", capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    (path,) = (folder.parent / "source").glob("*.tar.gz")
+    with tarfile.open(path) as file:
+        names = {name.partition("/")[2] for name in file.getnames()}
+    assert own_files() <= names
+
+
+@pytest.mark.e2e
 def test_every_verb_is_imported_from_the_wheel(wheel, script, tmp_path):
-    """Without this repository: its modules are forgotten first."""
+    """Without this repository, whose modules are forgotten first; a page finds its assets there."""
     folder, _ = wheel
     code = f"""
 import importlib, sys
@@ -182,11 +208,14 @@ for verb in VERBS:
     module = importlib.import_module("vae.cli." + verb.replace("-", "_"))
     assert module.__file__.startswith({str(folder)!r}), module.__file__
     assert callable(module.main)
+from vae.cli.playground import playground
+playground({str(tmp_path / "page.html")!r})
 print("all", len(VERBS))
 """
     (tmp_path / "check.py").write_text(code)
     done = script(tmp_path / "check.py")
-    assert done.out.split() == ["all", str(len(main.VERBS))], done.err
+    assert done.out.split()[-2:] == ["all", str(len(main.VERBS))], done.err
+    assert (tmp_path / "page.html").stat().st_size > 100_000
 
 
 @pytest.mark.e2e
