@@ -38,7 +38,7 @@ CONFIGURATION = {
         "not text in UTF-8",
     ),
     "no such configuration": (f"{TRAIN} --config nope.yaml", "File does not exist: '"),
-    "a folder for a configuration": (f"{TRAIN} --config run", "Path is not a file"),
+    "a folder for a configuration": (f"{TRAIN} --config run", "config run is no file"),
     "no such model": (f"{TRAIN} --model FooVAE", "model: no class of this kind is called FooVAE"),
     "a model of another kind": ("train.py fit --config other-class.yaml", "torch.nn.Linear"),
     "no such data": (f"{TRAIN} --data FooData", "data: no class of this kind is called FooData"),
@@ -513,7 +513,7 @@ SCRIPTS = {
         "out of memory",
     ),
     "sample: no image format": ("sample.py run --output x.foo", "unknown file extension: .foo"),
-    "sample: below a file": ("sample.py run --output text.ckpt/x.png", "text.ckpt: File exists"),
+    "sample: below a file": ("sample.py run --output text.ckpt/x.png", "(Not a directory): name another place by --output"),
     "interpolate: no picture's format": (
         "interpolate.py run --output new/x.tiff",
         "unknown file extension: .tiff; use .png or .pdf",
