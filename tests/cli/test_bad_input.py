@@ -277,11 +277,14 @@ CONFIGURATION = {
 CHECKPOINTS = {
     "none yet": ("curves.py", "train one first"),
     "the repository's, without its data": ("reconstruct.py", "MNIST is not in none/MNIST/raw"),
-    "the repository's, replayed": ("replay.py gaussian", "but not the state of a run"),
-    "the repository's, resumed": ("resume.py gaussian", "gaussian holds no config.yaml"),
+    "the repository's, replayed": ("replay.py gaussian", "without the state of a run"),
+    "the repository's, resumed": (
+        "resume.py gaussian",
+        "gaussian comes trained, as weights alone",
+    ),
     "the repository's, trained on": (
         f"{TRAIN} --ckpt_path gaussian",
-        "but not the state of a run: continue from a run's last.ckpt",
+        "gaussian comes trained, as weights alone",
     ),
     "not there": ("sample.py nope.ckpt", "no checkpoint at nope.ckpt"),
     "a folder that is none": ("sample.py data", "data holds no checkpoints/best.ckpt"),
@@ -355,7 +358,7 @@ CHECKPOINTS = {
         "resume.py run --ckpt_path listed",
         "--ckpt_path is the run",
     ),
-    "resumed: no run": ("resume.py nowhere", "nowhere holds no config.yaml"),
+    "resumed: no run": ("resume.py nowhere", "nowhere is no folder"),
     "resumed: nothing trained yet": ("resume.py fresh", "nothing was trained there yet"),
     "resumed: all damaged": ("resume.py damaged", "last-previous.ckpt cannot be read"),
     "resumed: other batches": (
@@ -513,7 +516,10 @@ SCRIPTS = {
         "out of memory",
     ),
     "sample: no image format": ("sample.py run --output x.foo", "unknown file extension: .foo"),
-    "sample: below a file": ("sample.py run --output text.ckpt/x.png", "(Not a directory): name another place by --output"),
+    "sample: below a file": (
+        "sample.py run --output text.ckpt/x.png",
+        "(Not a directory): name another place by --output",
+    ),
     "interpolate: no picture's format": (
         "interpolate.py run --output new/x.tiff",
         "unknown file extension: .tiff; use .png or .pdf",
@@ -605,7 +611,7 @@ SCRIPTS = {
     "report: no run": ("report.py data", "data is no run's folder, and holds none with a metrics"),
     "report: a checkpoint": (
         "report.py run/checkpoints/last.ckpt",
-        "last.ckpt is no run's folder",
+        "last.ckpt is a file: name a run's folder",
     ),
     "report: not a page": (
         "report.py run --output report.pdf",
