@@ -39,7 +39,7 @@ def wrapped(source):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_first_sentences_fit_on_one_line(module):
-    found = wrapped((ROOT / module).read_text())
+    found = wrapped((ROOT / module).read_text(encoding="utf-8"))
     assert not found, f"{module}: the first sentence of {', '.join(found)} wraps"
 
 

@@ -44,7 +44,7 @@ def test_a_plain_data_module_is_trained_continued_inside_an_epoch_and_evaluated(
     assert "--trust plain_digits" in vae("evaluate", code=2).err
     trust = {"VAE_TRUST": "plain_digits"}
     vae("evaluate", "--limit", "70", **trust)
-    found = json.loads((run / "evaluation-test.json").read_text())
+    found = json.loads((run / "evaluation-test.json").read_text(encoding="utf-8"))
     assert found["images"] == 70 and found["binarization"] is None
     vae("reconstruct", "--count", "4", **trust)
     assert "labels are left out" in vae("encode", "--limit", "70", **trust).out
@@ -59,7 +59,7 @@ def test_a_model_is_evaluated_on_other_data_of_the_same_shape(vae, tmp_path):
     vae("fit", *FIT, "--trainer.max_epochs", "1")
     run = run_of(tmp_path / "runs")
     vae("evaluate", "--data", "DigitsDataModule", "--data.binarization", "static")
-    found = json.loads((run / "evaluation-test-DigitsDataModule.json").read_text())
+    found = json.loads((run / "evaluation-test-DigitsDataModule.json").read_text(encoding="utf-8"))
     assert found["binarization"] == "static" and found["images"] == 250
     assert found["data"]["class_path"] == "vae.DigitsDataModule"
     wide = "import torch\nfrom lightning.pytorch import LightningDataModule\n"
@@ -74,15 +74,15 @@ def test_a_model_is_evaluated_on_other_data_of_the_same_shape(vae, tmp_path):
 
 @pytest.mark.e2e
 def test_seeds_one_by_one_and_many_at_once_are_the_same_runs(vae, tmp_path):
-    config = (ROOT / "experiments" / "configs" / "digits.yaml").read_text()
+    config = (ROOT / "experiments" / "configs" / "digits.yaml").read_text(encoding="utf-8")
     config = config.replace("vae.DigitsDataModule", "plain_digits.PlainDigits")
     (tmp_path / "own.yaml").write_text(config.replace("[128]", "[16]"))
     vae("seeds", "--config", "own.yaml", "--seeds", "2", "--options", "{trainer.max_epochs: 1}")
-    summary = json.loads((tmp_path / "runs" / "own" / "summary.json").read_text())
+    summary = json.loads((tmp_path / "runs" / "own" / "summary.json").read_text(encoding="utf-8"))
     one = summary["variants"]["own"]["test/elbo"]["values"]
     vae("train-many", "--config", "own.yaml", "--seeds", "2", "--trainer.max_epochs", "1")
     (many,) = (tmp_path / "runs").glob("*-x2-*/summary.json")
-    both = json.loads(many.read_text())["variants"]["all"]["test/elbo"]["values"]
+    both = json.loads(many.read_text(encoding="utf-8"))["variants"]["all"]["test/elbo"]["values"]
     assert both == pytest.approx(one, abs=1e-3)
 
 

@@ -15,15 +15,17 @@ from vae.certify.problems import one_hot_problem
 from vae.estimators import Estimate, Estimator, attach
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDE = ROOT / "experiments" / "guide"
-PAGES = {page: page.read_text() for page in [ROOT / "README.md", *GUIDE.rglob("*.md")]}
+PAGES = {
+    page: page.read_text(encoding="utf-8") for page in [ROOT / "README.md", *GUIDE.rglob("*.md")]
+}
 
 
 def test_tables_are_generated(monkeypatch):
     import tables
 
-    pages = [page.read_text() for page in tables.PAGES]
+    pages = [page.read_text(encoding="utf-8") for page in tables.PAGES]
     assert pages[0] == README
     assert all(tables.fill(page) == page for page in pages), "run python experiments/tables.py"
     there = "".join(pages)
@@ -50,7 +52,7 @@ def test_python_runs_and_the_example_estimator_is_unbiased():
 
 
 def test_every_target_and_estimator_named_exists():
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):.*##", makefile, flags=re.MULTILINE))
     for page, text in PAGES.items():
         used = set(re.findall(r"(?:`|^)make ([a-z][a-z-]+)\b", text, flags=re.MULTILINE))
@@ -75,7 +77,9 @@ def test_links_lead_somewhere():
 
 def test_images_are_there():
     results = ROOT / "experiments" / "results"
-    linked = set(re.findall(r"\((pictures/.*?)\)", (results / "README.md").read_text()))
+    linked = set(
+        re.findall(r"\((pictures/.*?)\)", (results / "README.md").read_text(encoding="utf-8"))
+    )
     assert linked == {f"pictures/{path.name}" for path in (results / "pictures").iterdir()}
     assert all((results / path).stat().st_size < 200_000 for path in linked)
     assert sys.version_info >= (3, 10)
@@ -83,5 +87,7 @@ def test_images_are_there():
 
 def test_no_result_names_a_folder_of_some_machine():
     for path in (ROOT / "experiments" / "results").rglob("*.json"):
-        assert not re.search(r'[" =]/[a-z]+/', path.read_text()), path.name
-        json.loads(path.read_text(), parse_constant=pytest.fail)  # no NaN, no Infinity
+        assert not re.search(r'[" =]/[a-z]+/', path.read_text(encoding="utf-8")), path.name
+        json.loads(
+            path.read_text(encoding="utf-8"), parse_constant=pytest.fail
+        )  # no NaN, no Infinity

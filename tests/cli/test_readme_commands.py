@@ -22,7 +22,9 @@ SHORTER = {
 
 def commands():
     """The lines of the README's shell blocks, without comments, continued lines as one."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    blocks = re.findall(
+        r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S
+    )
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
     found = [re.sub(r"\s+#.*", "", line).strip() for line in lines]
     for word, instead in SHORTER.items():

@@ -98,7 +98,7 @@ def test_noise_has_the_law_that_the_loss_asks_for(models, name):
 def test_the_reference_needs_no_library(models):
     from benchmark import raw
 
-    text = Path(raw.__file__).read_text()
+    text = Path(raw.__file__).read_text(encoding="utf-8")
     imports = [line for line in text.splitlines() if line.startswith(("import ", "from "))]
     roots = {line.split()[1].partition(".")[0] for line in imports}
     assert roots <= {"__future__", "math", "abc", "collections", "itertools", "torch"}

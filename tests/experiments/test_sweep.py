@@ -14,7 +14,9 @@ from vae.run.wandb_mode import wandb_id
 @pytest.mark.e2e
 def test_the_agents_command_trains(tmp_path):
     """The agent replaces ``${args}`` by ``--name=value``."""
-    sweep = yaml.safe_load((ROOT / "experiments" / "sweeps" / "discrete.yaml").read_text())
+    sweep = yaml.safe_load(
+        (ROOT / "experiments" / "sweeps" / "discrete.yaml").read_text(encoding="utf-8")
+    )
     parameters = sweep["parameters"]
     chosen = {name: p.get("values", [p.get("min")])[-1] for name, p in parameters.items()}
     words = sweep["command"][3:]
@@ -30,7 +32,7 @@ def test_the_agents_command_trains(tmp_path):
         "2",
     ]
     finish(start("train.py", words, tmp_path), tmp_path)
-    config = yaml.safe_load((run_of(tmp_path) / "config.yaml").read_text())
+    config = yaml.safe_load((run_of(tmp_path) / "config.yaml").read_text(encoding="utf-8"))
     options = config["model"]["init_args"]
     assert config["seed_everything"] == chosen["seed_everything"]
     assert (

@@ -17,13 +17,13 @@ CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?P<code>.*?)^```$", re.DOTALL | re
 CHAPTERS = {
     path.stem: path
     for path in sorted((GUIDE / "chapters").glob("*.md"))
-    if CELL.search(path.read_text())
+    if CELL.search(path.read_text(encoding="utf-8"))
 }
 
 
 def cells(path):
     """The code of each cell, at its own line of the page."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     for found in CELL.finditer(text):
         above = text[: found.start("code")].count("\n")
         lines = ["" if line.startswith(":") else line for line in found["code"].split("\n")]

@@ -27,14 +27,18 @@ def test_a_chapter_holds_with_few_gradients(name, capsys):
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_chapter_asserts_what_it_says_and_points_on(name):
-    page = CHAPTERS[name].read_text()
+    page = CHAPTERS[name].read_text(encoding="utf-8")
     assert sum(code.count("assert") for code in cells(CHAPTERS[name])) >= 3
     assert "## In this library" in page
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_how_many_were_drawn_is_what_the_code_draws(name):
-    page, code, N = CHAPTERS[name].read_text(), "".join(cells(CHAPTERS[name])), 20_000
+    page, code, N = (
+        CHAPTERS[name].read_text(encoding="utf-8"),
+        "".join(cells(CHAPTERS[name])),
+        20_000,
+    )
     drawn = {N, *(N // int(k) for k in re.findall(r"\bN // (\d+)", code))}
     drawn |= {int(k) * N for k in re.findall(r"(\d+) \* N\b", code)}
     drawn |= {int(number) for number in re.findall(r"\b\d+_\d{3}\b", code)}

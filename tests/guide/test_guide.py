@@ -25,8 +25,10 @@ from vae.evaluation.parts import ALWAYS, PARTS
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "experiments" / "guide"
 PAGES = [page for page in sorted(GUIDE.rglob("*.md")) if page.name != "README.md"]
-TEXT = {page.relative_to(GUIDE).as_posix(): page.read_text() for page in PAGES}
-REFERENCE = "".join(page.read_text() for page in sorted((GUIDE / "reference").glob("*.rst")))
+TEXT = {page.relative_to(GUIDE).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
+REFERENCE = "".join(
+    page.read_text(encoding="utf-8") for page in sorted((GUIDE / "reference").glob("*.rst"))
+)
 
 
 @pytest.mark.parametrize("page", TEXT)
@@ -100,7 +102,9 @@ def test_every_number_is_explained():
     assert set(re.findall(r'of_part\("(\w+)"\)', TEXT["numbers.md"])) == set(EVALUATION)
     for name, number in measured().items():
         assert meaning(name, EVALUATION[number["part"]]), name
-    sources = "".join(p.read_text() for p in sorted((ROOT / "vae" / "evaluation").glob("*.py")))
+    sources = "".join(
+        p.read_text(encoding="utf-8") for p in sorted((ROOT / "vae" / "evaluation").glob("*.py"))
+    )
     named = set(re.findall(r'(?:Number|mean_of)\(\s*f?"([\w{}:]+)"', sources))
     everything = {pattern: said for part in EVALUATION.values() for pattern, said in part.items()}
     for name in named - {"frechet_{name}", "{name}_{wanted:g}"}:
@@ -110,7 +114,7 @@ def test_every_number_is_explained():
 
 def test_every_metric_that_the_code_names_is_explained():
     sources = "".join(
-        path.read_text()
+        path.read_text(encoding="utf-8")
         for room in ("training", "run")
         for path in (ROOT / "vae" / room).rglob("*.py")
     )
@@ -123,7 +127,7 @@ def test_every_metric_that_the_code_names_is_explained():
 
 @pytest.mark.e2e
 def test_every_metric_of_a_run_is_explained(trained_run):
-    rows = (trained_run("gaussian") / "metrics.jsonl").read_text().splitlines()
+    rows = (trained_run("gaussian") / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     logged = {name for row in rows for name in json.loads(row)} - {"step", "time", "epoch"}
     assert logged >= {"train/rate", "val/elbo", "test/distortion"}
     assert [name for name in sorted(logged) if not meaning(name, TRAINING)] == []
@@ -140,7 +144,7 @@ def test_the_matrix_has_every_estimator():
 
 
 def test_external_links_are_listed():
-    listed = links.LISTED.read_text()
+    listed = links.LISTED.read_text(encoding="utf-8")
     assert listed == links.listing(), "run python experiments/links.py"
     assert links.links("(see https://a.org/b_(c), or https://d.org/x.)") == [
         "https://a.org/b_(c)",
@@ -173,7 +177,7 @@ def test_a_claim_that_fails_is_told_in_a_line():
 
 
 def test_maths_of_docstrings_and_pages_has_mathml():
-    texts = [path.read_text() for path in sorted((ROOT / "vae").rglob("*.py"))]
+    texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "vae").rglob("*.py"))]
     formulae = [tex for text in texts for tex in re.findall(r":math:`([^`\"]+)`", text)]
     formulae += [
         tex for text in TEXT.values() for tex in re.findall(r"\$\$(.*?)\$\$", text, re.DOTALL)
@@ -213,5 +217,7 @@ def test_both_schemes_have_all_colours():
 def test_nothing_of_the_library_needs_the_guide():
     for path in (ROOT / "vae").rglob("*.py"):
         assert not re.search(
-            r"^\s*(?:import|from) (?:sphinx|myst|furo|docutils)", path.read_text(), re.M
+            r"^\s*(?:import|from) (?:sphinx|myst|furo|docutils)",
+            path.read_text(encoding="utf-8"),
+            re.M,
         )
