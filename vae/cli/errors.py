@@ -11,7 +11,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import NoReturn
 
 __all__ = ["TRUSTED", "clear", "debugging", "fail", "one_line_errors", "take_debug_flag"]
@@ -84,7 +83,12 @@ def clear(message: object) -> str:
     text = re.sub(r"typing\.Literal\[(.*?)\]", r"one of \1", text)
     text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
     text = re.sub(r"(?<=[:r] )Expected( an?)?(?= )", "expected", text).replace("or expected", "or")
+    text = re.sub(
+        r"Subcommand 'fit' does not accept option '([^'.]+).*", r"no option is called \1", text
+    )
     text = re.sub(r'Parser key "([^"]+)"', r"\1", text).replace(". Got value: ", ", got ")
+    text = text.replace("expected list,", "expected a list, as [a, b],")
+    text = text.replace("expected dict,", "expected a mapping,")
     text = text.replace(" or no class of this kind", "; no class of this kind")
     text = re.sub(
         r"\b(\w+): expected instantiatable class, but \S+ is abstract, got NestedArg\(key='(\w+)'.*",
@@ -141,9 +145,6 @@ def one_line_errors() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     take_debug_flag()
     take_trust_flags()
-    before = signal.getsignal(signal.SIGTERM)
-    if before is signal.SIG_DFL:  # temporary files are removed, as at Ctrl-C
-        signal.signal(signal.SIGTERM, _terminated)
     try:
         yield
     except KeyboardInterrupt:
@@ -155,13 +156,6 @@ def one_line_errors() -> Iterator[None]:
         if debugging() or not _is_a_users(error):
             raise
         fail(error)
-    finally:
-        if before is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, before)
-
-
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
 
 
 def _is_a_users(error: Exception) -> bool:
