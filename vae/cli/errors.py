@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 __all__ = ["TRUSTED", "clear", "debugging", "fail", "one_line_errors", "take_debug_flag"]
@@ -145,6 +146,9 @@ def one_line_errors() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     take_debug_flag()
     take_trust_flags()
+    before = signal.getsignal(signal.SIGTERM)
+    if before is signal.SIG_DFL:  # temporary files are removed, as at Ctrl-C
+        signal.signal(signal.SIGTERM, _terminated)
     try:
         yield
     except KeyboardInterrupt:
@@ -156,6 +160,13 @@ def one_line_errors() -> Iterator[None]:
         if debugging() or not _is_a_users(error):
             raise
         fail(error)
+    finally:
+        if before is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def _is_a_users(error: Exception) -> bool:
