@@ -323,6 +323,22 @@ def test_a_checkpoint_of_other_sizes_is_named(tmp_path):
         load(path)
 
 
+def test_a_checkpoint_of_a_model_that_diverged_is_named(tmp_path):
+    module, path = MODULES["gaussian"](), tmp_path / "x.ckpt"
+    weights = module.state_dict()
+    name = next(iter(dict(module.named_parameters())))
+    weights[name] = weights[name].clone()
+    weights[name].view(-1)[0] = float("nan")
+    contents = {
+        "vae": {"module": "GaussianVAE", "data": None},
+        "state_dict": weights,
+        "hyper_parameters": dict(module.hparams),
+    }
+    torch.save(contents, path)
+    with pytest.raises(ValueError, match=f"holds NaN or infinity in .*{name.split('.')[-1]}"):
+        load(path)
+
+
 def test_checkpoints_are_found_by_file_by_run_and_by_date(tmp_path):
     for name in ("20260101-a", "20260102-b"):
         folder = runs_dir() / name / "checkpoints"

@@ -178,13 +178,19 @@ def fill(module: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
     """Gives a module its weights.
 
     Raises:
-        ValueError: If they are not all there, or others.
+        ValueError: If they are not all there, are others, or are not finite.
     """
     try:
         assert_fits(module.state_dict(), weights)
         module.load_state_dict(weights)
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{path} does not fit this version of the library: {error}") from None
+    for name, parameter in module.named_parameters():
+        if not parameter.isfinite().all():
+            raise ValueError(
+                f"{path} holds NaN or infinity in {name}: its training diverged, or the file is"
+                " damaged; name another checkpoint of the run"
+            )
 
 
 def plain_names(weights: Mapping[Any, Any]) -> dict[Any, Any]:
