@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from types import SimpleNamespace
 
 import pytest
 import small
@@ -133,6 +134,14 @@ def test_of_one_image_or_a_model_that_diverged_there_is_no_standard_error():
     assert held == {"standard_errors": {}, "images": 1} and with_errors({}) == {}
     held = with_errors({"a": torch.tensor([1.0, 3.0]), "b": torch.tensor([1.0, torch.nan])})
     assert held == {"standard_errors": {"a": 1.0}, "images": 2}
+
+
+def test_what_a_test_step_of_ones_own_returns_for_a_batch_is_of_no_image():
+    errors = StandardErrors()
+    outputs = {"loss": torch.tensor(2.0), "name": "a", "own": torch.tensor([1.0, 3.0])}
+    errors.on_test_batch_end(None, None, outputs, None, 0)
+    errors.on_test_epoch_end(SimpleNamespace(world_size=1), None)
+    assert errors.found == {"standard_errors": {"own": 1.0}, "images": 2}
 
 
 @pytest.mark.parametrize(

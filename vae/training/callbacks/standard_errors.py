@@ -36,7 +36,7 @@ class StandardErrors(Callback):
 
     Attributes:
         found: What :func:`with_errors` says of all images, those of all processes together; nothing
-            of a module of one's own whose ``test_step`` returns nothing.
+            of a module of one's own whose ``test_step`` returns nothing of each image.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,8 @@ class StandardErrors(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         for name, values in outputs.items() if isinstance(outputs, Mapping) else ():
-            self._values.setdefault(name, []).append(values.detach())
+            if isinstance(values, Tensor) and values.dim() == 1:  # of each image
+                self._values.setdefault(name, []).append(values.detach())
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         values = {name: torch.cat(parts) for name, parts in self._values.items()}
