@@ -229,3 +229,7 @@ def test_a_flow_is_shown_at_what_it_moves_the_mean_to(ask):
     found = ask(gather(model, "small"), *pictures, 1, T, [0.0, 0.0, 0.0], given)
     assert torch.allclose(numbers(found["center"]), q.moved(q.loc)[0][0], atol=1e-3)
     assert not torch.allclose(numbers(found["center"]), q.loc[0], atol=1e-2)
+    for part in q.moving.parameters():  # far from where they start, where volumes hardly change
+        part.add_(torch.randn_like(part), alpha=0.3)
+    z, log_density = q.moved(torch.randn(5, 1, 3))
+    assert torch.allclose(log_density, q.log_prob(z), atol=1e-3)
