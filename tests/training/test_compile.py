@@ -27,9 +27,11 @@ FAMILIES = (
 )
 KEYS = ("elbo2", "iwae2")
 
-BREAKS: dict[str, str] = {}
-"""Estimators that are not one graph, and why. None with torch 2.15, which traces torch.func.vjp,
-hooks on tensors and the recursion over subsets."""
+TRACED = {"dreg": (2, 12), "gdreg": (2, 12), "simple": (2, 12)}
+"""From which torch on some estimators are one graph: hooks on tensors; a lazy property."""
+
+BREAKS = {name for name, since in TRACED.items() if torch.__version__ < since}
+"""Estimators that are not one graph with this torch. None with 2.15."""
 
 ELSEWHERE = {"per_layer": "the problem's chain makes the parameters of its layers inside the step"}
 """Estimators whose only problems are not what torch can trace."""
@@ -71,7 +73,7 @@ def known_to_differ(case):
     return pytest.param(*case, marks=mark if reason else [])
 
 
-def outcome(name, family, key, backend=None, fullgraph=True):
+def outcome(name, family, key, backend=None):
     """What one training step gives, compiled if there is a backend: of an f that has parameters
     of its own, and of an estimator and a prior that have."""
     problem, objective, n = PROBLEMS[family], OBJECTIVES[key], 7
@@ -97,7 +99,7 @@ def outcome(name, family, key, backend=None, fullgraph=True):
     step(*leaves)  # lazy layers take their width, averages start
     if backend is not None:
         torch.compiler.reset()  # what other tests compiled counts towards a limit
-        step = torch.compile(step, backend=backend, fullgraph=fullgraph)
+        step = torch.compile(step, backend=backend, fullgraph=True)
     torch.manual_seed(1)
     bound, auxiliary = step(*leaves)
     inputs = [*leaves, loc, scale, *net.parameters(), *estimator.parameters()]
@@ -109,7 +111,9 @@ def outcome(name, family, key, backend=None, fullgraph=True):
 
 
 def check(name, family, key, backend):
-    compiled = outcome(name, family, key, backend, fullgraph=name not in BREAKS)
+    if name in BREAKS:
+        pytest.skip(f"one graph from torch {'.'.join(map(str, TRACED[name]))} on")
+    compiled = outcome(name, family, key, backend)
     assert_close(compiled, outcome(name, family, key))
 
 

@@ -16,9 +16,11 @@ import vae.cli.errors
 import vae.training.step
 from vae.run.folder import new_run
 from vae.training.capture import CapturedStep, CaptureError
+from vae.training.composed import ComposedModule
 from vae.training.module import VAEModule
 from vae.training.nonfinite import NonFiniteError
 from vae.training.presets import DiscreteVAE, GaussianVAE
+from vae.training.traced import CompileError
 
 MODULES = {
     "gaussian": lambda **kw: GaussianVAE(latent_dim=3, **SMALL, **kw),
@@ -112,6 +114,23 @@ def test_what_cannot_be_captured_says_so(monkeypatch):
     monkeypatch.setattr(vae.training.step, "CapturedStep", Fails)
     with pytest.raises(ValueError, match=r"captured \(operation not permitted .*\): leave out"):
         trained("gaussian", capture=True)
+
+
+def test_what_cannot_be_compiled_says_so(monkeypatch):
+    def fails(x):
+        raise RuntimeError("backend='inductor' raised:\nNo such node\nand more")
+
+    monkeypatch.setattr(torch, "compile", lambda *args, **options: fails)
+    words = r"compiled \(backend='inductor' raised: No such node\): set --model.compile false"
+    with pytest.raises(CompileError, match=words):
+        trained("gaussian", compile=True)
+
+    def broken(self, x):
+        raise ValueError("of the model, compiled or not")
+
+    monkeypatch.setattr(ComposedModule, "bound", broken)
+    with pytest.raises(ValueError, match="^of the model"):
+        trained("gaussian", compile=True)
 
 
 def assert_equal(found, expected):

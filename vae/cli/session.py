@@ -37,6 +37,7 @@ from vae.training.capture import CaptureError
 from vae.training.lightning_private import set_epochs
 from vae.training.module import VAEModule
 from vae.training.nonfinite import NonFiniteError
+from vae.training.traced import CompileError
 from vae.whole_files import replace_text
 
 __all__ = ["Session", "page_of"]
@@ -235,7 +236,7 @@ class Session:
         except OSError as error:  # a full disk: what was written before is whole
             hint = how_to_go_on(self.run)
             raise OSError(f"{clear(error)}; when that is mended, {hint}") from error
-        except (CaptureError, DataError):
+        except (CaptureError, CompileError, DataError):
             raise
         except (ValueError, NotImplementedError) as error:  # a user's mistake was found before
             raise RuntimeError(f"training failed: {error}") from error

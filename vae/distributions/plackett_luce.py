@@ -125,7 +125,7 @@ def _log_first(inside: Tensor, rest: Tensor) -> Tensor:
     for level in reversed(levels):
         left.append(torch.logaddexp(left[-1][level.larger], inside[level.added]))
     log_first = torch.zeros_like(left[-1])  # (1, *)
-    for level, log_left in zip(levels, reversed(left), strict=False):
+    for level, log_left in zip(levels, reversed(left[1:]), strict=True):
         log_first = ((log_first - log_left)[level.without] + inside[level.members]).logsumexp(1)
     return log_first[0]
 

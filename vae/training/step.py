@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 
 from vae.estimators import Estimate
 from vae.training.capture import CapturedStep
+from vae.training.traced import CompileError, reason_of
 
 __all__ = ["GraphStep", "LightningStep", "Step", "clip_", "laid_out_as"]
 
@@ -87,9 +88,13 @@ class Step:
         # what is wrong in a layer's gradient is wrong in its bias's, at a fraction of the cost
         self.watched = [p for p in self.parameters if p.dim() == 1]
         self.bound: Callable[[Tensor], Estimate] = module.bound
+        self.untried = compiled
         if compiled:  # with torch's own random numbers; an epoch's smaller last batch is a graph
             options: dict[str, Any] = {"fallback_random": True}
-            self.bound = torch.compile(module.bound, dynamic=False, options=options)
+            # torch 2.11 returns no tuples with names
+            function: Callable[[Tensor], Any] = lambda x: tuple(module.bound(x))
+            plain = torch.compile(function, dynamic=False, options=options)
+            self.bound = lambda x: Estimate(*plain(x))
 
     def __call__(self, x: Tensor, check: Callable[[Tensor], None] | None = None) -> Tensor:
         """Takes one step at images ``(B, *image)``.
@@ -125,8 +130,16 @@ class Step:
 
     def differentiate(self, x: Tensor) -> Tensor:
         """Gives the parameters the loss's gradient; returns the bound, with shape ()."""
-        estimate = self.bound(x)
-        self.backward(estimate.loss)
+        try:
+            estimate = self.bound(x)
+            self.backward(estimate.loss)
+        except Exception as error:  # of many kinds
+            if self.untried and not isinstance(error, torch.OutOfMemoryError):
+                self.module.bound(x)  # what is wrong without a compiler is said as it is
+                reason = f"the bound cannot be compiled ({reason_of(error)})"
+                raise CompileError(f"{reason}: set --model.compile false") from error
+            raise
+        self.untried = False
         return estimate.bound.detach().mean()
 
     def backward(self, loss: Tensor) -> None:

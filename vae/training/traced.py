@@ -23,7 +23,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from vae.devices import generators, set_generators
 
-__all__ = ["Untraceable", "Watch", "compiled", "is_close", "reason_of", "trace"]
+__all__ = ["CompileError", "Untraceable", "Watch", "compiled", "is_close", "reason_of", "trace"]
 
 Function = Callable[..., Sequence[Tensor]]
 
@@ -34,6 +34,10 @@ TORCH = Path(torch.__file__).parent
 
 NOT_PLAIN = (Tensor, list, dict, set)
 """What a plain value may have become since; of these, only the type is watched."""
+
+
+class CompileError(ValueError):
+    """A bound that cannot be compiled."""
 
 
 class Untraceable(ValueError):
@@ -138,7 +142,8 @@ def _is_plain(value: Any) -> bool:
 
 def reason_of(error: Exception) -> str:
     """Why something could not be traced or compiled, as the end of a sentence."""
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    first, *more = (str(error).strip() or type(error).__name__).splitlines()
+    text = f"{first} {more[0]}" if first.endswith(":") and more else first
     if "get value out of" in text:
         calls = traceback.extract_tb(error.__traceback__)
         own = [call for call in calls if TORCH not in Path(call.filename).parents]

@@ -25,6 +25,7 @@ ALSO_DECOMPOSED = (
     *("leaky_relu", "elu", "gelu", "hardswish", "mish", "hardsigmoid", "softshrink", "lerp"),
     *("native_layer_norm", "native_group_norm", "native_batch_norm", "var_mean", "var", "std"),
     *("_native_batch_norm_legit_no_training", "addcmul", "addcdiv", "special_entr", "celu"),
+    "linalg_vector_norm",
 )
 """Operations of core ATen, and others, that are sums of simpler ones."""
 
