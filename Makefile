@@ -32,11 +32,12 @@ only = $(if $(filter command,$(firstword $(origin $1))),$(foreach goal,$(filter-
 	$(error $1= is not for $(goal), but for $2)))
 READERS := evaluate encode reconstruct sample explore interpolate traverse latent-map code-usage kl rate-distortion gradients
 TRAINERS := train train-gaussian train-discrete train-reinforce fit seeds train-many
-# So is one that no target has, and one that is empty: a slip would be taken for the default.
+# So is one that no target has, and one that is empty: a slip would be taken for the default. What has an
+# underscore, as VAE_DATA_DIR and WANDB_MODE, is for the environment of the command.
 VARIABLES := CKPT RUN RUNS CONFIG SEED SEEDS KEEP SWEEP ARGS
 given = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
-$(foreach name,$(filter-out $(VARIABLES) PYTHON VENV PY PYTEST SHELL MAKE%,$(filter-out -%,$(given))),\
-	$(error there is no variable $(name)=, but $(VARIABLES:%=%=)))
+$(foreach name,$(filter-out $(VARIABLES) PYTHON% VENV PY PYTEST SHELL MAKE% COLUMNS TERM HOME TMPDIR -%,$(given)),\
+	$(if $(findstring _,$(name)),,$(error there is no variable $(name)=, but $(VARIABLES:%=%=))))
 $(foreach name,$(filter-out ARGS,$(filter $(VARIABLES),$(given))),\
 	$(if $(strip $(value $(name))),,$(error $(name)= is empty: give it a value, or leave it out)))
 $(call only,SEED,$(TRAINERS) $(filter-out code-usage,$(READERS)))
