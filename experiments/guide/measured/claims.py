@@ -44,7 +44,7 @@ class Table:
 
 
 class Claims(Table):
-    """Rows of ``vae estimators``, as a table on a page.
+    """Rows of ``vae estimators``, as a table on a page; papers stand beneath names.
 
     Arguments:
         names: Of estimators, as in ``vae.ESTIMATORS``.
@@ -52,4 +52,8 @@ class Claims(Table):
 
     def __init__(self, *names: str) -> None:
         shown = [[html.escape(cell) for cell in _all()[name]] for name in names]
-        super().__init__(HEADERS, [[f"<code>{name}</code>", *rest] for name, *rest in shown])
+        named = [
+            [f"<code>{name}</code>" + (f"<br><small>{paper}</small>" if paper else ""), *rest]
+            for name, *rest, paper in shown
+        ]
+        super().__init__(HEADERS[:-1], named)
