@@ -1,7 +1,10 @@
 """The guide's pages: what they name is there. The whole site is built by ``tests/pages/test_guide_site.py``."""
 
 import json
+import os
 import re
+import shlex
+import sys
 from pathlib import Path
 
 import links
@@ -17,6 +20,7 @@ from looked_up.contents import front_matter
 from looked_up.matrix import matrix
 from looked_up.meanings import EVALUATION, TRAINING
 from looked_up.numbers import meaning, measured
+from looked_up.terminal import Terminal
 
 import vae
 from vae.estimators.names import ESTIMATORS, SURROGATES
@@ -212,6 +216,16 @@ def test_both_schemes_have_all_colours():
     assert set(light) == set(dark)
     assert light["paper"] == light["color-background-primary"] != dark["paper"]
     assert "system-ui" in light["font-stack"]
+
+
+def test_what_a_page_runs_prints_no_colours_and_no_folder_of_this_machine(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as a kernel of Jupyter does
+    monkeypatch.setenv("PATH", os.defpath)
+    look = "import os, shutil; print(os.environ.get('FORCE_COLOR'), shutil.which('python'))"
+    here = Terminal()
+    printed = here.run(f"python -c {shlex.quote(look)}")
+    here._held.cleanup()
+    assert printed.lines == [f"None {Path(sys.executable).parent / 'python'}"]
 
 
 def test_nothing_of_the_library_needs_the_guide():

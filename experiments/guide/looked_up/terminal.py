@@ -40,7 +40,9 @@ class Terminal:
         self.folder = Path(self._held.name).resolve()
         if copy is not None:
             shutil.copytree(ROOT / copy, self.folder, dirs_exist_ok=True)
-        self._environment = os.environ | {
+        colours = ("FORCE_COLOR", "CLICOLOR_FORCE")  # a kernel sets them, for its own output
+        self._environment = {k: v for k, v in os.environ.items() if k not in colours} | {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PYTHONPATH": str(ROOT),
             "VAE_RUNS_DIR": "runs",
             "WANDB_MODE": "disabled",
