@@ -180,6 +180,16 @@ def test_a_claim_that_fails_is_told_in_a_line():
     assert failed("---> 4 1 / 0\n\nZeroDivisionError: division by zero\n").startswith("1 / 0: ")
 
 
+def test_what_a_command_prints_on_a_page_has_no_colours_and_no_folder_of_this_machine(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as a page's interpreter does
+    monkeypatch.setenv("CLICOLOR_FORCE", "1")
+    words = "rich.print('[bold]a'); print(vae.cli.next_step._vae())"
+    terminal = Terminal()
+    printed = terminal.run(f'python -c "import rich, vae.cli.next_step; {words}"')
+    terminal._held.cleanup()
+    assert printed.lines == ["a", "vae"]
+
+
 def test_maths_of_docstrings_and_pages_has_mathml():
     texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "vae").rglob("*.py"))]
     formulae = [tex for text in texts for tex in re.findall(r":math:`([^`\"]+)`", text)]
