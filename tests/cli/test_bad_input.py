@@ -16,7 +16,10 @@ from vae.run.checkpoint import load
 DIGITS = "--config experiments/configs/digits.yaml"
 MNIST = "train.py fit --config experiments/configs/gaussian.yaml"
 CONFIGURATION = {
-    "unknown key": (f"{TRAIN} --modell.lr 1", "unrecognized arguments: --modell.lr"),
+    "unknown key": (
+        f"{TRAIN} --modell.lr 1",
+        "unrecognized arguments: --modell.lr 1 (--help lists the options)",
+    ),
     "unknown key in a file": (
         "train.py fit --config unknown-key.yaml",
         "no option is called modell",
@@ -42,6 +45,22 @@ CONFIGURATION = {
     "no such model": (f"{TRAIN} --model FooVAE", "model: no class of this kind is called FooVAE"),
     "a model of another kind": ("train.py fit --config other-class.yaml", "torch.nn.Linear"),
     "no such data": (f"{TRAIN} --data FooData", "data: no class of this kind is called FooData"),
+    "misspelt key": (
+        f"{TRAIN} --trainer.max_epocs 1",
+        "--trainer.max_epocs 1 (did you mean --trainer.max_epochs?)",
+    ),
+    "key without its part": (
+        f"{TRAIN} --max_epochs 1",
+        "--max_epochs 1 (did you mean --trainer.max_epochs?)",
+    ),
+    "misspelt estimator": (
+        f"{TRAIN} --model.estimator reinfroce",
+        "unknown estimator 'reinfroce' (did you mean reinforce?): choose from",
+    ),
+    "misspelt config": (
+        "train.py fit --config digist",
+        "none of the package's (did you mean digits?)",
+    ),
     "unknown estimator": (f"{TRAIN} --model.estimator foo", "unknown estimator 'foo': choose"),
     "estimator that does not fit": (f"{TRAIN} --model.estimator st_gumbel", "StraightThrough"),
     "enumeration of a continuum": (f"{TRAIN} --model.estimator enumerate", "Enumerate"),
@@ -509,6 +528,14 @@ SCRIPTS = {
         "out of memory",
     ),
     "reconstruct: no images": ("reconstruct.py run --count 0", "count must be at least 1"),
+    "reconstruct: misspelt flag": (
+        "reconstruct.py run --cuont 1",
+        "--cuont 1 (did you mean --count?)",
+    ),
+    "gradients: misspelt estimator": (
+        "gradients.py run --estimators [pathwyse]",
+        "unknown estimator 'pathwyse' (did you mean pathwise?)",
+    ),
     "reconstruct: unknown flag": ("reconstruct.py run --colour 1", "unrecognized arguments"),
     "reconstruct: onto a device": ("reconstruct.py run --output full.png", "a device or a socket"),
     "sample: more than there is memory": (

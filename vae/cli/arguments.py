@@ -12,6 +12,7 @@ from typing import Any
 import jsonargparse
 
 from vae.models.files import is_special
+from vae.nearest import meant
 from vae.run.plain_yaml import read_yaml
 
 __all__ = [
@@ -62,7 +63,8 @@ def named_configuration(name: str) -> str:
     )
     if name not in known:
         raise ValueError(
-            f"config {name} is no file, and none of the package's: {', '.join(known)}"
+            f"config {name} is no file, and none of the package's{meant(name, known)}:"
+            f" {', '.join(known)}"
         )
     return str(CONFIGS / f"{name}.yaml")
 

@@ -27,6 +27,7 @@ from vae.distributions.operations import describe
 from vae.estimators import ESTIMATORS, SURROGATES, accepts
 from vae.evaluation.terms import closed_kl
 from vae.models.memory import DECODINGS, assert_memory, floats_per_decoding
+from vae.nearest import meant
 from vae.objectives import ELBO, IWAE, OBJECTIVES, Average, Objective, Separate
 from vae.run.checkpoint import folder_of, load
 from vae.run.files import writable
@@ -216,9 +217,10 @@ def _assert_sensible(
             raise ValueError(f"{name} must be at least 1, got {value}")
     for name in estimators or []:
         if name not in ESTIMATORS | SURROGATES and "." not in name:
-            known = ", ".join(ESTIMATORS | SURROGATES)
+            known = ESTIMATORS | SURROGATES
             raise ValueError(
-                f"unknown estimator {name!r}: choose from {known}, or give a class path"
+                f"unknown estimator {name!r}{meant(name, known)}: choose from {', '.join(known)},"
+                " or give a class path"
             )
     if objective not in (*OBJECTIVES, "trained"):
         known = ", ".join((*OBJECTIVES, "trained"))

@@ -14,6 +14,7 @@ from vae.cli.arguments import assert_values, assert_words
 from vae.cli.errors import debugging, fail
 from vae.cli.help import HelpFormatter
 from vae.models.trust import allow_current_folder
+from vae.nearest import meant
 from vae.run.plain_yaml import load_yaml
 
 __all__ = ["OneLine", "ScriptParser", "add_data", "checkpoint_parser", "data_parser"]
@@ -46,7 +47,18 @@ class OneLine:
             raise ex
         if unknown := re.fullmatch(r"Option '([^']+)' is not accepted", message.strip()):
             fail(f"the chosen class has no option {unknown[1]}: {_where_they_are(unknown[1])}")
+        if unknown := re.match(r"unrecognized arguments: (--[^\s=]+)", message.strip()):
+            message = f"{message.strip()}{self._meant(unknown[1])}"
         fail(message)
+
+    def _meant(self, flag: str) -> str:
+        """What to add of the option that was meant: it is spelt alike, or ends in this word."""
+        flags = [
+            name for name in getattr(self, "_option_string_actions", {}) if name[-5:] != ".help"
+        ]
+        ending = [name for name in flags if name.endswith(f".{flag[2:]}")]
+        near = meant(ending[0] if ending else flag, flags, likeness=0.8)
+        return near or " (--help lists the options)"
 
 
 def _where_they_are(option: str) -> str:

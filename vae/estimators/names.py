@@ -58,6 +58,7 @@ from vae.estimators.self_critical import SelfCritical
 from vae.estimators.sum_and_sample import SumAndSample
 from vae.estimators.unordered_set import UnorderedSet
 from vae.estimators.wake_sleep import DefensiveWakeWake, WakeSleep
+from vae.nearest import meant
 
 __all__ = ["ESTIMATORS", "SURROGATES", "accepts", "constructor", "named"]
 
@@ -134,7 +135,8 @@ def constructor(name: str) -> Callable[..., Estimator]:
     known = ESTIMATORS | SURROGATES
     if name not in known:
         hint = f"; or the class path of your own ({name} was not found)" if "." in name else ""
-        raise ValueError(f"unknown estimator {name!r}: choose from {', '.join(known)}{hint}")
+        near = meant(name, known)
+        raise ValueError(f"unknown estimator {name!r}{near}: choose from {', '.join(known)}{hint}")
     return known[name]
 
 

@@ -16,6 +16,7 @@ from vae.models.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from vae.models.no_effect import refuse
 from vae.models.prior import Prior
 from vae.models.schedules import LinearWarmup, Schedule
+from vae.nearest import meant
 from vae.objectives import ELBO, IWAE, OBJECTIVES, Objective
 from vae.training.module import VAEModule
 
@@ -117,8 +118,9 @@ def assert_choices(constructor: type, **values: object) -> None:
     types = get_type_hints(constructor.__init__)  # type: ignore[misc]
     for name, value in values.items():
         if value not in get_args(types[name]):
-            choices = ", ".join(map(str, get_args(types[name])))
-            raise ValueError(f"unknown {name} {value!r}: choose from {choices}")
+            choices = [str(choice) for choice in get_args(types[name])]
+            near = meant(str(value), choices)
+            raise ValueError(f"unknown {name} {value!r}{near}: choose from {', '.join(choices)}")
 
 
 def part_of(name: str, value: Any, words: Mapping[str, Any]) -> Any:
@@ -126,7 +128,7 @@ def part_of(name: str, value: Any, words: Mapping[str, Any]) -> Any:
     if not isinstance(value, str):
         return value
     if value not in words:
-        found = " (there is no such class)" if "." in value else ""
+        found = " (there is no such class)" if "." in value else meant(value, words)
         raise ValueError(f"unknown {name} {value!r}{found}: choose from {', '.join(words)}")
     return words[value]
 
