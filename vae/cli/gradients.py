@@ -217,9 +217,9 @@ def _assert_sensible(
             raise ValueError(f"{name} must be at least 1, got {value}")
     for name in estimators or []:
         if name not in ESTIMATORS | SURROGATES and "." not in name:
-            known = ESTIMATORS | SURROGATES
+            names = list(ESTIMATORS | SURROGATES)
             raise ValueError(
-                f"unknown estimator {name!r}{meant(name, known)}: choose from {', '.join(known)},"
+                f"unknown estimator {name!r}{meant(name, names)}: choose from {', '.join(names)},"
                 " or give a class path"
             )
     if objective not in (*OBJECTIVES, "trained"):
