@@ -118,7 +118,7 @@ def test_the_help_says_which_flag_an_option_belongs_to_and_its_default(capsys):
     with pytest.raises(SystemExit):
         evaluate.main(["--help"], "vae evaluate")
     said = " ".join(capsys.readouterr().out.split())
-    assert "with --ais: chains of each image (default: 8) (type: int)" in said
+    assert "with --ais: chains of each image (default: 8)" in said
     assert "units: the variance of E_q[z]" in said
     assert "(default: None)" not in said and "only the first so many images (default: 100)" in said
 

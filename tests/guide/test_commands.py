@@ -116,7 +116,9 @@ def test_all_that_a_command_lacks_is_the_checkpoint(command, capsys, monkeypatch
     with pytest.raises(SystemExit):
         run(verb, f"vae {verb}", words)
     assert re.search(
-        r"^error: (no |there is no |\S+ holds no )", capsys.readouterr().err, flags=re.MULTILINE
+        r"^error: (no |there is no |\S+ holds no |\S+ is no folder)",
+        capsys.readouterr().err,
+        flags=re.MULTILINE,
     )
 
 

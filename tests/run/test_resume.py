@@ -236,7 +236,9 @@ def test_what_cannot_be_continued_says_so(tmp_path):
     )
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     finish(start("resume.py", [str(tmp_path / "nowhere")], folder), folder, 2)
-    assert "holds no config.yaml" in (folder / "log").read_text()
+    assert f"{tmp_path / 'nowhere'} is no folder: name a run's folder" in (
+        (folder / "log").read_text()
+    )
     for file in (run / "checkpoints").iterdir():
         file.unlink()
     finish(start("resume.py", [str(run)], folder), folder, 2)
