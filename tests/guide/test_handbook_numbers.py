@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from vae.estimators.names import ESTIMATORS
+from vae.pages.playground.catalogue import absent
 from vae.run.files import read_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,6 +88,8 @@ def test_what_the_encoder_loses():
 def test_how_many_estimators_and_lines_the_readme_promises():
     text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert re.findall(r"(\d+) estimators, each", text) == [str(len(ESTIMATORS))]
+    shown = len(ESTIMATORS) - len(set(absent()) & set(ESTIMATORS))
+    assert f"{shown} of the {len(ESTIMATORS)} estimators, those that learn among them" in text
     table = (HANDBOOK.parent / "how-to" / "own-parts.md").read_text(encoding="utf-8")
     lines = [int(number) for number in re.findall(r"^\|.*` \| (\d+) \|$", table, flags=re.M)]
     assert re.findall(r"of (\d+) to (\d+) lines", text) == [(str(min(lines)), str(max(lines)))]
