@@ -18,6 +18,7 @@ from quickstart import quickstart
 
 from vae.cli.app import VAECLI
 from vae.run.files import write_json
+from vae.run.here import vae_here
 from vae.run.metrics import JSONLLogger
 from vae.run.wandb_mode import wandb_mode
 
@@ -208,7 +209,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_exits_as_shells_expect(tmp_path):
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     (last,) = tmp_path.glob("*/checkpoints/last.ckpt")
-    assert f"continue: vae resume {last.parent.parent}" in out
+    assert f"continue: {vae_here()} resume {last.parent.parent}" in out
     assert torch.load(last, weights_only=True)["global_step"] > 0
 
 

@@ -42,7 +42,7 @@ def test_log_likelihood_is_announced_or_left_out(tmp_path, monkeypatch, capsys):
     assert set(errors) == set(without) and "mean ± standard error over 250 images" in said
     assert f"{without['test/elbo']:.2f} ± {errors['test/elbo']:.2f} │" in said
 
-    words = shlex.split(line.partition(": vae evaluate ")[2])  # the command that it names
+    words = shlex.split(line.partition("vae evaluate ")[2])  # the command that it names
     evaluate.main(words, "vae evaluate")
     found = json.loads((run / "evaluation-test.json").read_text())["metrics"]
     assert set(found) >= {"elbo", "rate", "distortion", "log_likelihood_100"}

@@ -14,6 +14,7 @@ from vae.cli import closing_report, seeds, session
 from vae.cli.app import VAECLI
 from vae.cli.closing_report import ClosingReport, wanted
 from vae.run import wandb_page
+from vae.run.here import vae_here
 from vae.run.signals import Interrupted
 
 MODELS = ROOT / "vae" / "configs" / "models"
@@ -95,7 +96,9 @@ def broken(*args, **kwargs):
 def test_a_report_that_fails_is_one_line(fit, monkeypatch):
     monkeypatch.setattr("vae.pages.report.pictures.drawn", broken)
     run, said = fit()
-    assert said.err == (f"no report was written (two lines); to try again: vae report {run}\n")
+    assert said.err == (
+        f"no report was written (two lines); to try again: {vae_here()} report {run}\n"
+    )
     assert (run / "results.json").is_file() and not (run / "report.html").exists()
     assert said.out.splitlines()[-1] == f"run folder  {run}"
 
@@ -111,7 +114,9 @@ def test_ctrl_c_in_a_report_leaves_a_complete_run(fit, monkeypatch, tmp_path, ca
     run = run_of(tmp_path)
     assert (run / "results.json").is_file()
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == f"interrupted; the run is complete, but for its report: vae report {run}"
+    assert (
+        last == f"interrupted; the run is complete, but for its report: {vae_here()} report {run}"
+    )
 
 
 @pytest.mark.slow

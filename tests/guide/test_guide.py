@@ -1,10 +1,7 @@
 """The guide's pages: what they name is there. The whole site is built by ``tests/pages/test_guide_site.py``."""
 
 import json
-import os
 import re
-import shlex
-import sys
 from pathlib import Path
 
 import links
@@ -183,9 +180,9 @@ def test_a_claim_that_fails_is_told_in_a_line():
 def test_what_a_command_prints_on_a_page_has_no_colours_and_no_folder_of_this_machine(monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")  # as a page's interpreter does
     monkeypatch.setenv("CLICOLOR_FORCE", "1")
-    words = "rich.print('[bold]a'); print(vae.cli.next_step._vae())"
+    words = "rich.print('[bold]a'); print(vae.run.here.vae_here())"
     terminal = Terminal()
-    printed = terminal.run(f'python -c "import rich, vae.cli.next_step; {words}"')
+    printed = terminal.run(f'python -c "import rich, vae.run.here; {words}"')
     terminal._held.cleanup()
     assert printed.lines == ["a", "vae"]
 
@@ -226,16 +223,6 @@ def test_both_schemes_have_all_colours():
     assert set(light) == set(dark)
     assert light["paper"] == light["color-background-primary"] != dark["paper"]
     assert "system-ui" in light["font-stack"]
-
-
-def test_what_a_page_runs_prints_no_colours_and_no_folder_of_this_machine(monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")  # as a kernel of Jupyter does
-    monkeypatch.setenv("PATH", os.defpath)
-    look = "import os, shutil; print(os.environ.get('FORCE_COLOR'), shutil.which('python'))"
-    here = Terminal()
-    printed = here.run(f"python -c {shlex.quote(look)}")
-    here._held.cleanup()
-    assert printed.lines == [f"None {Path(sys.executable).parent / 'python'}"]
 
 
 def test_nothing_of_the_library_needs_the_guide():

@@ -26,6 +26,7 @@ from vae.run.checkpoint import find_checkpoint, folder_of, newest_run
 from vae.run.files import writable
 from vae.run.finding import find_runs, set_aside
 from vae.run.folder import new_run, run_id, runs_dir
+from vae.run.here import vae_here
 from vae.run.lock import RunLock, is_running
 from vae.run.state import how_to_go_on
 from vae.run.wandb import RunLogger
@@ -333,7 +334,7 @@ def test_a_result_that_cannot_be_written_is_known_before_it_is_computed(folder, 
 
 def test_only_what_can_be_resumed_is_promised_to_be(folder):
     path = only_run(folder)
-    assert how_to_go_on(path) == f"continue: vae resume {path}"
+    assert how_to_go_on(path) == f"continue: {vae_here()} resume {path}"
     last = path / "checkpoints" / "last.ckpt"
     whole = last.read_bytes()
     (last.parent / "last-previous.ckpt").unlink()
@@ -344,7 +345,7 @@ def test_only_what_can_be_resumed_is_promised_to_be(folder):
     spaced = path.with_name("a b")
     (spaced / "checkpoints").mkdir(parents=True)
     (spaced / "checkpoints" / "last.ckpt").write_bytes(whole)
-    assert how_to_go_on(spaced) == f"continue: vae resume '{spaced}'"
+    assert how_to_go_on(spaced) == f"continue: {vae_here()} resume '{spaced}'"
 
 
 def test_the_first_checkpoint_on_a_full_disk_promises_nothing(folder, monkeypatch):

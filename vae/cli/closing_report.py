@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vae.cli.errors import clear
+from vae.run.here import vae_here
 
 if TYPE_CHECKING:
     from vae.data.source import ImageSource
@@ -106,7 +107,7 @@ def attempt(work: Callable[[], None], folder: Path) -> bool:
     try:
         work()
     except Exception as error:  # no error of a picture's may end a run
-        how = f"vae report {shlex.quote(str(folder))}"
+        how = f"{vae_here()} report {shlex.quote(str(folder))}"
         print(f"no report was written ({clear(error)}); to try again: {how}", file=sys.stderr)
         return False
     return True

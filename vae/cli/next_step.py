@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from vae.run.here import python_here, vae_here
 
 __all__ = ["STEPS", "about", "forget", "next_step"]
 
@@ -108,7 +109,7 @@ def next_step(verb: str, program: str, words: Sequence[str], trusted: str = "") 
         subjects = []
     if not program.endswith(".py"):
         named = ["--config", "gaussian"] if step.verb == "fit" else subjects
-        command = f"{_vae()} {shlex.join([step.verb, *named, *flags])}"
+        command = f"{vae_here()} {shlex.join([step.verb, *named, *flags])}"
     elif os.environ.get("MAKELEVEL"):
         command = _make(step.verb, subjects, flags)
     else:
@@ -116,7 +117,7 @@ def next_step(verb: str, program: str, words: Sequence[str], trusted: str = "") 
         script, *more = SCRIPTS.get(step.verb, [f"{step.verb.replace('-', '_')}.py"])
         config = ["--config", str(folder / "configs" / "gaussian.yaml")]
         named = [*more, *(config if step.verb == "fit" else subjects)]
-        command = f"{_python()} {shlex.join([str(folder / script), *named, *flags])}"
+        command = f"{python_here()} {shlex.join([str(folder / script), *named, *flags])}"
     return f"next: {command}  ({step.why})"
 
 
@@ -143,26 +144,6 @@ def _data_flags(words: Sequence[str]) -> list[str]:
             if "=" not in word and rest:
                 found.append(rest.pop(0))
     return found
-
-
-def _vae() -> str:
-    """What calls this command from here: ``vae``, if that is the one on the path."""
-    here = Path(sys.executable).parent / "vae"
-    if (found := shutil.which("vae")) and os.path.samefile(Path(found).parent, here.parent):
-        return "vae"
-    return _short(here) if here.is_file() else f"{_python()} -m vae"
-
-
-def _python() -> str:
-    """What calls this interpreter from here."""
-    found = shutil.which("python")
-    return "python" if found == sys.executable else _short(Path(sys.executable))
-
-
-def _short(path: Path) -> str:
-    """A path, relative inside the current folder, as a word for the shell."""
-    inside = path.is_relative_to(Path.cwd())
-    return shlex.quote(str(path.relative_to(Path.cwd()) if inside else path))
 
 
 def _first_process() -> bool:

@@ -13,6 +13,7 @@ from vae.cli.table import print_table
 from vae.data.loader import StepLoader
 from vae.data.source import ImageSource
 from vae.evaluation.words import in_words
+from vae.run.here import vae_here
 from vae.training.module import VAEModule
 
 __all__ = ["epochs_trained", "results_of", "show_results", "training_of", "without_log_likelihood"]
@@ -62,7 +63,7 @@ def without_log_likelihood(run: Path) -> str:
     """What is said where the test left log p(x) out."""
     return (
         "log p(x) was not estimated (test_samples 0); to estimate it:"
-        f" vae evaluate {shlex.quote(str(run))} --log_likelihood 100"
+        f" {vae_here()} evaluate {shlex.quote(str(run))} --log_likelihood 100"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 import sys
@@ -24,6 +25,7 @@ from vae.models.checkpoint import read_checkpoint
 from vae.run.best import BestCheckpoint, forget_foreign_paths
 from vae.run.files import write_json
 from vae.run.finding import set_aside
+from vae.run.here import vae_here
 from vae.run.last import LastCheckpoint
 from vae.run.lock import RunLock
 from vae.run.metrics import JSONLLogger
@@ -230,7 +232,7 @@ class Session:
         except NonFiniteError as error:
             crash = self.run / "checkpoints" / "crash.ckpt"
             if self.trainer.is_global_zero:  # all processes share the gradients, and the error
-                repeat = f"; repeat it: vae replay {crash}" if crash.exists() else ""
+                repeat = f"; repeat it: {vae_here()} replay {crash}" if crash.exists() else ""
                 print(f"error: {error}{repeat}", file=sys.stderr)
             raise SystemExit(1) from None
         except OSError as error:  # a full disk: what was written before is whole
@@ -273,7 +275,8 @@ class Session:
         if not (self.run / "checkpoints" / "last.ckpt").exists():
             return "interrupted before the first step: there is nothing to continue"
         if self.trained and (self.run / "results.json").exists():
-            return f"interrupted; the run is complete, but for its report: vae report {self.run}"
+            how = f"{vae_here()} report {shlex.quote(str(self.run))}"
+            return f"interrupted; the run is complete, but for its report: {how}"
         if self.trained:
             how = how_to_go_on(self.run)
             return f"interrupted after training, before the test's end; to test it, {how}"

@@ -13,6 +13,7 @@ import torch
 from vae.models.checkpoint import has_parts, read_checkpoint
 from vae.models.files import PREVIOUS
 from vae.run.checkpoint import find_checkpoint
+from vae.run.here import vae_here
 from vae.run.shipped import assert_not_shipped
 
 __all__ = ["can_go_on", "find_last", "how_to_go_on"]
@@ -79,7 +80,7 @@ def can_go_on(run: Path) -> bool:
 def how_to_go_on(run: Path) -> str:
     """What to tell the user to do about a run that was cut short."""
     if can_go_on(run):
-        return f"continue: vae resume {shlex.quote(str(run))}"
+        return f"continue: {vae_here()} resume {shlex.quote(str(run))}"
     return "start it anew: there is no checkpoint to continue from yet"
 
 
