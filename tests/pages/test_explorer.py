@@ -308,6 +308,9 @@ def test_a_large_page_says_what_makes_it_smaller():
     few = size - len(explorer(held_of(MODELS["gaussian"](), encoder=False)))
     (encoder,) = re.findall(r"([\d.]+) MB the encoder", said)
     assert float(encoder) * 1e6 == pytest.approx(few, abs=6000)  # two digits, and some words
+    assert "32 bits" not in said
+    held["encoder"]["wide"] = True
+    assert "leaves it out), with weights of 32 bits, 0." in advice(held, size, 1000)
     many = held_of(MODELS["gaussian"](), 64)
     assert "the 64 images to choose from (--images takes fewer)" in advice(many, size, 1000)
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import warnings
 from functools import partial
 
 import pytest
@@ -233,3 +235,52 @@ def test_a_flow_is_shown_at_what_it_moves_the_mean_to(ask):
         part.add_(torch.randn_like(part), alpha=0.3)
     z, log_density = q.moved(torch.randn(5, 1, 3))
     assert torch.allclose(log_density, q.log_prob(z), atol=1e-3)
+
+
+def narrow(prior, scale):
+    """A model whose q(z|x) is the same for every image, of so small a scale beside its mean."""
+    model = composed("gaussian", prior, "bernoulli").eval()
+    first = next(m for m in model.vae.encoder.modules() if isinstance(m, torch.nn.Linear))
+    first.weight.zero_()
+    layer = model.vae.latent.parameters_of
+    layer.weight[:3] *= 20
+    layer.weight[3:] = 0
+    layer.bias.copy_(torch.tensor([0.7, -0.6, 0.5, *[math.log(scale)] * 3]))
+    return model
+
+
+def gathered(model):
+    """What the page holds, and what is said of its weights."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        return gather(model, "small"), "\n".join(str(w.message) for w in heard)
+
+
+@torch.no_grad()
+def test_weights_that_scales_of_the_posterior_need_stay_wide(ask):
+    """A VampPrior's KL is 0 where q(z|x) is the same for all images; 16 bits would make nats of it."""
+    model = narrow("vamp", 3e-6)
+    held, said = gathered(model)
+    assert re.search(r"^the encoder: .* kept in 32 bits, as 16 .* by \d+ nats$", said, re.M)
+    assert held["encoder"]["wide"] and "even with 32" not in said
+    x = images("binary")[:1].flatten().tolist()
+    q = model.vae.posterior(images("binary")[:1])
+    given = {key: value.flatten().tolist() for key, value in parameters(q).items()}
+    found = ask(held, x, x, 1, T, q.sample().flatten().tolist(), given)
+    assert abs(found["estimate"]["mean"]) < 0.01  # nats
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("prior, what", [("vamp", r"KL\(q\(z\|x\) .*"), (None, "the encoder")])
+def test_scales_that_no_bits_are_enough_for_are_said(prior, what):
+    said = gathered(narrow(prior, 3e-8))[1]
+    assert re.search(
+        f"{what}: even with 32 bits, rounding changes it by about .* nats$", said, re.M
+    )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("prior", ["vamp", None])
+def test_ordinary_scales_need_16_bits(prior):
+    held, said = gathered(narrow(prior, 0.05))
+    assert not held["encoder"]["wide"] and not said

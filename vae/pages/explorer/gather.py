@@ -29,6 +29,9 @@ __all__ = ["Images", "gather", "relaxation"]
 DREAMT = 200
 """Images drawn from the model, where there are no data to average the KL over."""
 
+ENOUGH = 32
+"""Images by which it is measured how many bits the page's weights need."""
+
 
 class Images(NamedTuple):
     """Images for the page.
@@ -94,7 +97,7 @@ def gather(
         "down": exported_layers(prior) if isinstance(prior, Chain) else [],
     }
     if encoder:
-        held |= _encoding(vae)
+        held |= _encoding(vae, many[0][:ENOUGH])
     if held["encoder"] is None:  # there is nothing to choose an image for
         held["images"] = None
     return held
@@ -105,13 +108,12 @@ def _plain(name: str) -> str:
     return re.sub(r"^\d{8}-\d{6}-(.+)-[0-9a-f]{8}$", r"\1", name)
 
 
-def _encoding(vae: VAE) -> dict[str, Any]:
+def _encoding(vae: VAE, x: Tensor) -> dict[str, Any]:
     """The encoder and what is known of q(z|x); what the page cannot run or draw from says so."""
-    assert vae.image_shape is not None
-    q, prior = vae.posterior(torch.zeros(1, *vae.image_shape)), vae.prior()
+    q, prior = vae.posterior(x), vae.prior()
     try:
         first = exported_law(first_of(q))
-        network, why = exported_posterior(vae)
+        network, why = exported_posterior(vae, x)
         up = exported_layers(q) if isinstance(q, Chain) else []
         ratio, why = _ratio(vae, q, why)
     except (NotImplementedError, NetworkError) as error:

@@ -17,6 +17,7 @@ from torch.distributions import Distribution
 from vae.distributions.chain import Chain
 from vae.distributions.flow import Flow
 from vae.distributions.operations import parameters, rebuild
+from vae.pages.explorer.nats import of_ratio
 from vae.pages.explorer.posteriors import family_of
 from vae.pages.networks import export_network
 
@@ -99,7 +100,7 @@ def exported_law(law: Distribution, network: Mapping[str, Any] | None = None) ->
     """
     place = None
     if isinstance(law, Flow):
-        place = export_network(Place(law), law.loc, *parameters(law).values())
+        place = export_network(Place(law), law.loc, *parameters(law).values(), called="the flow")
     return {"family": family_of(law), "network": network, "place": place}
 
 
@@ -121,11 +122,22 @@ def exported_ratio(q: Distribution, prior: Distribution) -> dict[str, Any]:
     values = parameters(first_of(q)).values()
     drawn = _drawn(q)
     ratio(drawn, *values)  # a prior may remember what it has once computed
-    return export_network(ratio, drawn, *values)
+    return export_network(
+        ratio, drawn, *values, called="the estimate of KL(q(z|x) || p(z))", nats=of_ratio
+    )
 
 
 def _drawn(q: Distribution) -> Tensor:
-    """An example: a sample; where a flow moves what is drawn, Gaussian noise."""
-    z = q.sample()
-    laws = q.laws(z) if isinstance(q, Chain) else [q]
-    return torch.randn_like(z) if any(isinstance(law, Flow) for law in laws) else z
+    """An example: a sample; where a flow moves what is drawn, a draw of its Gaussian."""
+    links = q.links if isinstance(q, Chain) else []
+    laws, drawn = [first_of(q)], [_draw(first_of(q))]
+    for link in links:
+        laws.append(link(_placed(laws[-1], drawn[-1])[0]))
+        drawn.append(_draw(laws[-1]))
+    return q.join(drawn) if isinstance(q, Chain) else drawn[0]
+
+
+def _draw(law: Distribution) -> Tensor:
+    if isinstance(law, Flow):
+        return law.loc + law.scale * torch.randn_like(law.loc)
+    return law.sample()  # type: ignore[no-any-return, no-untyped-call]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -16,6 +15,7 @@ from vae.distributions.quantised import PointMass, codes_of
 from vae.models.latents.quantised import Codes
 from vae.models.vae import VAE
 from vae.pages.explorer.laws import exported_law, first_of, layers_of
+from vae.pages.explorer.nats import of_law
 from vae.pages.networks import NetworkError, export_network
 
 __all__ = ["exported_layers", "exported_posterior", "line"]
@@ -75,20 +75,24 @@ class Layer(nn.Module):
         return dict(_parameters(q)) | {name: extra[name]() for name in self.extras}
 
 
-def exported_posterior(vae: VAE) -> tuple[dict[str, Any], str]:
+def exported_posterior(vae: VAE, x: Tensor) -> tuple[dict[str, Any], str]:
     """The network of q(z|x) as a page has it, and why it gives no KL, or nothing.
+
+    Arguments:
+        vae: The model, with hard latents.
+        x: Images that the page's weights must be good for, ``(B, *image)``.
 
     Raises:
         NetworkError: If the page cannot run it.
     """
-    assert vae.image_shape is not None
-    x = torch.rand(2, *vae.image_shape, generator=torch.Generator().manual_seed(0)).round()
     q = vae.posterior(x)
     moments, (kl, why) = _moments(q), _kl(vae, q)
     wished = [[*moments, "kl"]] if kl is not None else []
     for extras in [*wished, moments, moments[:1], []]:
         try:
-            return export_network(Posterior(vae, extras, kl), x), why
+            network = Posterior(vae, extras, kl)
+            nats = of_law(first_of(q))
+            return export_network(network, x, called="the encoder", nats=nats), why
         except NetworkError as error:
             if not extras:
                 raise
@@ -106,7 +110,10 @@ def exported_layers(chain: Chain) -> list[dict[str, Any]]:
     found = []
     for module, z in layers_of(chain):
         law = module(z)
-        found.append(exported_law(law, export_network(Layer(module, _moments(law)), z)))
+        network = export_network(
+            Layer(module, _moments(law)), z, called="a stochastic layer", nats=of_law(law)
+        )
+        found.append(exported_law(law, network))
     return found
 
 

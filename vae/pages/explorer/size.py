@@ -31,7 +31,7 @@ def advice(held: dict[str, Any], size: int, large: float = LARGE) -> str | None:
         ("the decoder (only a smaller model has a smaller one)", [held["decoder"], held["down"]]),
         (f"the {count} images to choose from (--images takes fewer)", [held["images"]]),
     ]
-    sizes = [(sum(map(_size, part)), words) for words, part in parts]
+    sizes = [(sum(map(_size, part)), words + _precision(part)) for words, part in parts]
     said = [f"{own / 1e6:.2f} MB {words}" for own, words in sizes if own > SMALL * size]
     return f"larger than {large / 1e6:.1f} MB: " + ", ".join(said)
 
@@ -39,6 +39,17 @@ def advice(held: dict[str, Any], size: int, large: float = LARGE) -> str | None:
 def _pixels(held: dict[str, Any]) -> int:
     channels, height, width = held["image"]
     return int(channels * height * width)
+
+
+def _precision(part: Any) -> str:
+    """Says of networks whose weights take twice the room that they do."""
+    return ", with weights of 32 bits" if _is_wide(part) else ""
+
+
+def _is_wide(part: Any) -> bool:
+    if isinstance(part, dict):
+        return part.get("wide") is True or _is_wide(list(part.values()))
+    return isinstance(part, list) and any(map(_is_wide, part))
 
 
 def _size(part: Any) -> int:

@@ -8,6 +8,7 @@
         "operations": [{"op": "linear", "in": ["arg0_1", "w", "b"], "out": "addmm", ...}, ...],
         "tensors": {"w": {"shape": [400, 20], "type": "float16", "offset": 0}, ...},
         "weights": "base64 of all tensors",
+        "wide": False,
         "error": 6e-5,
     }
 
@@ -17,38 +18,41 @@ in :mod:`vae.pages.networks.tensors`. ``network.js`` runs it.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from vae.pages.networks.operations import translate
-from vae.pages.networks.tensors import Block, rounded
-from vae.pages.networks.trace import NetworkError, Trace, trace
+from vae.pages.networks.precision import Nats, precision_of
+from vae.pages.networks.tensors import Block
+from vae.pages.networks.trace import NetworkError, trace
 from vae.pages.networks.translation import Translation
 
-__all__ = ["LARGEST_ERROR", "export_network"]
-
-LARGEST_ERROR = 1e-3
-"""What 16-bit weights may change in an output, in parts of its largest number or of 1."""
+__all__ = ["export_network"]
 
 
-def export_network(module: nn.Module, *example_inputs: Tensor) -> dict[str, Any]:
+def export_network(
+    module: nn.Module,
+    *example_inputs: Tensor,
+    called: str | None = None,
+    nats: Nats | None = None,
+) -> dict[str, Any]:
     """What a module computes, as data that JSON takes and ``new Network(data)`` runs in a page.
 
-    Weights take 16 bits each. Where that changes the outputs for the example by more than 1e-3, they
-    stay float32, with a warning.
+    Weights take 16 bits each. Where that changes the outputs for the example by more than 1e-3, or by
+    more than 0.01 nats, they stay float32, with a warning; with one more, if those are too few too.
 
     Arguments:
         module: Of tensors ``(B, *)`` to a tensor ``(B, *)``, several, or a dictionary of them; in
             evaluation mode, on the CPU. Names are those of ``forward``'s arguments (or the
             module's ``names``) and of the dictionary.
         example_inputs: ``(B, *)`` each, for any B.
+        called: What a warning calls it; by default its class.
+        nats: Of exact outputs and others, by their names, how many nats apart they are.
 
     Returns:
         See the module. ``error`` is the largest difference that 16 bits make for the example, in
-        parts of an output's largest number or of 1.
+        parts of an output's largest number or of 1; ``wide`` is whether weights are float32.
 
     Raises:
         NetworkError: If pages know no such operation; the line names it.
@@ -58,14 +62,7 @@ def export_network(module: nn.Module, *example_inputs: Tensor) -> dict[str, Any]
         to = translate(found)
     except NetworkError as refusal:
         raise NetworkError(f"{refusal}: --onnx exports it for other programs") from None
-    error = _error(found, to.turned)
-    wide = error > LARGEST_ERROR
-    if wide:
-        warnings.warn(
-            f"16-bit weights change what {type(module).__name__} computes by {error:.1g}: they stay"
-            " float32, twice as large",
-            stacklevel=2,
-        )
+    wide, error = precision_of(found, to.turned, called or type(module).__name__, nats)
     block = Block(wide)
     used = {name for op in to.operations for name in [*op["in"], op.get("table")]}
     used |= {node.name for node in found.outputs.values()}
@@ -78,26 +75,10 @@ def export_network(module: nn.Module, *example_inputs: Tensor) -> dict[str, Any]
         "operations": to.operations,
         "tensors": block.entries,
         "weights": block.text(),
+        "wide": wide,
         "error": 0.0 if wide else error,
     }
 
 
 def _described(to: Translation, name: str, value: str) -> dict[str, Any]:
     return {"name": name, "value": value, "shape": to.shape(value)}
-
-
-def _error(found: Trace, turned: set[str]) -> float:
-    """The largest difference that rounding makes, in parts of an output's largest number or of 1."""
-
-    def change(name: str, value: Tensor) -> Tensor:
-        return rounded(value.T).T if name in turned else rounded(value)
-
-    exact, narrow = found.evaluate(), found.evaluate(change)
-    worst = 0.0
-    for name, value in exact.items():
-        same = (value == narrow[name]) | (value.isnan() & narrow[name].isnan())
-        apart = (value - narrow[name]).abs().nan_to_num(torch.inf).masked_fill(same, 0)
-        finite = value[value.isfinite()].abs()
-        scale = max(1.0, float(finite.max())) if len(finite) else 1.0
-        worst = max(worst, float(apart.max()) / scale)
-    return worst

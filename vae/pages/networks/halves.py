@@ -106,7 +106,7 @@ def export_decoder(vae: VAE) -> dict[str, Any]:
         NetworkError: If pages cannot run it.
     """
     decoder = Decoder(vae)
-    return export_network(decoder, decoder.example())
+    return export_network(decoder, decoder.example(), called="the decoder")
 
 
 def export_encoder(vae: VAE) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def export_encoder(vae: VAE) -> dict[str, Any]:
     for extras in (EXTRAS, EXTRAS[:1], EXTRAS[1:], ()):
         encoder = Encoder(vae, extras)
         try:
-            return export_network(encoder, encoder.example())
+            return export_network(encoder, encoder.example(), called="the encoder")
         except NetworkError:
             if not extras:
                 raise

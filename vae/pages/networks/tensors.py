@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Block", "rounded"]
+__all__ = ["Block", "neighbours", "rounded"]
 
 LARGEST = 2**15 - 1
 """The largest int16."""
@@ -28,6 +28,16 @@ def rounded(x: Tensor) -> Tensor:
         whole, scales = _integers(wide)
         wide = (whole * scales[:, None]).view(x.shape)
     return wide.to(x.dtype)
+
+
+def neighbours(x: Tensor, generator: torch.Generator) -> Tensor:
+    """The next number above or below each, in its dtype: what rounding does to what is computed."""
+    if not x.is_floating_point():
+        return x
+    up = torch.rand(x.shape, generator=generator) < 0.5
+    towards = torch.where(up, torch.inf, -torch.inf).to(x.dtype)
+    counted = (x == x.round()) | ~x.isfinite()
+    return torch.where(counted, x, torch.nextafter(x, towards))
 
 
 def _type(x: Tensor) -> str:
