@@ -225,7 +225,7 @@ def test_verdicts():
         said
         == "no variable collapsed: KL >= 0.01 nats in each of 2 variables, 2 of 2 units active (Var[E_q[z]] > 0.01)"
     )
-    assert "no collapse of all" in collapse_verdict(3.0, None, some)
+    assert "no posterior collapse" in collapse_verdict(3.0, None, some)
     assert collapse_verdict(3.0, kl, none).startswith("posterior collapse: 0 of 2 units")
     assert is_collapsed(0.0099) and not is_collapsed(0.01) and not is_collapsed(math.nan)
 

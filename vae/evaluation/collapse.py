@@ -62,7 +62,7 @@ def collapse_verdict(
             " says whether z tells them apart all the same"
         )
     if kl is None:
-        return f"no collapse of all: the rate is {rate:.3g} nats (>= {COLLAPSED}), {counted}"
+        return f"no posterior collapse: the rate is {rate:.3g} nats (>= {COLLAPSED}), {counted}"
     dead = int((kl < COLLAPSED).sum())
     if dead:
         return f"{dead} of {len(kl)} variables collapsed: KL < {COLLAPSED} nats each; {counted}"
