@@ -108,3 +108,17 @@ def test_the_table_marks_the_unbiased_and_says_what_the_columns_mean(
     assert {path.name for path in tmp_path.iterdir()} == {"g.json", "g.csv", "g.png"}
     gradients_table.write(tmp_path / "g", ABOUT, rows, pdf=True)
     assert (tmp_path / "g.pdf").exists() and "g.json, .csv, .png, .pdf" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("most", [4.4, 5.0, 8.8, 20.0, 90.0, 700.0])
+def test_numbers_on_the_axes_do_not_touch(most):
+    rows = [row("a", 1.0, milliseconds=4.0), row("b", 1.0, milliseconds=most)]
+    figure = draw(rows, "title", "how")
+    figure.canvas.draw()
+    axis = figure.axes[-1]
+    low, high = axis.get_xlim()
+    ticks = [t for t in axis.xaxis.get_major_ticks() if low <= t.get_loc() <= high]
+    boxes = [t.label1.get_window_extent() for t in ticks if t.label1.get_text()]
+    boxes.sort(key=lambda box: box.x0)
+    assert len(boxes) >= 2
+    assert all(one.x1 + 2 < other.x0 for one, other in zip(boxes, boxes[1:], strict=False))

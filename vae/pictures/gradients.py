@@ -119,14 +119,15 @@ def _biases(axes: Axes, rows: list[tuple[int, Row]]) -> None:
 
 def _ticks(axes: Axes) -> None:
     """Few numbers on a logarithmic scale: powers of ten, or simple ones where there are none."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     low, high = axes.get_xlim()
     decades = math.log10(high / low)
-    axes.xaxis.set_major_locator(
-        LogLocator(numticks=5) if decades > 1.5 else LogLocator(subs=(1, 2, 5), numticks=9)
-    )
-    if decades <= 1.5:
+    if decades > 1.5:
+        axes.xaxis.set_major_locator(LogLocator(numticks=5))
+    else:
+        some = LogLocator(subs=(1, 2, 5), numticks=9) if decades > 0.7 else MaxNLocator(3)
+        axes.xaxis.set_major_locator(some)
         axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(axis="x", alpha=0.25, linewidth=0.5)
