@@ -95,6 +95,7 @@ pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-con
 
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 3
+nb_output_stderr = "remove"  # a library's notices, with paths of the machine that built it
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(_kept())
 nb_execution_raise_on_error = False  # a warning with its traceback, and warnings are errors
